@@ -1,0 +1,2 @@
+//! hako: picks a role and hands over.
+fn main() {}

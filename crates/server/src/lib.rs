@@ -1,0 +1,1 @@
+//! hako's server crate.
