@@ -1,1 +1,19 @@
-//! hako's model crate.
+//! Words and rules: ids, references, digests, image and container types, the state machine, restart and health
+//! decisions, ports and address pools. Pure: no I/O and no clock.
+
+pub mod container;
+pub mod digest;
+pub mod event;
+pub mod filter;
+pub mod health;
+pub mod id;
+pub mod image;
+pub mod mount;
+pub mod name;
+pub mod platform;
+pub mod pool;
+pub mod port;
+pub mod reference;
+pub mod restart;
+pub mod state;
+pub mod time;
