@@ -1,1 +1,15 @@
-//! hako's net crate.
+//! Networking mechanism: the bridge, the veth pair of a container, the nft table that publishes ports.
+//!
+//! What runs where: the engine makes bridges, the table and its rules; a supervisor attaches its container's endpoint
+//! and adds and removes *elements* of the table's maps. Nothing here is async; every call is a few system calls.
+
+pub mod bridge;
+pub mod endpoint;
+mod error;
+pub mod firewall;
+pub mod nft;
+pub mod publish;
+pub mod route;
+pub mod traffic;
+
+pub use error::{Error, Result};
