@@ -1,0 +1,202 @@
+//! The system calls neither the standard library nor rustix wraps, one small function each.
+
+use std::ffi::CString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::ptr;
+
+use crate::process::ForkOptions;
+
+/// A set of kinds of namespaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Namespaces(u64);
+
+impl Namespaces {
+    /// No namespace.
+    pub const NONE: Self = Self(0);
+    /// Mounts.
+    pub const MOUNT: Self = Self(libc::CLONE_NEWNS as u64);
+    /// Process numbers.
+    pub const PID: Self = Self(libc::CLONE_NEWPID as u64);
+    /// System V IPC and POSIX message queues.
+    pub const IPC: Self = Self(libc::CLONE_NEWIPC as u64);
+    /// Host and domain name.
+    pub const UTS: Self = Self(libc::CLONE_NEWUTS as u64);
+    /// Network.
+    pub const NETWORK: Self = Self(libc::CLONE_NEWNET as u64);
+    /// The view of cgroups.
+    pub const CGROUP: Self = Self(libc::CLONE_NEWCGROUP as u64);
+    /// User and group numbers.
+    pub const USER: Self = Self(libc::CLONE_NEWUSER as u64);
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This set without the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// Whether every kind of `other` is in this set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The kernel's flag bits.
+    pub const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+fn checked(result: libc::c_long) -> io::Result<libc::c_long> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+/// The libc crate's constant of this name overflows its type.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// Forks. `None` in the child; in the parent the child's pid and pidfd.
+///
+/// # Safety
+/// The process has one thread, or the child does nothing but async-signal-safe calls.
+pub(crate) unsafe fn clone3(options: &ForkOptions<'_>) -> io::Result<Option<(i32, OwnedFd)>> {
+    let mut pidfd: libc::c_int = -1;
+    // SAFETY: all-zero is a valid clone_args.
+    let mut arguments: libc::clone_args = unsafe { MaybeUninit::zeroed().assume_init() };
+    arguments.flags = options.namespaces.bits() | libc::CLONE_PIDFD as u64;
+    arguments.pidfd = (&raw mut pidfd).addr() as u64;
+    arguments.exit_signal = libc::SIGCHLD as u64;
+    if options.sibling {
+        arguments.flags |= libc::CLONE_PARENT as u64;
+        arguments.exit_signal = 0;
+    }
+    if let Some(cgroup) = options.cgroup {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = cgroup.as_raw_fd() as u64;
+    }
+    // SAFETY: the structure is initialised and outlives the call; without CLONE_VM the child has its own copy of memory.
+    let pid = checked(unsafe { libc::syscall(libc::SYS_clone3, &raw mut arguments, size_of::<libc::clone_args>()) })?;
+    if pid == 0 {
+        return Ok(None);
+    }
+    // SAFETY: with CLONE_PIDFD the kernel has stored a new descriptor.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Some((i32::try_from(pid).unwrap_or(0), pidfd)))
+}
+
+/// `pidfd_send_signal` with any signal number, real-time ones included.
+pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
+    let no_info = ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null info asks the kernel to fill it as kill(2) does.
+    checked(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, no_info, 0) }).map(drop)
+}
+
+/// A set of signals by number.
+pub(crate) fn signal_mask(signals: &[i32]) -> libc::sigset_t {
+    let mut mask = MaybeUninit::uninit();
+    // SAFETY: sigemptyset initialises the whole set.
+    unsafe { libc::sigemptyset(mask.as_mut_ptr()) };
+    for signal in signals {
+        // SAFETY: the set is initialised; a wrong number is refused and leaves it unchanged.
+        unsafe { libc::sigaddset(mask.as_mut_ptr(), *signal) };
+    }
+    // SAFETY: initialised by sigemptyset.
+    unsafe { mask.assume_init() }
+}
+
+/// Blocks signals in the calling thread.
+pub(crate) fn block(mask: &libc::sigset_t) -> io::Result<()> {
+    // SAFETY: the set is initialised; the old one is not asked for.
+    match unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, mask, ptr::null_mut()) } {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code)),
+    }
+}
+
+/// Asks for the kernel's words beside an error number, and for short acknowledgements. Old kernels lack both; nothing
+/// depends on them.
+pub(crate) fn explain_netlink_errors(fd: BorrowedFd<'_>) {
+    for option in [libc::NETLINK_EXT_ACK, libc::NETLINK_CAP_ACK] {
+        let _ = set_option(fd, libc::SOL_NETLINK, option, 1);
+    }
+}
+
+/// Joins a netlink multicast group.
+pub(crate) fn join_netlink_group(fd: BorrowedFd<'_>, group: u32) -> io::Result<()> {
+    set_option(fd, libc::SOL_NETLINK, libc::NETLINK_ADD_MEMBERSHIP, group.cast_signed())
+}
+
+fn set_option(fd: BorrowedFd<'_>, level: i32, option: i32, value: i32) -> io::Result<()> {
+    let size = size_of::<i32>() as libc::socklen_t;
+    // SAFETY: the value is a live i32 of the given size.
+    let result = unsafe { libc::setsockopt(fd.as_raw_fd(), level, option, (&raw const value).cast(), size) };
+    checked(result.into()).map(drop)
+}
+
+/// Fork and exec in one, safe from any thread.
+pub(crate) fn posix_spawn(
+    path: &CString,
+    arguments: &[CString],
+    environment: &[CString],
+    fds: &[(BorrowedFd<'_>, i32)],
+    session: bool,
+) -> io::Result<i32> {
+    let mut actions = MaybeUninit::uninit();
+    let mut attributes = MaybeUninit::uninit();
+    let mut flags = libc::POSIX_SPAWN_SETSIGMASK | libc::POSIX_SPAWN_SETSIGDEF;
+    if session {
+        // The value of POSIX_SPAWN_SETSID in glibc, which the libc crate does not name.
+        flags |= 0x80;
+    }
+    let empty = signal_mask(&[]);
+    let all = every_signal();
+    let mut pid = 0;
+    let argv = pointers(arguments);
+    let envp = pointers(environment);
+    // SAFETY: both objects are initialised before use and destroyed once; all strings and sets outlive the call.
+    let code = unsafe {
+        libc::posix_spawn_file_actions_init(actions.as_mut_ptr());
+        libc::posix_spawnattr_init(attributes.as_mut_ptr());
+        for (fd, number) in fds {
+            libc::posix_spawn_file_actions_adddup2(actions.as_mut_ptr(), fd.as_raw_fd(), *number);
+        }
+        libc::posix_spawnattr_setflags(attributes.as_mut_ptr(), flags as libc::c_short);
+        libc::posix_spawnattr_setsigmask(attributes.as_mut_ptr(), &raw const empty);
+        libc::posix_spawnattr_setsigdefault(attributes.as_mut_ptr(), &raw const all);
+        let code = libc::posix_spawn(
+            &raw mut pid,
+            path.as_ptr(),
+            actions.as_ptr(),
+            attributes.as_ptr(),
+            argv.as_ptr(),
+            envp.as_ptr(),
+        );
+        libc::posix_spawn_file_actions_destroy(actions.as_mut_ptr());
+        libc::posix_spawnattr_destroy(attributes.as_mut_ptr());
+        code
+    };
+    if code == 0 { Ok(pid) } else { Err(io::Error::from_raw_os_error(code)) }
+}
+
+fn every_signal() -> libc::sigset_t {
+    let mut mask = MaybeUninit::uninit();
+    // SAFETY: sigfillset initialises the whole set.
+    unsafe {
+        libc::sigfillset(mask.as_mut_ptr());
+        mask.assume_init()
+    }
+}
+
+fn pointers(texts: &[CString]) -> Vec<*mut libc::c_char> {
+    texts.iter().map(|text| text.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
+}
