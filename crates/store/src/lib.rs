@@ -1,1 +1,29 @@
-//! hako's store crate.
+//! What lies on disk: blobs, layers, images, volumes and writable layers; tar in and out.
+//!
+//! Every call blocks; an async caller uses its own blocking threads. Nothing here knows registries, containers or HTTP.
+//! The directory tree is the database: half-done work lives in `tmp/` and `ingest/`, and only a rename makes it visible.
+
+pub mod archive;
+mod blobs;
+mod collect;
+mod error;
+mod hash;
+mod images;
+mod layers;
+mod store;
+pub mod tar;
+pub mod tree;
+mod usage;
+mod volumes;
+mod writable;
+
+pub use blobs::{Begun, Blobs, Follower, Ingest};
+pub use collect::Collected;
+pub use error::{Error, Result};
+pub use hash::{HashReader, Hasher};
+pub use images::{Deleted, Image, Images, NewImage};
+pub use layers::{ChainId, Claim, Layer, LayerClaim, LayerPin, Layers, Limits, Staged, Unpack, chain_ids};
+pub use store::Store;
+pub use usage::{ImageUsage, Usage};
+pub use volumes::{NewVolume, Volume, Volumes};
+pub use writable::{Change, ChangeKind, Rootfs, Writable};

@@ -1,0 +1,1 @@
+//! Tar: reading every dialect met in images, writing one.
