@@ -6,7 +6,8 @@ use super::*;
 
 /// What docker 28's `inspect` shows for a plain container.
 fn plain_host_config() -> Value {
-    json!({
+    serde_json::from_str(
+        r#"{
         "Binds": null, "ContainerIDFile": "", "LogConfig": {"Type": "json-file", "Config": {}},
         "NetworkMode": "bridge", "PortBindings": {}, "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "AutoRemove": false, "VolumeDriver": "", "VolumesFrom": null, "ConsoleSize": [30, 120], "CapAdd": null,
@@ -21,7 +22,9 @@ fn plain_host_config() -> Value {
         "MemorySwappiness": null, "OomKillDisable": false, "PidsLimit": null, "Ulimits": [], "CpuCount": 0,
         "CpuPercent": 0, "IOMaximumIOps": 0, "IOMaximumBandwidth": 0,
         "MaskedPaths": ["/proc/asound"], "ReadonlyPaths": ["/proc/bus"]
-    })
+    }"#,
+    )
+    .unwrap()
 }
 
 #[test]

@@ -1,0 +1,291 @@
+//! One struct per request with query parameters. A field's name in the URL stands beside it.
+
+use hako_model::filter::Filters;
+
+use super::{InvalidParameter, Parameter, Query};
+
+macro_rules! requests {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$field_doc:meta])* $field:ident: $kind:ty = $wire:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct $name { $($(#[$field_doc])* pub $field: $kind,)* }
+
+        impl $name {
+            /// The query that says this.
+            #[must_use]
+            pub fn write(&self) -> Query {
+                let mut query = Query::default();
+                $(self.$field.write($wire, &mut query);)*
+                query
+            }
+
+            /// Reads a query.
+            ///
+            /// # Errors
+            /// [`InvalidParameter`] for the first value that does not fit.
+            pub fn read(query: &Query) -> Result<Self, InvalidParameter> {
+                Ok(Self { $($field: <$kind as Parameter>::read($wire, query)?,)* })
+            }
+        }
+    )*};
+}
+
+requests! {
+    /// `GET /containers/json`
+    ListContainers {
+        /// Also those that do not run.
+        all: bool = "all",
+        /// At most so many, the newest first.
+        limit: Option<i64> = "limit",
+        /// With sizes.
+        size: bool = "size",
+        /// Which.
+        filters: Filters = "filters",
+    }
+    /// `POST /containers/create`
+    CreateContainer {
+        /// The container's name.
+        name: String = "name",
+        /// The image's platform.
+        platform: String = "platform",
+    }
+    /// `GET /containers/{id}/json`
+    InspectContainer {
+        /// With sizes.
+        size: bool = "size",
+    }
+    /// `GET /containers/{id}/top`
+    Top {
+        /// Arguments to `ps`.
+        ps_args: Option<String> = "ps_args",
+    }
+    /// `GET /containers/{id}/logs`
+    Logs {
+        /// Go on with what comes.
+        follow: bool = "follow",
+        /// Standard output.
+        stdout: bool = "stdout",
+        /// Standard error.
+        stderr: bool = "stderr",
+        /// Not before this time.
+        since: String = "since",
+        /// Not after this time.
+        until: String = "until",
+        /// Each line with its time.
+        timestamps: bool = "timestamps",
+        /// So many lines from the end, or `all`.
+        tail: String = "tail",
+        /// With the driver's extra attributes.
+        details: bool = "details",
+    }
+    /// `GET /containers/{id}/stats`
+    Stats {
+        /// Again and again (the default).
+        stream: Option<bool> = "stream",
+        /// Without waiting for a second sample.
+        one_shot: bool = "one-shot",
+    }
+    /// `POST /containers/{id}/resize` and `POST /exec/{id}/resize`
+    Resize {
+        /// Rows.
+        height: Option<i64> = "h",
+        /// Columns.
+        width: Option<i64> = "w",
+    }
+    /// `POST /containers/{id}/start`
+    Start {
+        /// The keys that detach.
+        detach_keys: String = "detachKeys",
+    }
+    /// `POST /containers/{id}/stop` and `…/restart`
+    Stop {
+        /// The signal sent first.
+        signal: String = "signal",
+        /// Seconds until it is killed; -1 waits for ever.
+        timeout: Option<i64> = "t",
+    }
+    /// `POST /containers/{id}/kill`
+    Kill {
+        /// The signal.
+        signal: String = "signal",
+    }
+    /// `POST /containers/{id}/rename`
+    Rename {
+        /// The new name.
+        name: String = "name",
+    }
+    /// `POST /containers/{id}/attach`
+    Attach {
+        /// The keys that detach.
+        detach_keys: Option<String> = "detachKeys",
+        /// What was written before.
+        logs: bool = "logs",
+        /// What is written from now on.
+        stream: bool = "stream",
+        /// Standard input.
+        stdin: bool = "stdin",
+        /// Standard output.
+        stdout: bool = "stdout",
+        /// Standard error.
+        stderr: bool = "stderr",
+    }
+    /// `POST /containers/{id}/wait`
+    Wait {
+        /// `not-running`, `next-exit` or `removed`.
+        condition: String = "condition",
+    }
+    /// `DELETE /containers/{id}`
+    RemoveContainer {
+        /// With its anonymous volumes.
+        volumes: bool = "v",
+        /// Kill it first.
+        force: bool = "force",
+        /// A legacy link instead of the container.
+        link: bool = "link",
+    }
+    /// `GET` and `HEAD /containers/{id}/archive`
+    Archive {
+        /// The path in the container.
+        path: String = "path",
+    }
+    /// `PUT /containers/{id}/archive`
+    PutArchive {
+        /// The directory in the container.
+        path: String = "path",
+        /// Refuse to replace a directory by a file or the other way round.
+        no_overwrite: bool = "noOverwriteDirNonDir",
+        /// Keep user and group of the archive.
+        copy_ownership: bool = "copyUIDGID",
+    }
+    /// All prune requests, and lists that only have filters.
+    Filtered {
+        /// Which.
+        filters: Filters = "filters",
+    }
+    /// `POST /commit`
+    Commit {
+        /// The container.
+        container: String = "container",
+        /// The new image's repository.
+        repo: String = "repo",
+        /// The new image's tag.
+        tag: String = "tag",
+        /// A message.
+        comment: String = "comment",
+        /// Who made it.
+        author: String = "author",
+        /// Pause the container meanwhile (the default).
+        pause: Option<bool> = "pause",
+        /// Dockerfile instructions applied to the image.
+        changes: Vec<String> = "changes",
+    }
+    /// `GET /images/json`
+    ListImages {
+        /// Also intermediate ones.
+        all: bool = "all",
+        /// Which.
+        filters: Filters = "filters",
+        /// With the size shared with other images.
+        shared_size: bool = "shared-size",
+        /// Kept for old clients.
+        digests: bool = "digests",
+        /// With the manifests of an index.
+        manifests: bool = "manifests",
+    }
+    /// `POST /images/create`: a pull or an import
+    CreateImage {
+        /// The image to pull.
+        from_image: String = "fromImage",
+        /// Import from here; `-` means the body.
+        from_src: String = "fromSrc",
+        /// The repository of an import.
+        repo: String = "repo",
+        /// The tag or digest.
+        tag: String = "tag",
+        /// The message of an import.
+        message: String = "message",
+        /// Dockerfile instructions applied to an import.
+        changes: Vec<String> = "changes",
+        /// The platform.
+        platform: String = "platform",
+    }
+    /// `GET /images/{name}/json`, `…/history`
+    InspectImage {
+        /// The platform, as JSON.
+        platform: String = "platform",
+        /// With the manifests of an index.
+        manifests: bool = "manifests",
+    }
+    /// `POST /images/{name}/push`
+    Push {
+        /// The tag; empty means all.
+        tag: String = "tag",
+        /// The platform, as JSON.
+        platform: String = "platform",
+    }
+    /// `POST /images/{name}/tag`
+    Tag {
+        /// The repository.
+        repo: String = "repo",
+        /// The tag.
+        tag: String = "tag",
+    }
+    /// `DELETE /images/{name}`
+    RemoveImage {
+        /// Even if stopped containers use it or it has several tags.
+        force: bool = "force",
+        /// Keep parents without tags.
+        noprune: bool = "noprune",
+        /// Only these platforms, as JSON each.
+        platforms: Vec<String> = "platforms",
+    }
+    /// `GET /images/get`
+    Save {
+        /// The images.
+        names: Vec<String> = "names",
+        /// Only these platforms, as JSON each.
+        platform: Vec<String> = "platform",
+    }
+    /// `POST /images/load`
+    Load {
+        /// No progress.
+        quiet: bool = "quiet",
+        /// Only these platforms, as JSON each.
+        platform: Vec<String> = "platform",
+    }
+    /// `GET /images/search`
+    Search {
+        /// What to search.
+        term: String = "term",
+        /// At most so many.
+        limit: Option<i64> = "limit",
+        /// Which.
+        filters: Filters = "filters",
+    }
+    /// `DELETE /volumes/{name}`
+    RemoveVolume {
+        /// Even if the driver no longer knows it.
+        force: bool = "force",
+    }
+    /// `GET /networks/{id}`
+    InspectNetwork {
+        /// With the tasks of a swarm.
+        verbose: bool = "verbose",
+        /// `local`, `global` or `swarm`.
+        scope: String = "scope",
+    }
+    /// `GET /events`
+    Events {
+        /// From this time on.
+        since: String = "since",
+        /// Until this time.
+        until: String = "until",
+        /// Which.
+        filters: Filters = "filters",
+    }
+    /// `GET /system/df`
+    DiskUsage {
+        /// Only these kinds of objects.
+        kinds: Vec<String> = "type",
+    }
+}
