@@ -8,12 +8,12 @@ use hako_model::port::Publication;
 use hako_model::restart::Policy;
 use hako_model::state::Rules;
 use hako_net::endpoint;
+use hako_runtime::spec::Spec;
 use serde::{Deserialize, Serialize};
 
-use crate::log::config::LogConfig;
+pub use hako_runtime::launch::RootfsPlan;
 
-/// An OCI runtime specification.
-pub type Spec = serde_json::Value;
+use crate::log::config::LogConfig;
 
 /// One container, ready to be started.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -24,12 +24,10 @@ pub struct Description {
     pub name: String,
     /// The daemon's instance word; names the nft table.
     pub instance: String,
-    /// What to run and how confined: namespaces, mounts, capabilities, limits.
+    /// What to run and how confined: namespaces, mounts, capabilities, limits, the cgroup, whether with a terminal.
     pub spec: Spec,
     /// Its root filesystem.
-    pub rootfs: Rootfs,
-    /// Its cgroup below each hierarchy's root, e.g. `/hako/ID`.
-    pub cgroup: String,
+    pub rootfs: RootfsPlan,
     /// Its network.
     pub network: Network,
     /// Where its output goes.
@@ -42,16 +40,12 @@ pub struct Description {
     pub stop_signal: i32,
     /// Seconds between that signal and SIGKILL; negative waits for ever.
     pub stop_timeout: i64,
-    /// Whether its first process has a terminal.
-    pub terminal: bool,
     /// Whether its stdin is open.
     pub open_stdin: bool,
     /// Whether its stdin closes with the first client that fed it.
     pub stdin_once: bool,
     /// Whether an init that reaps orphans runs as process 1.
     pub init: bool,
-    /// The terminal's first size, rows and columns.
-    pub console_size: Option<(u16, u16)>,
     /// `containers/ID`: where `lock`, `status.json` and `journal` are.
     pub directory: PathBuf,
     /// Where later engines find this supervisor: `exec-root/supervisors/ID.sock`.
@@ -59,32 +53,15 @@ pub struct Description {
 }
 
 impl Description {
+    /// Whether the first process has a terminal.
+    pub fn terminal(&self) -> bool {
+        self.spec.process.as_ref().is_some_and(|process| process.terminal)
+    }
+
     /// What the state machine must know.
     pub fn rules(&self) -> Rules {
         Rules { restart: self.restart, stop_signal: self.stop_signal, probe: self.probe.clone() }
     }
-}
-
-/// A root filesystem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Rootfs {
-    /// Layers below a writable one.
-    Overlay {
-        /// The read-only layers, topmost first.
-        lowers: Vec<PathBuf>,
-        /// The writable layer.
-        upper: PathBuf,
-        /// Overlay's work directory, on the same filesystem.
-        work: PathBuf,
-        /// Whether the writable layer may be lost with the machine (`--rm`): ten times faster copy-up.
-        volatile: bool,
-    },
-    /// A directory as it is.
-    Directory {
-        /// The directory.
-        path: PathBuf,
-    },
 }
 
 /// What connects the container. Host networking and another container's namespace stand in the spec.

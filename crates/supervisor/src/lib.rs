@@ -11,4 +11,5 @@ pub mod log;
 pub mod protocol;
 
 pub use error::{Error, Result};
+pub use hako_runtime::spec;
 pub use handle::Handle;

@@ -10,7 +10,9 @@ use hako_model::time::Timestamp;
 use hako_net::publish::Binding;
 use serde::{Deserialize, Serialize};
 
-use crate::description::{Description, Spec};
+use hako_runtime::spec::{Process, Resources};
+
+use crate::description::Description;
 
 /// The version spoken here.
 pub const VERSION: u32 = 1;
@@ -153,10 +155,8 @@ fn yes() -> bool {
 pub struct ExecCreate {
     /// Its id.
     pub exec: ExecId,
-    /// What to run and how confined.
-    pub process: Spec,
-    /// Whether it has a terminal.
-    pub terminal: bool,
+    /// What to run and how confined; its `terminal` says whether it has one.
+    pub process: Process,
     /// Whether a client's bytes go to its stdin.
     pub stdin: bool,
     /// Whether a client gets its stdout.
@@ -185,7 +185,7 @@ pub struct ExecClient {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Update {
     /// New limits, as the OCI specification writes them.
-    pub resources: Option<Spec>,
+    pub resources: Option<Resources>,
     /// A new restart policy.
     pub restart: Option<Policy>,
 }
