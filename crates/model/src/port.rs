@@ -5,7 +5,6 @@
 mod spec;
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -13,7 +12,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-pub use spec::{exposed, parse_expose, parse_publish, published};
+pub use crate::container::{PortBinding, PortMap};
+pub use spec::{parse_expose, parse_publish, publish, wanted};
 
 /// A transport protocol a port belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -99,15 +99,17 @@ impl FromStr for Port {
     /// Reads `80/tcp`, and `80` as `80/tcp`.
     fn from_str(text: &str) -> Result<Self, PortError> {
         let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-        let number = number.parse().map_err(|_| PortError::ContainerPort { port: number.to_owned() })?;
-        Ok(Self { number, protocol: protocol.parse()? })
+        match number.parse() {
+            Ok(number) if number > 0 => Ok(Self { number, protocol: protocol.parse()? }),
+            _ => Err(PortError::ContainerPort { port: number.to_owned() }),
+        }
     }
 }
 
-/// Docker's JSON sorts its maps by the text of the key, so `443/tcp` stands before `80/tcp`.
+/// By number, then protocol: the order people read ports in.
 impl Ord for Port {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.to_string().cmp(&other.to_string())
+        (self.number, self.protocol.number()).cmp(&(other.number, other.protocol.number()))
     }
 }
 
@@ -129,26 +131,6 @@ impl<'de> Deserialize<'de> for Port {
     }
 }
 
-/// One host side of a published port, in Docker's words: empty texts mean "any address" and "choose a port".
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct PortBinding {
-    /// The host address, or empty.
-    pub host_ip: String,
-    /// The host port, a range `8000-8010`, or empty.
-    pub host_port: String,
-}
-
-/// Docker's `nat.PortMap`: `null` stands for a port that is exposed but not published.
-pub type PortMap = BTreeMap<Port, Option<Vec<PortBinding>>>;
-
-/// Docker's `nat.PortSet`.
-pub type PortSet = BTreeMap<Port, Empty>;
-
-/// The `{}` of Docker's sets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub struct Empty {}
-
 /// What one binding asks of the host: decoded, checked, and small enough to send to a supervisor.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Publication {
@@ -169,10 +151,97 @@ pub enum PortError {
         /// The offending word.
         protocol: String,
     },
-    /// Not a number in 0..=65535.
+    /// A container port that is no number in 1..=65535 and no range of them.
     #[error("invalid containerPort: {port}")]
     ContainerPort {
         /// The offending text.
         port: String,
     },
+    /// A host port that is no number in 0..=65535 and no range of them.
+    #[error("invalid hostPort: {port}")]
+    HostPort {
+        /// The offending text.
+        port: String,
+    },
+    /// A host address that is none; names are not looked up.
+    #[error("invalid IP address: {address}")]
+    Address {
+        /// The offending text.
+        address: String,
+    },
+    /// Nothing where the container port belongs.
+    #[error("no port specified: {spec}<empty>")]
+    Missing {
+        /// The whole value.
+        spec: String,
+    },
+    /// Ranges of different lengths.
+    #[error("invalid ranges specified for container and host Ports: {container} and {host}")]
+    Ranges {
+        /// The container's.
+        container: String,
+        /// The host's.
+        host: String,
+    },
+    /// `--publish target=80,oops`.
+    #[error("invalid publish opts format (should be name=value but got '{parameter}')")]
+    Parameter {
+        /// The offending part.
+        parameter: String,
+    },
+    /// `--publish target=80,colour=red`.
+    #[error("invalid publish option '{name}': only target, published, protocol and mode are known")]
+    ParameterName {
+        /// The offending name.
+        name: String,
+    },
+    /// `--expose 80:80`.
+    #[error("invalid port format for --expose: {spec}")]
+    Expose {
+        /// The whole value.
+        spec: String,
+    },
+    /// `--expose x`.
+    #[error("invalid range format for --expose: {spec}, error: {cause}")]
+    ExposeRange {
+        /// The whole value.
+        spec: String,
+        /// What is wrong with the range.
+        cause: RangeError,
+    },
+    /// A binding the API received that makes no sense.
+    #[error("invalid port specification: {spec:?}")]
+    Specification {
+        /// The offending text.
+        spec: String,
+    },
 }
+
+/// Why a text is no port and no range of ports; the messages are those of Go, which Docker shows.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RangeError {
+    /// Nothing at all.
+    #[error("empty string specified for ports")]
+    Empty,
+    /// Not a number.
+    #[error("strconv.ParseUint: parsing {text:?}: invalid syntax")]
+    Syntax {
+        /// The offending text.
+        text: String,
+    },
+    /// A number above 65535.
+    #[error("strconv.ParseUint: parsing {text:?}: value out of range")]
+    TooLarge {
+        /// The offending text.
+        text: String,
+    },
+    /// `90-80`.
+    #[error("invalid range specified for port: {text}")]
+    Backwards {
+        /// The offending text.
+        text: String,
+    },
+}
+
+#[cfg(test)]
+mod tests;
