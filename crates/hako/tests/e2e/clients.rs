@@ -1,0 +1,88 @@
+//! The stock docker CLI and docker-py on hako's socket.
+
+use crate::house::{House, run_tool};
+
+#[test]
+fn the_docker_cli_does_a_newcomers_day() {
+    let house = House::new();
+    let docker = |args: &[&str]| {
+        let ended = house.docker(args);
+        assert_eq!(ended.code, 0, "docker {args:?}: {}{}", ended.stdout, ended.stderr);
+        ended.stdout.trim_end().to_owned()
+    };
+    assert!(docker(&["version"]).contains("Server:"));
+    assert!(docker(&["info"]).contains("Storage Driver: overlay2"));
+    assert_eq!(docker(&["run", "--rm", "busybox", "echo", "hi"]), "hi");
+    assert_eq!(house.docker(["run", "--rm", "busybox", "sh", "-c", "exit 3"]).code, 3);
+    assert_eq!(house.docker(["run", "--rm", "busybox", "nothing"]).code, 127);
+    docker(&["run", "-d", "--name", "c", "-p", "8080:80", "-v", "data:/d", "busybox", "sh", "-c", "echo line; sleep 600"]);
+    assert!(docker(&["ps"]).contains("0.0.0.0:8080->80/tcp"));
+    assert_eq!(docker(&["exec", "c", "echo", "in"]), "in");
+    crate::house::await_that("the line", || docker(&["logs", "c"]) == "line");
+    assert!(docker(&["top", "c"]).contains("sleep 600"));
+    assert!(docker(&["stats", "--no-stream", "c"]).contains("MEM USAGE"));
+    assert!(docker(&["port", "c"]).contains("80/tcp -> 0.0.0.0:8080"));
+    docker(&["pause", "c"]);
+    docker(&["unpause", "c"]);
+    docker(&["cp", "/bin/busybox", "c:/tmp/copied"]);
+    assert!(docker(&["diff", "c"]).contains("A /tmp/copied"));
+    docker(&["rename", "c", "d"]);
+    docker(&["update", "-m", "100m", "--memory-swap", "200m", "d"]);
+    docker(&["restart", "-t", "0", "d"]);
+    docker(&["stop", "-t", "0", "d"]);
+    assert_eq!(docker(&["wait", "d"]), "137");
+    docker(&["commit", "d", "made:1"]);
+    assert!(docker(&["images"]).contains("made"));
+    assert!(docker(&["history", "made:1"]).contains("CREATED BY"));
+    docker(&["save", "-o", house.path().join("m.tar").to_str().unwrap(), "made:1"]);
+    docker(&["rm", "d"]);
+    docker(&["rmi", "made:1"]);
+    assert!(docker(&["load", "-i", house.path().join("m.tar").to_str().unwrap()]).contains("Loaded image: made:1"));
+    assert!(docker(&["system", "df"]).contains("Local Volumes"));
+    assert_eq!(docker(&["volume", "ls", "-q"]), "data");
+    docker(&["system", "prune", "-af", "--volumes"]);
+    assert!(docker(&["network", "ls"]).contains("bridge"));
+    let ended = house.docker(["network", "create", "x"]);
+    assert!(ended.code != 0 && ended.stderr.contains("not"), "{}", ended.stderr);
+}
+
+#[test]
+fn docker_py_does_too() {
+    let house = House::new();
+    house.ok(["version"]);
+    let program = r#"
+import docker, sys, io, tarfile
+c = docker.DockerClient(base_url='unix://' + sys.argv[1], timeout=60)
+assert c.ping()
+assert c.containers.run('busybox', ['echo', 'hi'], remove=True) == b'hi\n'
+try:
+    c.containers.run('busybox', ['sh', '-c', 'exit 4'], remove=True)
+    raise SystemExit('no error')
+except docker.errors.ContainerError as e:
+    assert e.exit_status == 4
+x = c.containers.run('busybox', ['sh', '-c', 'echo up; sleep 600'], detach=True, name='x', labels={'a': 'b'}, mem_limit='64m', ports={'80/tcp': 8080})
+x.reload(); assert x.status == 'running', x.status
+assert x.attrs['HostConfig']['Memory'] == 64 << 20
+assert x.exec_run(['echo', 'in']).output == b'in\n'
+code, out = x.exec_run(['sh', '-c', 'echo o; echo e >&2; exit 2'], demux=True)
+assert code == 2 and out == (b'o\n', b'e\n'), (code, out)
+assert b'up' in x.logs()
+assert [i.name for i in c.containers.list(filters={'label': 'a=b'})] == ['x']
+s = x.stats(stream=False); assert s['memory_stats']['usage'] > 0
+b = io.BytesIO(); t = tarfile.open(fileobj=b, mode='w'); i = tarfile.TarInfo('f'); i.size = 1; t.addfile(i, io.BytesIO(b'x')); t.close()
+assert x.put_archive('/tmp', b.getvalue())
+bits, stat = x.get_archive('/tmp/f'); assert stat['size'] == 1
+assert x.top()['Processes']
+v = c.volumes.create('v'); assert [i.name for i in c.volumes.list()] == ['v']; v.remove()
+img = x.commit('made', 'py'); assert 'made:py' in img.tags
+x.stop(timeout=0); assert x.wait()['StatusCode'] == 137
+x.remove(); c.images.remove('made:py')
+assert c.df()['Images'] is not None and c.info()['ServerVersion'] and c.version()['ApiVersion']
+try:
+    c.containers.get('nobody'); raise SystemExit('found')
+except docker.errors.NotFound: pass
+print('done')
+"#;
+    let said = run_tool(&crate::house::python(), ["-c", program, house.socket().to_str().unwrap()]);
+    assert_eq!(said.trim(), "done");
+}

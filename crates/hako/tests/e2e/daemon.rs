@@ -1,0 +1,118 @@
+//! The daemon: started by need, leaving when idle, replaced without anyone noticing.
+
+use crate::house::{HAKO, House, alive, await_that, signal};
+
+#[test]
+fn it_is_started_by_need_and_leaves_when_idle() {
+    let house = House::empty();
+    house.configure(r#"{"idle-timeout": "200ms"}"#);
+    assert_eq!(house.daemon_pid(), None);
+    house.ok(["version"]);
+    let pid = house.daemon_pid().expect("a daemon was started");
+    await_that("the daemon to leave", || !alive(pid));
+    house.ok(["ps"]);
+}
+
+#[test]
+fn many_first_commands_start_one_daemon() {
+    let house = House::empty();
+    let clients: Vec<_> = (0..8).map(|_| house.spawn(["ps", "-q"])).collect();
+    for client in clients {
+        let output = client.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+    let root = house.path().to_str().unwrap().to_owned();
+    let daemons = crate::house::processes().into_iter().filter(|(_, command)| command.contains("hako daemon") && command.contains(&root));
+    assert_eq!(daemons.count(), 1);
+}
+
+#[test]
+fn a_dead_daemon_is_not_missed() {
+    let house = House::new();
+    house.ok(["run", "-d", "--name", "c", "--restart", "on-failure:5", "busybox", "sh", "-c", "while [ ! -e /go ]; do echo tick; sleep 0.02; done; rm /go; echo again; exit 1"]);
+    let pid = house.inspect("c", "{{.State.Pid}}");
+    house.kill_daemon();
+    let pid: i32 = pid.parse().unwrap();
+    assert!(alive(pid));
+    signal(pid, "KILL");
+    await_that("the supervisor to restart it without a daemon", || {
+        crate::house::processes().iter().any(|(other, command)| *other != pid && command.contains("while [ ! -e /go ]"))
+    });
+    assert_eq!(house.daemon_pid(), None);
+    assert_eq!(house.inspect("c", "{{.State.Status}} {{.RestartCount}}"), "running 1");
+    let events = house.ok(["events", "--since", "5m", "--until", "0s", "--filter", "container=c", "--format", "{{.Action}}"]);
+    let told: Vec<&str> = events.lines().collect();
+    assert_eq!(told, ["create", "start", "die", "start"], "what happened meanwhile is told");
+    assert!(house.ok(["logs", "c"]).contains("tick"));
+}
+
+#[test]
+fn an_attached_client_survives_the_daemon() {
+    let house = House::new();
+    let client = house.spawn(["run", "--name", "c", "busybox", "sh", "-c", "echo up; while [ ! -e /go ]; do sleep 0.02; done; echo down; exit 6"]);
+    house.await_field("c", "{{.State.Status}}", "running");
+    house.kill_daemon();
+    house.ok(["exec", "c", "touch", "/go"]);
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "up\ndown\n");
+    assert_eq!(output.status.code(), Some(6));
+}
+
+#[test]
+fn exit_codes_are_kept_while_no_daemon_runs() {
+    let house = House::new();
+    house.ok(["run", "-d", "--name", "c", "busybox", "sh", "-c", "sleep 0.5; exit 42"]);
+    let pid: i32 = house.inspect("c", "{{.State.Pid}}").parse().unwrap();
+    house.kill_daemon();
+    await_that("the container to end", || !alive(pid));
+    assert_eq!(house.inspect("c", "{{.State.Status}} {{.State.ExitCode}}"), "exited 42");
+}
+
+#[test]
+fn always_restarting_containers_come_back_with_the_daemon() {
+    let house = House::new();
+    house.ok(["run", "-d", "--name", "c", "--restart", "always", "busybox", "sleep", "600"]);
+    house.ok(["run", "-d", "--name", "d", "--restart", "unless-stopped", "busybox", "sleep", "600"]);
+    house.ok(["stop", "-t", "0", "d"]);
+    let root = house.path().to_str().unwrap().to_owned();
+    house.kill_daemon();
+    for (pid, command) in crate::house::processes() {
+        if command.contains(&root) && command.contains("supervise") {
+            signal(pid, "KILL");
+        }
+    }
+    await_that("its processes to be gone", || house.leftovers().iter().all(|left| !left.starts_with("process")));
+    house.await_field("c", "{{.State.Status}}", "running");
+    assert_eq!(house.inspect("d", "{{.State.Status}}"), "exited");
+}
+
+#[test]
+fn a_foreground_daemon_with_dockerds_flags() {
+    let house = House::empty();
+    let socket = house.path().join("own.sock");
+    let pidfile = house.path().join("own.pid");
+    let mut daemon = house
+        .command(["daemon", "-H", &format!("unix://{}", socket.display()), "--pidfile", pidfile.to_str().unwrap(), "--bip", "10.77.0.1/24"])
+        .spawn()
+        .unwrap();
+    await_that("the socket", || socket.exists());
+    let host = format!("unix://{}", socket.display());
+    assert!(house.ok(["-H", &host, "info", "--format", "{{.Driver}}"]).contains("overlay"));
+    assert_eq!(std::fs::read_to_string(&pidfile).unwrap().trim(), daemon.id().to_string());
+    let gateway = house.ok(["-H", &host, "network", "inspect", "bridge", "-f", "{{(index .IPAM.Config 0).Gateway}}"]);
+    assert_eq!(gateway, "10.77.0.1");
+    signal(daemon.id() as i32, "TERM");
+    assert!(daemon.wait().unwrap().success());
+    assert!(!socket.exists() && !pidfile.exists());
+}
+
+#[test]
+fn bad_settings_are_named() {
+    let house = House::empty();
+    house.configure(r#"{"bip": "10.0.0.1/24", "colour": "red"}"#);
+    let output = house.command(["daemon"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("colour"), "{said}");
+    let output = std::process::Command::new(HAKO).args(["daemon", "--no-such-flag"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--no-such-flag"));
+}

@@ -1,0 +1,69 @@
+//! `exec` and `top`: joining a running container, as confined as its first process.
+
+use crate::house::House;
+
+fn running() -> House {
+    let house = House::new();
+    house.ok(["run", "-d", "--name", "c", "-e", "FROM=run", "busybox", "sleep", "600"]);
+    house
+}
+
+#[test]
+fn exec_answers_with_the_programs_own_code() {
+    let house = running();
+    assert_eq!(house.ok(["exec", "c", "echo", "hi"]), "hi");
+    let ended = house.run(["exec", "c", "sh", "-c", "echo o; echo e >&2; exit 9"]);
+    assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (9, "o\n", "e\n"));
+    let ended = house.run(["exec", "c", "no-such-program"]);
+    assert_eq!(ended.code, 127, "{}", ended.stderr);
+    assert_eq!(house.run(["exec", "c", "/etc/passwd"]).code, 126);
+    let said = house.fails(1, ["exec", "nobody", "true"]);
+    assert!(said.contains("No such container: nobody"), "{said}");
+    house.ok(["stop", "-t", "0", "c"]);
+    let said = house.fails(1, ["exec", "c", "true"]);
+    assert!(said.contains("is not running"), "{said}");
+}
+
+#[test]
+fn exec_takes_stdin_user_directory_and_environment() {
+    let house = running();
+    let ended = house.run_with_input(["exec", "-i", "c", "cat"], b"through");
+    assert_eq!(ended.stdout, "through");
+    let said = house.ok(["exec", "-u", "www", "-w", "/tmp", "-e", "MORE=1", "c", "sh", "-c", "id -un; pwd; echo $FROM$MORE"]);
+    assert_eq!(said, "www\n/tmp\nrun1");
+    assert_eq!(house.ok(["exec", "-d", "c", "touch", "/made"]), "");
+    crate::house::await_that("the detached exec to act", || house.run(["exec", "c", "test", "-e", "/made"]).code == 0);
+}
+
+#[test]
+fn exec_is_as_confined_as_run() {
+    let house = running();
+    let look = "grep -E '^(Cap|NoNewPrivs|Seccomp:|Groups)' /proc/self/status; cat /proc/self/cgroup | sed 's/^[0-9]*://' | sort; ls /proc/self/fd | wc -l";
+    let first = house.ok(["run", "--rm", "busybox", "sh", "-c", look]);
+    let joined = house.ok(["exec", "c", "sh", "-c", look]);
+    assert_eq!(first, joined);
+    let said = house.ok(["exec", "--privileged", "c", "grep", "CapEff", "/proc/self/status"]);
+    assert_ne!(said, house.ok(["exec", "c", "grep", "CapEff", "/proc/self/status"]));
+}
+
+#[test]
+fn top_shows_the_processes_of_the_container() {
+    let house = running();
+    let said = house.ok(["top", "c"]);
+    let mut lines = said.lines();
+    assert_eq!(
+        lines.next().unwrap().split_whitespace().collect::<Vec<_>>(),
+        ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+    );
+    assert!(lines.next().unwrap().ends_with("sleep 600"), "{said}");
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn stats_count_what_the_container_uses() {
+    let house = running();
+    let said = house.ok(["stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}} {{.MemUsage}}", "c"]);
+    assert!(said.starts_with("c 1 "), "{said}");
+    let table = house.ok(["stats", "--no-stream"]);
+    assert!(table.contains("CPU %") && table.contains("MEM USAGE / LIMIT") && table.contains("NET I/O"), "{table}");
+}

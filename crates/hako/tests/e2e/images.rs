@@ -1,0 +1,248 @@
+//! Images: registries, archives, tags, listing and what the disk holds.
+
+use crate::house::{House, await_that, run_tool};
+use crate::registry::Registry;
+
+/// Adds a layer on top of busybox, so that there is something of one's own to ship.
+fn layered(house: &House, tag: &str, text: &str) {
+    house.ok(["run", "--name", "maker", "busybox", "sh", "-c", &format!("echo {text} > /layer")]);
+    house.ok(["commit", "maker", tag]);
+    house.ok(["rm", "maker"]);
+}
+
+#[test]
+fn a_push_and_a_pull() {
+    let house = House::new();
+    let registry = Registry::start();
+    let name = format!("{}/team/app:1", registry.address());
+    layered(&house, &name, "shipped");
+    let said = house.ok(["push", &name]);
+    assert!(said.contains("The push refers to repository") && said.contains("digest: sha256:"), "{said}");
+    let again = house.ok(["push", &name]);
+    assert!(again.contains("Layer already exists"), "{again}");
+
+    let id = house.ok(["image", "inspect", "-f", "{{.Id}}", &name]);
+    house.ok(["rmi", &name]);
+    let said = house.ok(["pull", &name]);
+    for line in ["1: Pulling from team/app", "Pull complete", "Digest: sha256:", "Status: Downloaded newer image for"] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    assert_eq!(said.lines().last(), Some(name.as_str()));
+    assert_eq!(house.ok(["image", "inspect", "-f", "{{.Id}}", &name]), id, "the same image came back");
+    assert!(house.ok(["pull", &name]).contains("Status: Image is up to date for"));
+    assert_eq!(house.ok(["pull", "-q", &name]), name);
+    assert_eq!(house.ok(["run", "--rm", &name, "cat", "/layer"]), "shipped");
+
+    let digest = house.ok(["image", "inspect", "-f", "{{index .RepoDigests 0}}", &name]);
+    house.ok(["rmi", &name]);
+    house.ok(["pull", &digest]);
+    assert!(house.ok(["images", "--digests"]).contains("<none>"));
+}
+
+#[test]
+fn all_tags_and_a_mirror_for_docker_io() {
+    let house = House::empty();
+    house.configure(r#"{"registry-mirrors": ["http://127.0.0.1:5000"]}"#);
+    house.import_busybox();
+    let registry = Registry::start();
+    for tag in ["1", "2"] {
+        let name = format!("{}/library/thing:{tag}", registry.address());
+        layered(&house, &name, tag);
+        house.ok(["push", "-q", &name]);
+        house.ok(["rmi", &name]);
+    }
+    let said = house.ok(["pull", "-a", "thing"]);
+    assert!(said.contains("1: Pulling from library/thing") && said.contains("2: Pulling from library/thing"), "{said}");
+    assert_eq!(house.ok(["images", "-q", "thing"]).lines().count(), 2);
+    let ended = house.run(["run", "--rm", "--pull", "always", "thing:2", "cat", "/layer"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "2\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_registry_with_a_password() {
+    let house = House::new();
+    let registry = Registry::start_with_user(5001, "ann", "secret");
+    let name = format!("{}/app", registry.address());
+    house.ok(["tag", "busybox", &name]);
+    let said = house.fails(1, ["push", &name]);
+    assert!(said.contains("no basic auth credentials") || said.contains("unauthorized"), "{said}");
+    let ended = house.run_with_input(["login", "-u", "ann", "--password-stdin", &registry.address()], b"wrong");
+    assert_ne!(ended.code, 0);
+    assert!(!ended.stderr.contains("wrong\n") && ended.stderr.contains("unauthorized"), "{}", ended.stderr);
+    let ended = house.run_with_input(["login", "-u", "ann", "--password-stdin", &registry.address()], b"secret\n");
+    assert!(ended.stdout.contains("Login Succeeded"), "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stderr.contains("WARNING! Your credentials are stored unencrypted"), "{}", ended.stderr);
+    house.ok(["push", &name]);
+    house.ok(["rmi", &name]);
+    house.ok(["pull", &name]);
+    let said = house.ok(["logout", &registry.address()]);
+    assert!(said.contains("Removing login credentials for"), "{said}");
+    house.fails(1, ["pull", &name]);
+}
+
+#[test]
+fn save_and_load() {
+    let house = House::new();
+    layered(&house, "app:1", "kept");
+    house.ok(["tag", "app:1", "app:2"]);
+    let id = house.ok(["images", "-q", "--no-trunc", "app:1"]);
+    let file = house.path().join("app.tar");
+    house.ok(["save", "-o", file.to_str().unwrap(), "app:1", "app:2", "busybox"]);
+    let names = run_tool("tar", ["-tf", file.to_str().unwrap()]);
+    for name in ["manifest.json", "index.json", "oci-layout"] {
+        assert!(names.lines().any(|line| line == name), "{name} in {names}");
+    }
+    house.ok(["rmi", "app:1", "app:2", "busybox"]);
+    assert_eq!(house.ok(["images", "-q"]), "");
+    let said = house.ok(["load", "-i", file.to_str().unwrap()]);
+    for name in ["app:1", "app:2", "busybox:latest"] {
+        assert!(said.contains(&format!("Loaded image: {name}")), "{said}");
+    }
+    assert_eq!(house.ok(["images", "-q", "--no-trunc", "app:1"]), id);
+    assert_eq!(house.ok(["run", "--rm", "app:2", "cat", "/layer"]), "kept");
+
+    let stream = house.command(["save", "app:1"]).output().unwrap().stdout;
+    house.ok(["rmi", "app:1", "app:2"]);
+    let ended = house.run_with_input(["load", "-q"], &stream);
+    assert_eq!(ended.stdout, "Loaded image: app:1\n", "{}", ended.stderr);
+}
+
+#[test]
+fn skopeo_reads_what_we_save_and_we_load_what_it_writes() {
+    let house = House::new();
+    layered(&house, "app:1", "kept");
+    let file = house.path().join("app.tar");
+    house.ok(["save", "-o", file.to_str().unwrap(), "app:1"]);
+    for format in ["docker-archive", "oci-archive"] {
+        let other = house.path().join(format!("{format}.tar"));
+        run_tool("skopeo", [
+            "--insecure-policy", "copy", "-q", &format!("docker-archive:{}", file.display()), &format!("{format}:{}:back:{format}", other.display()),
+        ]);
+        let said = house.ok(["load", "-i", other.to_str().unwrap()]);
+        assert!(said.contains("Loaded image"), "{said}");
+        assert_eq!(house.ok(["run", "--rm", &format!("back:{format}"), "cat", "/layer"]), "kept");
+    }
+}
+
+#[test]
+fn tags_and_removal() {
+    let house = House::new();
+    house.ok(["tag", "busybox", "other/name:tag"]);
+    let said = house.ok(["rmi", "other/name:tag"]);
+    assert_eq!(said, "Untagged: other/name:tag");
+    house.ok(["create", "--name", "user", "busybox"]);
+    let said = house.fails(1, ["rmi", "busybox"]);
+    assert!(said.contains("conflict: unable to remove repository reference \"busybox\" (must force)"), "{said}");
+    house.ok(["rm", "user"]);
+    let said = house.ok(["rmi", "busybox"]);
+    assert!(said.contains("Untagged: busybox:latest") && said.contains("Deleted: sha256:"), "{said}");
+    let said = house.fails(1, ["rmi", "busybox"]);
+    assert!(said.contains("No such image: busybox"), "{said}");
+    let said = house.fails(125, ["run", "UPPER", "x"]);
+    assert!(said.contains("invalid reference format: repository name (library/UPPER) must be lowercase"), "{said}");
+}
+
+#[test]
+fn lists_and_their_filters() {
+    let house = House::new();
+    layered(&house, "app:1", "a");
+    layered(&house, "app:1", "b");
+    let names = |flags: &[&str]| {
+        house.ok(["images", "--format", "{{.Repository}}:{{.Tag}}"].into_iter().chain(flags.iter().copied()))
+    };
+    assert_eq!(names(&["-f", "dangling=true"]), "<none>:<none>");
+    assert_eq!(names(&["-f", "reference=ap*"]), "app:1");
+    assert_eq!(names(&["-f", "before=app:1"]).lines().count(), 2);
+    assert_eq!(names(&["app"]), "app:1");
+    assert!(house.ok(["image", "prune", "-f"]).contains("Total reclaimed space:"));
+    assert_eq!(names(&["-f", "dangling=true"]), "");
+    let said = house.fails(1, ["images", "-f", "colour=red"]);
+    assert!(said.contains("invalid filter 'colour'"), "{said}");
+}
+
+#[test]
+fn special_files_survive_the_journey() {
+    let house = House::new();
+    let registry = Registry::start();
+    let name = format!("{}/special", registry.address());
+    let long = "n".repeat(250);
+    let make = format!(
+        "mkdir -p /s/{long}; echo x > /s/{long}/f; cp /bin/busybox /s/suid; chmod 4755 /s/suid; ln /s/suid /s/hard; mkfifo /s/fifo; \
+         mknod /s/null c 1 3; chown 5:6 /s/fifo; truncate -s 10M /s/sparse; ln -s nowhere /s/sym"
+    );
+    house.ok(["run", "--name", "c", "busybox", "sh", "-c", &make]);
+    house.ok(["commit", "c", &name]);
+    house.ok(["rm", "c"]);
+    let look = format!("cd /s; stat -c '%n %a %u:%g %F %h %s' suid hard fifo null sparse sym {long}/f; du -k sparse; readlink sym");
+    let before = house.ok(["run", "--rm", &name, "sh", "-c", &look]);
+    house.ok(["push", "-q", &name]);
+    house.ok(["rmi", &name]);
+    house.ok(["pull", "-q", &name]);
+    let after = house.ok(["run", "--rm", &name, "sh", "-c", &look]);
+    assert_eq!(before, after);
+    assert!(after.contains("suid 4755 0:0 regular file 2 ") && after.contains("fifo 644 5:6 fifo"), "{after}");
+}
+
+#[test]
+fn whiteouts_hide_what_lies_below() {
+    let house = House::new();
+    house.ok(["run", "--name", "a", "busybox", "sh", "-c", "mkdir -p /d/e; echo 1 > /d/one; echo 2 > /d/e/two"]);
+    house.ok(["commit", "a", "one"]);
+    house.ok(["run", "--name", "b", "one", "sh", "-c", "rm /d/one; rm -r /d/e; mkdir /d/e; echo 3 > /d/e/three"]);
+    house.ok(["commit", "b", "two"]);
+    assert_eq!(house.ok(["run", "--rm", "two", "sh", "-c", "cd /d; find . | sort"]), ".\n./e\n./e/three");
+    let file = house.path().join("two.tar");
+    house.ok(["save", "-o", file.to_str().unwrap(), "two"]);
+    house.ok(["rm", "a", "b"]);
+    house.ok(["rmi", "one", "two"]);
+    house.ok(["load", "-i", file.to_str().unwrap()]);
+    assert_eq!(house.ok(["run", "--rm", "two", "sh", "-c", "cd /d; find . | sort"]), ".\n./e\n./e/three");
+}
+
+#[test]
+fn the_disk_is_what_df_says() {
+    let house = House::new();
+    layered(&house, "app:1", "a");
+    house.ok(["run", "--name", "c", "-v", "data:/d", "busybox", "sh", "-c", "dd if=/dev/zero of=/d/f bs=1M count=3; dd if=/dev/zero of=/f bs=1M count=5"]);
+    let said = house.ok(["system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Size}}"]);
+    assert!(said.contains("Images 2 ") && said.contains("Containers 1 5.24") && said.contains("Local Volumes 1 3.14"), "{said}");
+    let du: u64 = run_tool("du", ["-sB1", house.data().to_str().unwrap()]).split_whitespace().next().unwrap().parse().unwrap();
+    let df = house.ok(["system", "df", "-v", "--format", "{{json .}}"]);
+    assert!(!df.is_empty() && du > 8 << 20);
+}
+
+#[test]
+fn the_same_pull_twice_at_once_happens_once() {
+    let house = House::new();
+    let registry = Registry::start();
+    let name = format!("{}/app", registry.address());
+    layered(&house, &name, "a");
+    house.ok(["push", "-q", &name]);
+    house.ok(["rmi", &name]);
+    let pulls: Vec<_> = (0..4).map(|_| house.spawn(["pull", "-q", &name])).collect();
+    for pull in pulls {
+        assert!(pull.wait_with_output().unwrap().status.success());
+    }
+    assert_eq!(house.ok(["run", "--rm", &name, "cat", "/layer"]), "a");
+}
+
+#[test]
+fn a_killed_daemon_resumes_a_pull() {
+    let house = House::new();
+    let registry = Registry::start();
+    let name = format!("{}/big", registry.address());
+    house.ok(["run", "--name", "c", "busybox", "dd", "if=/dev/urandom", "of=/big", "bs=1M", "count=40"]);
+    house.ok(["commit", "c", &name]);
+    house.ok(["rm", "c"]);
+    house.ok(["push", "-q", &name]);
+    house.ok(["rmi", &name]);
+    let ingest = house.data().join("ingest");
+    let pull = house.spawn(["pull", &name]);
+    await_that("the download to begin", || std::fs::read_dir(&ingest).into_iter().flatten().flatten().any(|entry| entry.metadata().is_ok_and(|m| m.len() > 0 || m.is_dir())));
+    house.kill_daemon();
+    drop(pull.wait_with_output().unwrap());
+    assert_eq!(house.ok(["images", "-q", &name]), "", "no half image");
+    house.ok(["pull", "-q", &name]);
+    assert_eq!(house.ok(["run", "--rm", &name, "stat", "-c", "%s", "/big"]), (40 << 20).to_string());
+    assert!(registry.data().exists());
+}

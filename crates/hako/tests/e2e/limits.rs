@@ -1,0 +1,49 @@
+//! Limits, and what the process sees of them.
+
+use crate::house::House;
+
+/// Reads a control file of the container's group: the v2 name, else the v1 name.
+fn control(house: &House, flags: &[&str], v1: &str, v2: &str) -> String {
+    let look = format!("cat /sys/fs/cgroup/{v1} 2>/dev/null || cat /sys/fs/cgroup/{v2}");
+    house.ok(["run", "--rm"].into_iter().chain(flags.iter().copied()).chain(["busybox", "sh", "-c", &look]))
+}
+
+#[test]
+fn limits_reach_the_kernel() {
+    let house = House::new();
+    assert_eq!(control(&house, &["-m", "64m"], "memory/memory.limit_in_bytes", "memory.max"), (64 << 20).to_string());
+    assert_eq!(control(&house, &["--pids-limit", "55"], "pids/pids.max", "pids.max"), "55");
+    let cpus = control(&house, &["--cpus", "0.5"], "cpu/cpu.cfs_quota_us", "cpu.max");
+    assert!(cpus == "50000" || cpus == "50000 100000", "{cpus}");
+    assert_eq!(control(&house, &["--cpuset-cpus", "0"], "cpuset/cpuset.cpus", "cpuset.cpus"), "0");
+    assert_eq!(control(&house, &["-c", "512"], "cpu/cpu.shares", "no-such-file; echo 512"), "512");
+}
+
+#[test]
+fn memory_has_an_end() {
+    let house = House::new();
+    house.fails(137, ["run", "--name", "c", "-m", "16m", "--memory-swap", "16m", "busybox", "sh", "-c", "x=a; while :; do x=$x$x; done"]);
+    assert_eq!(house.inspect("c", "{{.State.OOMKilled}}"), "true");
+}
+
+#[test]
+fn update_moves_a_limit_while_running() {
+    let house = House::new();
+    house.ok(["run", "-d", "--name", "c", "-m", "64m", "busybox", "sleep", "600"]);
+    house.ok(["update", "-m", "128m", "--memory-swap", "-1", "--cpus", "1.5", "c"]);
+    let look = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
+    assert_eq!(house.ok(["exec", "c", "sh", "-c", look]), (128 << 20).to_string());
+    assert_eq!(house.inspect("c", "{{.HostConfig.NanoCpus}}"), "1500000000");
+}
+
+#[test]
+fn rlimits_sysctls_and_devices() {
+    let house = House::new();
+    assert_eq!(house.ok(["run", "--rm", "--ulimit", "nofile=64:128", "busybox", "sh", "-c", "ulimit -n; ulimit -Hn"]), "64\n128");
+    assert_eq!(house.ok(["run", "--rm", "--sysctl", "net.ipv4.ip_default_ttl=77", "busybox", "cat", "/proc/sys/net/ipv4/ip_default_ttl"]), "77");
+    let said = house.ok(["run", "--rm", "--device", "/dev/null:/dev/mine:r", "busybox", "stat", "-c", "%F", "/dev/mine"]);
+    assert_eq!(said, "character special file");
+    house.fails(1, ["run", "--rm", "--device", "/dev/null:/dev/mine:r", "busybox", "sh", "-c", "echo x > /dev/mine"]);
+    let said = house.fails(125, ["run", "--sysctl", "kernel.panic=1", "busybox"]);
+    assert!(said.contains("kernel.panic"), "{said}");
+}

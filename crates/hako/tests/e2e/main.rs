@@ -1,0 +1,27 @@
+//! End-to-end tests: the real binary, the real kernel, the real Docker clients.
+//!
+//! Every test has a private root directory, so a daemon of its own, in a network namespace of its own: tests run in
+//! parallel and cannot touch the host's interfaces or firewall. They need root.
+
+mod house;
+mod registry;
+mod transcript;
+
+mod clients;
+mod commands;
+mod copying;
+mod daemon;
+mod execs;
+mod faults;
+mod hostile;
+mod images;
+mod isolation;
+mod lifecycle;
+mod limits;
+mod logging;
+mod networking;
+mod output;
+mod refusals;
+mod terminal;
+mod tutorial;
+mod volumes;

@@ -1,0 +1,164 @@
+//! The default bridge, published ports, host, none and shared network namespaces.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpStream, UdpSocket};
+
+use crate::house::{House, await_that, run_tool};
+
+const SERVE: &str = "while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\npage' | nc -l -p 80 >/dev/null; done";
+
+/// What a server at this address answers to a GET.
+fn get(address: &str) -> Option<String> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.write_all(b"GET / HTTP/1.0\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    answer.rsplit_once("\r\n\r\n").map(|(_, body)| body.to_owned())
+}
+
+fn serving(house: &House, name: &str, ports: &[&str]) {
+    let flags = ports.iter().flat_map(|port| ["-p", port]);
+    house.ok(["run", "-d", "--name", name].into_iter().chain(flags).chain(["busybox", "sh", "-c", SERVE]));
+}
+
+#[test]
+fn a_published_port_answers_from_everywhere() {
+    let house = House::new();
+    run_tool("sh", ["-c", "ip link add out type dummy && ip addr add 192.0.2.1/24 dev out && ip link set out up"]);
+    serving(&house, "web", &["8888:80"]);
+    for address in ["127.0.0.1:8888", "192.0.2.1:8888"] {
+        await_that(address, || get(address).as_deref() == Some("page"));
+    }
+    let port = house.ok(["port", "web", "80"]);
+    assert!(port.lines().any(|line| line == "0.0.0.0:8888"), "{port}");
+    assert!(house.ok(["ps"]).contains("0.0.0.0:8888->80/tcp"));
+    let gateway = house.inspect("web", "{{.NetworkSettings.Networks.bridge.Gateway}}");
+    let said = house.ok(["run", "--rm", "busybox", "wget", "-qO-", &format!("http://{gateway}:8888")]);
+    assert_eq!(said, "page", "another container reaches it at the host's address");
+    house.ok(["rm", "-f", "web"]);
+    assert_eq!(get("127.0.0.1:8888"), None);
+}
+
+#[test]
+fn ports_of_every_form() {
+    let house = House::new();
+    serving(&house, "local", &["127.0.0.1:9001:80"]);
+    assert_eq!(house.ok(["port", "local"]), "80/tcp -> 127.0.0.1:9001");
+    serving(&house, "random", &["80"]);
+    let said = house.ok(["port", "random", "80/tcp"]);
+    let port: u16 = said.lines().next().unwrap().rsplit_once(':').unwrap().1.parse().unwrap();
+    await_that("the random port", || get(&format!("127.0.0.1:{port}")).as_deref() == Some("page"));
+    house.ok(["run", "-d", "--name", "range", "-p", "7000-7002:8000-8002/udp", "busybox", "sleep", "600"]);
+    assert_eq!(house.ok(["port", "range"]).lines().filter(|line| line.contains("0.0.0.0")).count(), 3);
+    house.ok(["run", "-d", "--name", "all", "--expose", "80", "--expose", "81/udp", "-P", "busybox", "sleep", "600"]);
+    assert_eq!(house.ok(["port", "all"]).lines().filter(|line| line.contains("0.0.0.0")).count(), 2);
+}
+
+#[test]
+fn a_port_is_given_once() {
+    let house = House::new();
+    serving(&house, "first", &["8080:80"]);
+    let said = house.fails(125, ["run", "-d", "--name", "second", "-p", "8080:80", "busybox", "sleep", "600"]);
+    assert!(said.contains("port is already allocated"), "{said}");
+    assert_eq!(house.inspect("second", "{{.State.Status}}"), "created");
+    let taken = std::net::TcpListener::bind("0.0.0.0:8081").unwrap();
+    let said = house.fails(125, ["run", "-d", "-p", "8081:80", "busybox", "sleep", "600"]);
+    assert!(said.contains("address already in use"), "{said}");
+    drop(taken);
+}
+
+#[test]
+fn udp_is_published_too() {
+    let house = House::new();
+    house.ok(["run", "-d", "--name", "echo", "-p", "5353:53/udp", "busybox", "sh", "-c", "while :; do nc -lu -p 53 -e cat; done"]);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+    await_that("an echo", || {
+        socket.send_to(b"ping", "127.0.0.1:5353").unwrap();
+        let mut buffer = [0; 8];
+        matches!(socket.recv_from(&mut buffer), Ok((4, _)))
+    });
+}
+
+#[test]
+fn ports_outlive_the_daemon() {
+    let house = House::new();
+    serving(&house, "web", &["8888:80"]);
+    await_that("the page", || get("127.0.0.1:8888").as_deref() == Some("page"));
+    house.kill_daemon();
+    assert_eq!(get("127.0.0.1:8888").as_deref(), Some("page"));
+    assert!(house.ok(["port", "web"]).contains("0.0.0.0:8888"));
+}
+
+#[test]
+fn addresses_are_leased_and_released() {
+    let house = House::new();
+    let address = |name: &str| house.inspect(name, "{{.NetworkSettings.IPAddress}}");
+    house.ok(["run", "-d", "--name", "a", "busybox", "sleep", "600"]);
+    house.ok(["run", "-d", "--name", "b", "busybox", "sleep", "600"]);
+    assert_ne!(address("a"), address("b"));
+    let said = house.ok(["exec", "a", "ping", "-c1", "-W2", &address("b")]);
+    assert!(said.contains(" 0% packet loss"), "{said}");
+    let hosts = house.ok(["exec", "a", "cat", "/etc/hosts"]);
+    assert!(hosts.contains(&address("a")) && hosts.contains("127.0.0.1\tlocalhost"), "{hosts}");
+    house.ok(["stop", "-t", "0", "a"]);
+    assert_eq!(address("a"), "");
+}
+
+#[test]
+fn other_network_modes() {
+    let house = House::new();
+    let links = |mode: &str| house.ok(["run", "--rm", "--network", mode, "busybox", "ls", "/sys/class/net"]);
+    assert_eq!(links("none"), "lo");
+    assert!(links("host").contains("hk-") || !links("host").contains("eth0"), "{}", links("host"));
+    house.ok(["run", "-d", "--name", "c", "--hostname", "shared", "busybox", "sleep", "600"]);
+    let own = house.ok(["exec", "c", "ip", "-4", "addr", "show", "eth0"]);
+    let joined = house.ok(["run", "--rm", "--network", "container:c", "busybox", "ip", "-4", "addr", "show", "eth0"]);
+    assert_eq!(own, joined);
+    let said = house.fails(125, ["run", "--network", "nowhere", "busybox"]);
+    assert!(said.contains("network nowhere not found"), "{said}");
+}
+
+#[test]
+fn names_of_hosts_and_servers() {
+    let house = House::new();
+    let said = house.ok([
+        "run", "--rm", "--dns", "192.0.2.53", "--dns-search", "example.org", "--dns-option", "ndots:2", "--add-host",
+        "db:192.0.2.9", "--add-host", "up=host-gateway", "busybox", "cat", "/etc/resolv.conf", "/etc/hosts",
+    ]);
+    for line in ["nameserver 192.0.2.53", "search example.org", "options ndots:2", "192.0.2.9\tdb"] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    assert!(said.lines().any(|line| line.ends_with("\tup") && !line.contains("host-gateway")), "{said}");
+}
+
+#[test]
+fn a_forward_policy_of_drop_is_survived() {
+    for policy in [
+        &["iptables-nft", "-P", "FORWARD", "DROP"][..],
+        &["nft", "add table inet fw; add chain inet fw forward { type filter hook forward priority 0; policy drop; }"],
+    ] {
+        let house = House::new();
+        run_tool(policy[0], &policy[1..]);
+        run_tool("sh", ["-c", OUTSIDE]);
+        serving(&house, "web", &["8888:80"]);
+        await_that("the page from outside", || {
+            let said = std::process::Command::new("ip")
+                .args(["netns", "exec", &outside(), "busybox", "wget", "-T", "2", "-qO-", "http://198.51.100.1:8888"])
+                .output();
+            said.is_ok_and(|said| said.stdout == b"page")
+        });
+        house.ok(["rm", "-f", "web"]);
+        run_tool("ip", ["netns", "del", &outside()]);
+    }
+}
+
+/// Another host, joined to this test's namespace by a wire.
+const OUTSIDE: &str = "n=out-$(readlink /proc/self/ns/net | tr -dc 0-9); ip netns add $n && ip link add wire type veth peer name wire0 netns $n && \
+    ip addr add 198.51.100.1/24 dev wire && ip link set wire up && \
+    ip -n $n addr add 198.51.100.2/24 dev wire0 && ip -n $n link set wire0 up && ip -n $n link set lo up";
+
+fn outside() -> String {
+    let link = std::fs::read_link("/proc/thread-self/ns/net").unwrap().to_string_lossy().into_owned();
+    format!("out-{}", link.chars().filter(char::is_ascii_digit).collect::<String>())
+}

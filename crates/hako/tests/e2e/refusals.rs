@@ -1,0 +1,76 @@
+//! Bad input: refused before anything is made, with the offending text.
+
+use crate::house::House;
+
+#[test]
+fn bad_flags_and_values_are_named() {
+    let house = House::new();
+    let cases: &[(&[&str], &str)] = &[
+        (&["run", "-p", "notaport:80", "busybox"], "notaport"),
+        (&["run", "-p", "80:99999", "busybox"], "99999"),
+        (&["run", "-p", "1-3:80-81", "busybox"], "1-3"),
+        (&["run", "-m", "12parsecs", "busybox"], "12parsecs"),
+        (&["run", "-m", "4k", "busybox"], "Minimum memory limit allowed is 6MB"),
+        (&["run", "--cpus", "x", "busybox"], "x"),
+        (&["run", "--cpus", "900", "busybox"], "Range of CPUs is from 0.01 to"),
+        (&["run", "-v", "relative:/a:sideways", "busybox"], "sideways"),
+        (&["run", "-v", "/a", "-v", "name:relative", "busybox"], "relative"),
+        (&["run", "--mount", "type=bind,src=/tmp", "busybox"], "target is required"),
+        (&["run", "--mount", "type=warp,dst=/x", "busybox"], "warp"),
+        (&["run", "--mount", "type=bind,src=/tmp,dst=/x,colour=red", "busybox"], "colour"),
+        (&["run", "--ulimit", "nofile", "busybox"], "nofile"),
+        (&["run", "--ulimit", "nosuch=1", "busybox"], "nosuch"),
+        (&["run", "--add-host", "nocolon", "busybox"], "nocolon"),
+        (&["run", "--dns", "nowhere", "busybox"], "nowhere"),
+        (&["run", "--restart", "sometimes", "busybox"], "sometimes"),
+        (&["run", "--restart", "always:3", "busybox"], "maximum retry count"),
+        (&["run", "--security-opt", "nonsense", "busybox"], "nonsense"),
+        (&["run", "--env-file", "/no/such/file", "busybox"], "/no/such/file"),
+        (&["run", "--network", "container:nobody", "busybox"], "nobody"),
+        (&["run", "--pid", "sideways", "busybox"], "sideways"),
+        (&["run", "--platform", "toaster", "busybox"], "toaster"),
+        (&["run", "--stop-signal", "SIGNONE", "busybox"], "SIGNONE"),
+        (&["run", "--device", "/dev/nothing-here", "busybox"], "/dev/nothing-here"),
+        (&["run", "--gpus", "all", "busybox"], "gpus"),
+        (&["run", "--isolation", "hyperv", "busybox"], "isolation"),
+        (&["run", "bad reference!", "x"], "invalid reference format"),
+        (&["run", "--health-interval", "1", "busybox"], "health-interval"),
+        (&["run"], "requires at least 1 argument"),
+    ];
+    for (args, wanted) in cases {
+        let ended = house.run(*args);
+        assert!(ended.code == 125 || ended.code == 1, "{args:?} ended with {}", ended.code);
+        assert!(ended.stderr.contains(wanted), "{args:?} said {}", ended.stderr);
+    }
+    assert_eq!(house.ok(["ps", "-aq"]), "", "nothing was created");
+    assert_eq!(house.ok(["volume", "ls", "-q"]), "");
+}
+
+#[test]
+fn what_comes_later_is_refused_by_name() {
+    let house = House::empty();
+    for command in [&["build", "."][..], &["compose", "up"], &["swarm", "init"], &["network", "create", "x"], &["plugin", "ls"]] {
+        let ended = house.run(command);
+        assert_ne!(ended.code, 0, "{command:?}");
+        assert!(ended.stderr.contains("not supported yet"), "{command:?}: {}", ended.stderr);
+    }
+    let said = house.fails(1, ["no-such-command"]);
+    assert!(said.contains("'no-such-command' is not a hako command"), "{said}");
+}
+
+#[test]
+fn the_socket_survives_nonsense() {
+    use std::io::{Read as _, Write as _};
+    let house = House::empty();
+    house.ok(["version"]);
+    let endless = "x".repeat(4 << 20);
+    for bytes in [&b"\0\0\0\0\r\n\r\n"[..], b"GET / HTTP/9.9\r\n\r\n", b"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\n{\"a\":", endless.as_bytes()] {
+        let mut stream = std::os::unix::net::UnixStream::connect(house.socket()).unwrap();
+        let _ = stream.write_all(bytes);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut answer = Vec::new();
+        let _ = stream.read_to_end(&mut answer);
+        assert!(!String::from_utf8_lossy(&answer).contains(" 500 "));
+    }
+    house.ok(["version"]);
+}

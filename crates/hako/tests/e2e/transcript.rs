@@ -1,0 +1,72 @@
+//! Runs the console blocks of a documentation page and compares what they print.
+//!
+//! A block opens with ```` ```console ````; a line that begins with `$ ` is typed, the lines after it are what the page
+//! promises: each must be found, in order, in what was printed; `…` stands for anything.
+
+use crate::house::{House, finish};
+
+/// One command of a page and the lines promised for it.
+pub(crate) struct Step {
+    pub(crate) line: usize,
+    pub(crate) typed: String,
+    pub(crate) promised: Vec<String>,
+}
+
+/// The steps of a page, in order.
+pub(crate) fn steps(page: &str) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    let mut inside = false;
+    for (number, line) in page.lines().enumerate() {
+        if line.starts_with("```") {
+            inside = line == "```console";
+        } else if inside && let Some(typed) = line.strip_prefix("$ ") {
+            steps.push(Step { line: number + 1, typed: typed.to_owned(), promised: Vec::new() });
+        } else if inside && let Some(step) = steps.last_mut() {
+            step.promised.push(line.to_owned());
+        }
+    }
+    steps
+}
+
+/// Types every step of a page into a shell in which `hako` is the client under test.
+pub(crate) fn follow(house: &House, page: &str, bin: &std::path::Path) {
+    for step in steps(page) {
+        let mut command = std::process::Command::new("sh");
+        command.args(["-c", &step.typed]).current_dir(house.path());
+        house.at_home(&mut command);
+        command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()));
+        command.env("DOCKER_HOST", format!("unix://{}", house.socket().display()));
+        let ended = finish(command.output().expect("a shell"));
+        let printed = format!("{}{}", ended.stdout, ended.stderr);
+        let mut rest = printed.lines();
+        for promised in &step.promised {
+            assert!(
+                rest.any(|line| matches(promised.trim_end(), line.trim_end())),
+                "line {}: $ {}\npromised: {promised}\nprinted:\n{printed}",
+                step.line,
+                step.typed
+            );
+        }
+    }
+}
+
+/// Whether a printed line is what the page promises, `…` standing for anything.
+fn matches(promised: &str, printed: &str) -> bool {
+    let mut parts = promised.split('…');
+    let Some(mut rest) = printed.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+#[test]
+fn ellipses_stand_for_anything() {
+    assert!(matches("a…c", "abc") && matches("…", "x") && matches("x", "x"));
+    assert!(!matches("a…c", "abd") && !matches("x", "xy"));
+}

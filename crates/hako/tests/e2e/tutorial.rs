@@ -1,0 +1,67 @@
+//! The tutorial's first chapter, typed against a real registry, with `hako` and with the stock docker CLI.
+
+use std::path::{Path, PathBuf};
+
+use crate::house::{House, run_tool};
+use crate::registry::Registry;
+use crate::transcript;
+
+const PAGE: &str = include_str!("../../../../docs/tutorial/01-first-containers.md");
+
+/// Images made from Debian's packages, kept between runs below the target directory.
+fn debian_image(name: &str, packages: &str, tail: &str) -> PathBuf {
+    let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("images");
+    std::fs::create_dir_all(&dir).unwrap();
+    let tar = dir.join(format!("{name}.tar"));
+    if !tar.exists() {
+        let unfinished = dir.join(format!("{name}-{}.tar", std::process::id()));
+        run_tool("mmdebstrap", [
+            "--quiet", "--variant=apt", &format!("--include={packages}"),
+            "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+            &format!("--customize-hook={tail}"), "bookworm", unfinished.to_str().unwrap(),
+        ]);
+        std::fs::rename(&unfinished, &tar).unwrap();
+    }
+    tar
+}
+
+fn filled_registry() -> Registry {
+    let registry = Registry::start();
+    let page = r#"sh -c "echo '<h1>Welcome to nginx!</h1>' > $1/usr/share/nginx/html/index.html; rm -f $1/var/www/html/*; ln -sf /dev/stdout $1/var/log/nginx/access.log; ln -sf /dev/stderr $1/var/log/nginx/error.log; sed -i 's,root /var/www/html,root /usr/share/nginx/html,' $1/etc/nginx/sites-available/default" x "$1""#;
+    let nginx = debian_image("nginx", "nginx-light", page);
+    let python = debian_image("python", "python3-minimal", "ln -sf python3 \"$1/usr/bin/python\"");
+    let maker = House::in_this_network();
+    for (name, tar, changes) in [
+        ("nginx", &nginx, &["CMD [\"nginx\",\"-g\",\"daemon off;\"]", "EXPOSE 80", "STOPSIGNAL SIGQUIT"][..]),
+        ("python", &python, &["CMD [\"python3\"]"]),
+    ] {
+        let target = format!("{}/library/{name}", registry.address());
+        let flags = changes.iter().flat_map(|change| ["--change", change]);
+        maker.ok(["import"].into_iter().chain(flags).chain([tar.to_str().unwrap(), &target]));
+        maker.ok(["push", "-q", &target]);
+    }
+    registry
+}
+
+fn follow_with(client: &Path) {
+    let house = House::empty();
+    house.configure(r#"{"registry-mirrors": ["http://127.0.0.1:5000"]}"#);
+    let _registry = filled_registry();
+    house.ok(["version"]);
+    let bin = house.path().join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::os::unix::fs::symlink(client, bin.join("hako")).unwrap();
+    transcript::follow(&house, PAGE, &bin);
+    assert_eq!(house.ok(["ps", "-aq"]), "", "the chapter tidies up");
+}
+
+#[test]
+fn chapter_one_with_hako() {
+    follow_with(Path::new(crate::house::HAKO));
+}
+
+#[test]
+fn chapter_one_with_the_docker_cli() {
+    let docker = run_tool("sh", ["-c", "command -v docker"]);
+    follow_with(Path::new(docker.trim()));
+}

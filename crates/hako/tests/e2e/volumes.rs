@@ -1,0 +1,92 @@
+//! Bind mounts, named and anonymous volumes, tmpfs.
+
+use crate::house::House;
+
+#[test]
+fn bind_mounts() {
+    let house = House::new();
+    let dir = house.path().join("page");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("index.html"), "hello").unwrap();
+    let source = dir.to_str().unwrap();
+    assert_eq!(house.ok(["run", "--rm", "-v", &format!("{source}:/www"), "busybox", "cat", "/www/index.html"]), "hello");
+    let said = house.fails(1, ["run", "--rm", "-v", &format!("{source}:/www:ro"), "busybox", "touch", "/www/x"]);
+    assert!(said.contains("Read-only file system"), "{said}");
+    house.ok(["run", "--rm", "--mount", &format!("type=bind,src={source},dst=/www"), "busybox", "touch", "/www/x"]);
+    assert!(dir.join("x").exists());
+    let file = format!("{source}/index.html:/etc/motd:ro");
+    assert_eq!(house.ok(["run", "--rm", "-v", &file, "busybox", "cat", "/etc/motd"]), "hello");
+}
+
+#[test]
+fn a_missing_source_is_made_for_v_and_refused_for_mount() {
+    let house = House::new();
+    let missing = house.path().join("missing");
+    let said = house.fails(125, ["run", "--mount", &format!("type=bind,src={},dst=/x", missing.display()), "busybox"]);
+    assert!(said.contains("bind source path does not exist"), "{said}");
+    assert!(!missing.exists());
+    house.ok(["run", "--rm", "-v", &format!("{}:/x", missing.display()), "busybox", "true"]);
+    assert!(missing.is_dir());
+}
+
+#[test]
+fn named_volumes_keep_what_containers_write() {
+    let house = House::new();
+    assert_eq!(house.ok(["volume", "create", "data"]), "data");
+    house.ok(["run", "--rm", "-v", "data:/d", "busybox", "sh", "-c", "echo kept > /d/f"]);
+    assert_eq!(house.ok(["run", "--rm", "-v", "data:/d:ro", "busybox", "cat", "/d/f"]), "kept");
+    assert_eq!(house.ok(["volume", "ls", "-q"]), "data");
+    let point = house.ok(["volume", "inspect", "-f", "{{.Mountpoint}}", "data"]);
+    assert_eq!(std::fs::read_to_string(format!("{point}/f")).unwrap(), "kept\n");
+    house.ok(["create", "--name", "user", "-v", "data:/d", "busybox"]);
+    let said = house.fails(1, ["volume", "rm", "data"]);
+    assert!(said.contains("volume is in use"), "{said}");
+    house.ok(["rm", "user"]);
+    assert_eq!(house.ok(["volume", "rm", "data"]), "data");
+    let said = house.fails(1, ["volume", "inspect", "data"]);
+    assert!(said.contains("no such volume"), "{said}");
+}
+
+#[test]
+fn a_fresh_volume_takes_the_images_content_and_ownership() {
+    let house = House::new();
+    house.ok(["run", "--name", "seed", "busybox", "sh", "-c", "mkdir /site; echo page > /site/f; chown -R 33:33 /site; chmod 750 /site"]);
+    house.ok(["commit", "seed", "site"]);
+    let look = ["sh", "-c", "cat /site/f; stat -c '%u:%g %a' /site"];
+    let said = house.ok(["run", "--rm", "-v", "fresh:/site", "site"].into_iter().chain(look));
+    assert_eq!(said, "page\n33:33 750");
+    let said = house.ok(["run", "--rm", "-v", "empty:/site:nocopy", "site", "ls", "/site"]);
+    assert_eq!(said, "");
+}
+
+#[test]
+fn anonymous_volumes_go_with_rm_v() {
+    let house = House::new();
+    house.ok(["run", "--name", "c", "-v", "/data", "busybox", "touch", "/data/x"]);
+    assert_eq!(house.ok(["volume", "ls", "-q"]).len(), 64);
+    assert_eq!(house.ok(["run", "--rm", "--volumes-from", "c:ro", "busybox", "ls", "/data"]), "x");
+    house.ok(["rm", "-v", "c"]);
+    assert_eq!(house.ok(["volume", "ls", "-q"]), "");
+    house.ok(["run", "--rm", "-v", "/data", "busybox", "true"]);
+    assert_eq!(house.ok(["volume", "ls", "-q"]), "", "--rm takes its anonymous volumes along");
+}
+
+#[test]
+fn tmpfs_and_shm_have_their_sizes() {
+    let house = House::new();
+    let said = house.ok([
+        "run", "--rm", "--tmpfs", "/t:size=1m,mode=700", "--shm-size", "2m", "busybox", "sh", "-c",
+        "grep -E ' (/t|/dev/shm) ' /proc/mounts; stat -c %a /t",
+    ]);
+    assert!(said.contains("size=1024k") && said.contains("size=2048k") && said.ends_with("700"), "{said}");
+}
+
+#[test]
+fn inspect_tells_the_mounts() {
+    let house = House::new();
+    house.ok(["create", "--name", "c", "-v", "data:/d", "-v", "/tmp:/t:ro", "busybox"]);
+    let said = house.inspect("c", "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}};{{end}}");
+    let mut mounts: Vec<&str> = said.split_terminator(';').collect();
+    mounts.sort_unstable();
+    assert_eq!(mounts, ["bind  /t false", "volume data /d true"]);
+}
