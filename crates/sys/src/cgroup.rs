@@ -1,1 +1,292 @@
-//! cgroup
+//! Control groups on cgroup v1, v2 and hybrid hosts.
+//!
+//! A [`Group`] is one name in every hierarchy that matters: one directory on v2, one for each controller on v1.
+//! Which file gets which value is the caller's business; this module knows where the files are, and the few things
+//! that are done differently on the two versions: placing, freezing, killing, deleting, device rules, usage.
+
+mod device;
+mod hierarchy;
+mod usage;
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::{Error, Result};
+
+pub use device::{DeviceAccess, DeviceKind, DeviceRule};
+pub use hierarchy::{Hierarchy, Version};
+pub use usage::{BlockIoUsage, CpuUsage, MemoryUsage, OomWatch, Usage};
+
+/// A control group.
+#[derive(Clone, Debug)]
+pub struct Group {
+    hierarchy: &'static Hierarchy,
+    path: String,
+}
+
+impl Group {
+    /// Makes the group and missing parents; `path` counts from the root of every hierarchy, e.g. `/hako/ab12`.
+    pub fn create(path: &str) -> Result<Self> {
+        let group = Self::open(path)?;
+        for root in group.hierarchy.roots() {
+            group.make_below(root)?;
+        }
+        Ok(group)
+    }
+
+    /// A handle on a group that may or may not exist.
+    pub fn open(path: &str) -> Result<Self> {
+        let sound = path.len() > 1 && path.starts_with('/') && !path.split('/').any(|part| part == ".." || part == ".");
+        if !sound {
+            return Err(Error::Malformed {
+                object: format!("control group {path:?}"),
+                what: "not an absolute path".into(),
+            });
+        }
+        Ok(Self { hierarchy: Hierarchy::of_host()?, path: path.trim_end_matches('/').to_owned() })
+    }
+
+    fn make_below(&self, root: &Path) -> Result<()> {
+        let mut directory = root.to_path_buf();
+        for part in self.path.split('/').filter(|part| !part.is_empty()) {
+            let parent = directory.clone();
+            directory.push(part);
+            match rustix::fs::mkdirat(CWD, &directory, Mode::from_raw_mode(0o755)) {
+                Ok(()) => self.hierarchy.inherit(&parent, &directory)?,
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(Error::at("make control group", &directory)(errno)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The path from the root of every hierarchy.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Which version the controllers are on.
+    pub fn version(&self) -> Version {
+        self.hierarchy.version()
+    }
+
+    /// Whether the group exists in the hierarchy that says so first.
+    pub fn exists(&self) -> bool {
+        self.hierarchy.roots().first().is_some_and(|root| below(root, &self.path).is_dir())
+    }
+
+    /// The group's directory for a controller, e.g. `memory`; `None` if the host has no such controller.
+    pub fn directory(&self, controller: &str) -> Option<PathBuf> {
+        self.hierarchy.root_of(controller).map(|root| below(root, &self.path))
+    }
+
+    fn directories(&self) -> impl Iterator<Item = PathBuf> {
+        self.hierarchy.roots().iter().map(|root| below(root, &self.path))
+    }
+
+    /// On a v2 host, the directory `fork` can place a child into.
+    pub fn unified_fd(&self) -> Result<Option<OwnedFd>> {
+        if self.version() != Version::V2 {
+            return Ok(None);
+        }
+        let Some(directory) = self.directories().next() else { return Ok(None) };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(&directory, flags, Mode::empty()).map(Some).map_err(Error::at("open", &directory))
+    }
+
+    /// Moves a process into the group, in every hierarchy.
+    pub fn place(&self, pid: i32) -> Result<()> {
+        let text = pid.to_string();
+        for directory in self.directories() {
+            write(&directory.join("cgroup.procs"), text.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Gives the group another name below the same parent. `false` on v2, where the kernel cannot.
+    pub fn rename(&mut self, path: &str) -> Result<bool> {
+        let target = Self::open(path)?;
+        if parent(&self.path) != parent(&target.path) {
+            return Ok(false);
+        }
+        if target.path == self.path {
+            return Ok(true);
+        }
+        if self.version() == Version::V2 {
+            return Ok(false);
+        }
+        for root in self.hierarchy.roots() {
+            let (from, to) = (below(root, &self.path), below(root, &target.path));
+            std::fs::rename(&from, &to).map_err(Error::at("rename", &to))?;
+        }
+        self.path = target.path;
+        Ok(true)
+    }
+
+    /// Writes one of a controller's files, e.g. `("memory", "memory.limit_in_bytes", "1048576")`.
+    pub fn set(&self, controller: &str, file: &str, value: &str) -> Result<()> {
+        let directory = self.controller(controller)?;
+        write(&directory.join(file), value.as_bytes())
+    }
+
+    /// Reads one of a controller's files, without the final line feed.
+    pub fn get(&self, controller: &str, file: &str) -> Result<String> {
+        let path = self.controller(controller)?.join(file);
+        let text = std::fs::read_to_string(&path).map_err(Error::at("read", &path))?;
+        Ok(text.trim_end().to_owned())
+    }
+
+    /// Whether a controller's file exists: kernels are built with and without, e.g., swap accounting.
+    pub fn has(&self, controller: &str, file: &str) -> bool {
+        self.directory(controller).is_some_and(|directory| directory.join(file).exists())
+    }
+
+    fn controller(&self, controller: &str) -> Result<PathBuf> {
+        self.directory(controller)
+            .ok_or(Errno::NOSYS)
+            .map_err(Error::os("find", format!("cgroup controller {controller:?}")))
+    }
+
+    /// Stops every process in the group where it is; returns once all are stopped.
+    pub fn freeze(&self) -> Result<()> {
+        self.set_frozen(true)
+    }
+
+    /// Lets the processes go on.
+    pub fn thaw(&self) -> Result<()> {
+        self.set_frozen(false)
+    }
+
+    fn set_frozen(&self, frozen: bool) -> Result<()> {
+        let unified = self.version() == Version::V2;
+        let (file, value) = match (unified, frozen) {
+            (true, true) => ("cgroup.freeze", "1"),
+            (true, false) => ("cgroup.freeze", "0"),
+            (false, true) => ("freezer.state", "FROZEN"),
+            (false, false) => ("freezer.state", "THAWED"),
+        };
+        self.set("freezer", file, value)?;
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        while frozen && !self.is_frozen()? {
+            if std::time::Instant::now() > deadline {
+                self.set_frozen(false)?;
+                return Err(Error::os("freeze", self.path.clone())(Errno::TIMEDOUT));
+            }
+            if !unified {
+                // A task that was being forked can be missed; v1 asks to write again.
+                self.set("freezer", file, value)?;
+            }
+            rustix::thread::sched_yield();
+        }
+        Ok(())
+    }
+
+    /// Whether every process in the group is stopped.
+    pub fn is_frozen(&self) -> Result<bool> {
+        if self.version() == Version::V2 {
+            return Ok(self.get("freezer", "cgroup.events")?.lines().any(|line| line == "frozen 1"));
+        }
+        Ok(self.get("freezer", "freezer.state")? == "FROZEN")
+    }
+
+    /// The processes in the group and in groups below it, in the caller's pid namespace.
+    pub fn pids(&self) -> Result<Vec<i32>> {
+        let directory = self
+            .directory("pids")
+            .or_else(|| self.directories().next())
+            .ok_or(Errno::NOENT)
+            .map_err(Error::os("find", self.path.clone()))?;
+        let mut pids = Vec::new();
+        collect_pids(&directory, &mut pids)?;
+        Ok(pids)
+    }
+
+    /// Kills every process in the group, also those forked meanwhile. They may be reaped a moment later.
+    pub fn kill_all(&self) -> Result<()> {
+        if self.version() == Version::V2 && self.set("cgroup", "cgroup.kill", "1").is_ok() {
+            return Ok(());
+        }
+        // Frozen tasks of v1 do not even die; and a group that forks while being killed is first stopped.
+        let frozen = self.set("freezer", "freezer.state", "FROZEN").is_ok();
+        let killed = self.pids().map(|pids| pids.into_iter().for_each(kill));
+        if frozen {
+            self.thaw()?;
+        }
+        killed
+    }
+
+    /// Removes the group and groups below it. `EBUSY` while processes are left; a missing group is no error.
+    pub fn delete(&self) -> Result<()> {
+        self.directories().try_for_each(|directory| remove(&directory))
+    }
+}
+
+fn below(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+fn kill(pid: i32) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid) {
+        // The process may have ended since the list was read: that is what was wanted.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+}
+
+fn write(path: &Path, value: &[u8]) -> Result<()> {
+    let fd =
+        rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(Error::at("open", path))?;
+    rustix::io::retry_on_intr(|| rustix::io::write(&fd, value)).map(drop).map_err(|errno| Error::Os {
+        verb: "write",
+        object: format!("{:?} to {}", String::from_utf8_lossy(value), path.display()),
+        source: errno.into(),
+    })
+}
+
+fn collect_pids(directory: &Path, pids: &mut Vec<i32>) -> Result<()> {
+    let file = directory.join("cgroup.procs");
+    match std::fs::read_to_string(&file) {
+        Ok(text) => pids.extend(text.lines().filter_map(|line| line.parse::<i32>().ok())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        // A threaded group of v2 lists its processes in its domain only.
+        Err(error) if error.raw_os_error() == Some(Errno::OPNOTSUPP.raw_os_error()) => {}
+        Err(error) => return Err(Error::at("read", &file)(error)),
+    }
+    for child in children(directory)? {
+        collect_pids(&child, pids)?;
+    }
+    Ok(())
+}
+
+fn children(directory: &Path) -> Result<Vec<PathBuf>> {
+    // Two links and one for each directory inside: most groups have none, and need not be listed.
+    match rustix::fs::stat(directory) {
+        Ok(stat) if stat.st_nlink <= 2 => return Ok(Vec::new()),
+        Err(Errno::NOENT) => return Ok(Vec::new()),
+        Err(errno) => return Err(Error::at("stat", directory)(errno)),
+        Ok(_) => {}
+    }
+    let entries = std::fs::read_dir(directory).map_err(Error::at("list", directory))?;
+    Ok(entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|e| e.path()).collect())
+}
+
+fn remove(directory: &Path) -> Result<()> {
+    match rustix::fs::unlinkat(CWD, directory, rustix::fs::AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::BUSY) => {}
+        Err(errno) => return Err(Error::at("remove control group", directory)(errno)),
+    }
+    for child in children(directory)? {
+        remove(&child)?;
+    }
+    match rustix::fs::unlinkat(CWD, directory, rustix::fs::AtFlags::REMOVEDIR) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(Error::at("remove control group", directory)(errno)),
+    }
+}

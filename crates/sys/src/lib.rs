@@ -3,6 +3,7 @@
 //! Everything hako asks of the kernel that the standard library and rustix do not already say safely lives here,
 //! and so does every line of `unsafe` in the project. No policy: what a container *is* belongs to `runtime`.
 
+mod bpf;
 pub mod caps;
 pub mod cgroup;
 pub mod confined;

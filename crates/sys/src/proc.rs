@@ -1,1 +1,74 @@
-//! proc
+//! What procfs tells about processes.
+
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// The fields of `/proc/PID/stat` hako reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stat {
+    /// The program's name, at most 15 bytes.
+    pub name: String,
+    /// `R`, `S`, `Z` and so on.
+    pub state: char,
+    /// The parent.
+    pub parent: i32,
+    /// When it started, in clock ticks since boot: with the pid, this names one process for ever.
+    pub start_time: u64,
+}
+
+/// Reads `/proc/PID/stat`.
+pub fn stat(pid: i32) -> Result<Stat> {
+    let path = format!("/proc/{pid}/stat");
+    let text = std::fs::read_to_string(&path).map_err(Error::os("read", &path))?;
+    parse_stat(&text).ok_or(Error::Malformed { object: path, what: "unknown form".into() })
+}
+
+fn parse_stat(text: &str) -> Option<Stat> {
+    // The name may hold blanks and parentheses; the last ")" ends it.
+    let (head, tail) = text.rsplit_once(')')?;
+    let name = head.split_once('(')?.1.to_owned();
+    let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
+    Some(Stat {
+        name,
+        state: fields.first()?.chars().next()?,
+        parent: fields.get(1)?.parse().ok()?,
+        start_time: fields.get(19)?.parse().ok()?,
+    })
+}
+
+/// When a process started, in clock ticks since boot.
+pub fn start_time(pid: i32) -> Result<u64> {
+    stat(pid).map(|stat| stat.start_time)
+}
+
+/// The program and arguments of a process; empty for kernel threads.
+pub fn command_line(pid: i32) -> Result<Vec<String>> {
+    let path = format!("/proc/{pid}/cmdline");
+    let bytes = std::fs::read(&path).map_err(Error::os("read", &path))?;
+    let bytes = bytes.strip_suffix(&[0]).unwrap_or(&bytes);
+    if bytes.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(bytes.split(|byte| *byte == 0).map(|part| String::from_utf8_lossy(part).into_owned()).collect())
+}
+
+/// All process numbers.
+pub fn pids() -> Result<Vec<i32>> {
+    let entries = std::fs::read_dir("/proc").map_err(Error::os("list", "/proc"))?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
+}
+
+/// A random name of this boot of the kernel.
+pub fn boot_id() -> Result<String> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    Ok(std::fs::read_to_string(path).map_err(Error::at("read", path))?.trim().to_owned())
+}
+
+/// The kernel's release as major and minor number.
+pub fn kernel_version() -> (u32, u32) {
+    let name = rustix::system::uname();
+    let release = name.release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
+}

@@ -200,3 +200,13 @@ fn every_signal() -> libc::sigset_t {
 fn pointers(texts: &[CString]) -> Vec<*mut libc::c_char> {
     texts.iter().map(|text| text.as_ptr().cast_mut()).chain([ptr::null_mut()]).collect()
 }
+
+/// Installs a seccomp filter; the result is a descriptor if the flags ask for one.
+pub(crate) fn seccomp_filter(program: &[crate::seccomp::Instruction], flags: u32) -> io::Result<i32> {
+    let length = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?;
+    let filter = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut().cast() };
+    let operation = libc::SECCOMP_SET_MODE_FILTER;
+    // SAFETY: Instruction has sock_filter's layout; the kernel copies `length` of them and writes nothing.
+    let fd = checked(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const filter) })?;
+    Ok(i32::try_from(fd).unwrap_or(-1))
+}
