@@ -1,0 +1,73 @@
+//! Docker's contexts: named endpoints under `~/.docker/contexts/meta`, read, never written.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{Error, Result};
+
+/// The most bytes of a context's description that are read.
+const LIMIT: u64 = 1 << 20;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Description {
+    name: String,
+    endpoints: Endpoints,
+}
+
+#[derive(Deserialize)]
+struct Endpoints {
+    docker: Option<DockerEndpoint>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct DockerEndpoint {
+    host: String,
+}
+
+/// The host of the context `name` below Docker's configuration directory.
+pub(crate) fn host(config: &Path, name: &str) -> Result<String> {
+    let refuse = |reason: String| Error::Context { name: name.to_owned(), reason };
+    let file = config.join("contexts/meta").join(directory(name)).join("meta.json");
+    let bytes = hako_sys::file::read_limited(&file, LIMIT).map_err(|cause| refuse(format!("not found: {cause}")))?;
+    let found: Description = serde_json::from_slice(&bytes).map_err(|cause| refuse(cause.to_string()))?;
+    if found.name != name {
+        return Err(refuse(format!("{} describes \"{}\"", file.display(), found.name)));
+    }
+    let docker = found.endpoints.docker.ok_or_else(|| refuse("it has no docker endpoint".to_owned()))?;
+    Ok(docker.host)
+}
+
+/// Docker names a context's directory by the SHA-256 of its name.
+fn directory(name: &str) -> String {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(name.as_bytes()).iter().fold(String::new(), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_context_names_its_host() {
+        let config = tempfile::tempdir().unwrap();
+        let below = config.path().join("contexts/meta").join(directory("far"));
+        std::fs::create_dir_all(&below).unwrap();
+        let text =
+            r#"{"Name":"far","Metadata":{},"Endpoints":{"docker":{"Host":"tcp://10.0.0.9:1","SkipTLSVerify":false}}}"#;
+        std::fs::write(below.join("meta.json"), text).unwrap();
+        assert_eq!(host(config.path(), "far").unwrap(), "tcp://10.0.0.9:1");
+        assert!(host(config.path(), "near").unwrap_err().to_string().starts_with("context \"near\": not found"));
+    }
+
+    #[test]
+    fn directories_are_digests() {
+        assert_eq!(directory("desktop-linux"), "fe9c6bd7a66301f49ca9b6a70b217107cd1284598bfc254700c989b916da791e");
+    }
+}
