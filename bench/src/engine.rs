@@ -1,0 +1,222 @@
+//! The engines under test: how each is started, stopped and spoken to.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use crate::sample::Plan;
+
+/// One engine: a name, the words before every command, and words some commands need.
+pub(crate) struct Engine {
+    pub(crate) name: &'static str,
+    /// The program and its global flags.
+    prefix: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+    /// Flags added to `run` and `create`.
+    run_flags: Vec<&'static str>,
+    /// The engine's long-running process, if the benchmark started one.
+    process: Option<i32>,
+}
+
+impl Engine {
+    /// A command of this engine, its output thrown away.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(&self.prefix[0]);
+        command.args(&self.prefix[1..]);
+        let mut args = args.iter();
+        if let Some(first) = args.next() {
+            command.arg(first);
+            if matches!(*first, "run" | "create") {
+                command.args(&self.run_flags);
+            }
+        }
+        command.args(args).envs(self.environment.iter().map(|(name, value)| (*name, value.as_str())));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end; a failure is printed, not hidden.
+    pub(crate) fn run(&self, args: &[&str]) {
+        let mut command = self.command(args);
+        let output = command.stderr(Stdio::piped()).output();
+        match output {
+            Ok(output) if output.status.success() => {}
+            Ok(output) => eprintln!("{} {args:?}: {}", self.name, String::from_utf8_lossy(&output.stderr).trim()),
+            Err(error) => eprintln!("{} {args:?}: {error}", self.name),
+        }
+    }
+
+    /// Runs a command and returns what it printed.
+    pub(crate) fn read(&self, args: &[&str]) -> String {
+        let output = self.command(args).stdout(Stdio::piped()).output().map(|Output { stdout, .. }| stdout);
+        String::from_utf8_lossy(&output.unwrap_or_default()).trim().to_owned()
+    }
+
+    /// The resident memory of the engine's long-running process, in MiB.
+    pub(crate) fn daemon_rss(&self) -> Option<f64> {
+        let pid = match self.name {
+            "hako" => std::fs::read_to_string(self.hako_root()?.join("run/daemon.pid")).ok()?.trim().parse().ok()?,
+            _ => self.process?,
+        };
+        field(&format!("/proc/{pid}/status"), "VmRSS:").map(|kib| kib / 1024.0)
+    }
+
+    fn hako_root(&self) -> Option<std::path::PathBuf> {
+        self.environment.iter().find(|(name, _)| *name == "HAKO_ROOT").map(|(_, value)| value.into())
+    }
+}
+
+/// The number behind a label in a file of `/proc`.
+pub(crate) fn field(path: &str, label: &str) -> Option<f64> {
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(label))?.split_whitespace().next()?.parse().ok()
+}
+
+/// All engines of a run, hako first.
+pub(crate) struct Engines {
+    pub(crate) all: Vec<Engine>,
+    children: Vec<Child>,
+}
+
+impl Engines {
+    /// Starts whatever peers are installed, and gives each the busybox image.
+    pub(crate) fn start(plan: &Plan) -> Engines {
+        let mut engines = Engines { all: vec![hako(plan)], children: Vec::new() };
+        if installed("dockerd") {
+            engines.start_docker(plan);
+        }
+        if installed("podman") {
+            engines.all.push(podman(plan));
+        }
+        let image = busybox_image(plan);
+        for engine in engines.all.iter().filter(|engine| engine.name != "docker+crun") {
+            engine.run(&["import", "--change", "CMD [\"sh\"]", &image, "busybox:latest"]);
+        }
+        engines
+    }
+
+    fn start_docker(&mut self, plan: &Plan) {
+        let log = File::create(plan.data.join("dockerd.log")).expect("a log file");
+        let mut command = Command::new("dockerd");
+        command.arg("--data-root").arg(plan.data.join("docker"));
+        if installed("crun") {
+            command.args(["--add-runtime", "crun=/usr/bin/crun"]);
+        }
+        command.args(["--insecure-registry", "127.0.0.0/8"]);
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log file"))
+            .stderr(log)
+            .spawn()
+            .expect("dockerd");
+        let pid = i32::try_from(child.id()).ok();
+        self.children.push(child);
+        for (name, run_flags) in [("docker", vec![]), ("docker+crun", vec!["--runtime", "crun"])] {
+            if name == "docker" || installed("crun") {
+                self.all.push(Engine {
+                    name,
+                    prefix: vec!["docker".into()],
+                    environment: vec![],
+                    run_flags,
+                    process: pid,
+                });
+            }
+        }
+        for _ in 0..600 {
+            if Command::new("docker")
+                .arg("version")
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .status()
+                .is_ok_and(|status| status.success())
+            {
+                return;
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(50));
+        }
+        panic!("dockerd did not come up; see {}", plan.data.join("dockerd.log").display());
+    }
+
+    pub(crate) fn hako(&self) -> &Engine {
+        &self.all[0]
+    }
+
+    /// The machine and the versions, for the head of the table.
+    pub(crate) fn versions(&self) -> String {
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let cores = std::thread::available_parallelism().map_or(0, usize::from);
+        let cgroups = if Path::new("/sys/fs/cgroup/cgroup.controllers").exists() { "v2" } else { "v1" };
+        let mut text = format!("Linux {}, {cores} cores, cgroup {cgroups}", kernel.trim());
+        for program in ["hako", "docker", "podman", "crun", "runc"] {
+            let path = if program == "hako" { self.hako().prefix[0].as_str() } else { program };
+            if let Ok(output) = Command::new(path).arg("--version").stderr(Stdio::null()).output() {
+                let said = String::from_utf8_lossy(&output.stdout).lines().next().unwrap_or_default().to_owned();
+                text.push_str(&format!("; {said}"));
+            }
+        }
+        text
+    }
+
+    /// Removes what the run left and ends the daemons.
+    pub(crate) fn stop(mut self) {
+        for engine in &self.all {
+            let ids = engine.read(&["ps", "-aq"]);
+            for id in ids.split_whitespace() {
+                engine.run(&["rm", "-f", id]);
+            }
+        }
+        for child in &mut self.children {
+            let _ = Command::new("kill").arg(child.id().to_string()).status();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn hako(plan: &Plan) -> Engine {
+    let root = plan.data.join("hako");
+    Engine {
+        name: "hako",
+        prefix: vec![plan.hako.display().to_string()],
+        environment: vec![("HAKO_ROOT", root.display().to_string())],
+        run_flags: vec![],
+        process: None,
+    }
+}
+
+fn podman(plan: &Plan) -> Engine {
+    let root = plan.data.join("podman").display().to_string();
+    let prefix = [
+        "podman",
+        "--root",
+        &root,
+        "--runroot",
+        "/run/podman-bench",
+        "--cgroup-manager",
+        "cgroupfs",
+        "--events-backend",
+        "file",
+    ];
+    Engine {
+        name: "podman",
+        prefix: prefix.map(str::to_owned).to_vec(),
+        environment: vec![],
+        run_flags: vec![],
+        process: None,
+    }
+}
+
+fn installed(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).exists()))
+}
+
+/// A tar of a root file system with the static busybox.
+fn busybox_image(plan: &Plan) -> String {
+    let root = plan.data.join("busybox-root");
+    for dir in ["bin", "etc", "tmp", "proc", "sys", "dev", "root"] {
+        std::fs::create_dir_all(root.join(dir)).expect("a directory");
+    }
+    std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static");
+    let links = "for name in $(/bin/busybox --list); do ln -sf busybox $0/bin/$name; done; rm -f $0/bin/busybox; cp /bin/busybox $0/bin/; tar -C $0 -cf $0.tar .";
+    let _ = Command::new("sh").args(["-c", links]).arg(&root).status();
+    format!("{}.tar", root.display())
+}
