@@ -15,27 +15,40 @@ fn the_docker_cli_does_a_newcomers_day() {
     assert_eq!(docker(&["run", "--rm", "busybox", "echo", "hi"]), "hi");
     assert_eq!(house.docker(["run", "--rm", "busybox", "sh", "-c", "exit 3"]).code, 3);
     assert_eq!(house.docker(["run", "--rm", "busybox", "nothing"]).code, 127);
-    docker(&["run", "-d", "--name", "c", "-p", "8080:80", "-v", "data:/d", "busybox", "sh", "-c", "echo line; sleep 600"]);
+    docker(&[
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "-p",
+        "8080:80",
+        "-v",
+        "data:/d",
+        "busybox",
+        "sh",
+        "-c",
+        "echo line; sleep 600",
+    ]);
     assert!(docker(&["ps"]).contains("0.0.0.0:8080->80/tcp"));
-    assert_eq!(docker(&["exec", "c", "echo", "in"]), "in");
-    crate::house::await_that("the line", || docker(&["logs", "c"]) == "line");
-    assert!(docker(&["top", "c"]).contains("sleep 600"));
-    assert!(docker(&["stats", "--no-stream", "c"]).contains("MEM USAGE"));
-    assert!(docker(&["port", "c"]).contains("80/tcp -> 0.0.0.0:8080"));
-    docker(&["pause", "c"]);
-    docker(&["unpause", "c"]);
-    docker(&["cp", "/bin/busybox", "c:/tmp/copied"]);
-    assert!(docker(&["diff", "c"]).contains("A /tmp/copied"));
-    docker(&["rename", "c", "d"]);
-    docker(&["update", "-m", "100m", "--memory-swap", "200m", "d"]);
-    docker(&["restart", "-t", "0", "d"]);
-    docker(&["stop", "-t", "0", "d"]);
-    assert_eq!(docker(&["wait", "d"]), "137");
-    docker(&["commit", "d", "made:1"]);
+    assert_eq!(docker(&["exec", "box", "echo", "in"]), "in");
+    crate::house::await_that("the line", || docker(&["logs", "box"]) == "line");
+    assert!(docker(&["top", "box"]).contains("sleep 600"));
+    assert!(docker(&["stats", "--no-stream", "box"]).contains("MEM USAGE"));
+    assert!(docker(&["port", "box"]).contains("80/tcp -> 0.0.0.0:8080"));
+    docker(&["pause", "box"]);
+    docker(&["unpause", "box"]);
+    docker(&["cp", "/bin/busybox", "box:/tmp/copied"]);
+    assert!(docker(&["diff", "box"]).contains("A /tmp/copied"));
+    docker(&["rename", "box", "den"]);
+    docker(&["update", "-m", "100m", "--memory-swap", "200m", "den"]);
+    docker(&["restart", "-t", "0", "den"]);
+    docker(&["stop", "-t", "0", "den"]);
+    assert_eq!(docker(&["wait", "den"]), "137");
+    docker(&["commit", "den", "made:1"]);
     assert!(docker(&["images"]).contains("made"));
     assert!(docker(&["history", "made:1"]).contains("CREATED BY"));
     docker(&["save", "-o", house.path().join("m.tar").to_str().unwrap(), "made:1"]);
-    docker(&["rm", "d"]);
+    docker(&["rm", "den"]);
     docker(&["rmi", "made:1"]);
     assert!(docker(&["load", "-i", house.path().join("m.tar").to_str().unwrap()]).contains("Loaded image: made:1"));
     assert!(docker(&["system", "df"]).contains("Local Volumes"));
@@ -60,14 +73,14 @@ try:
     raise SystemExit('no error')
 except docker.errors.ContainerError as e:
     assert e.exit_status == 4
-x = c.containers.run('busybox', ['sh', '-c', 'echo up; sleep 600'], detach=True, name='x', labels={'a': 'b'}, mem_limit='64m', ports={'80/tcp': 8080})
+x = c.containers.run('busybox', ['sh', '-c', 'echo up; sleep 600'], detach=True, name='box', labels={'a': 'b'}, mem_limit='64m', ports={'80/tcp': 8080})
 x.reload(); assert x.status == 'running', x.status
 assert x.attrs['HostConfig']['Memory'] == 64 << 20
 assert x.exec_run(['echo', 'in']).output == b'in\n'
 code, out = x.exec_run(['sh', '-c', 'echo o; echo e >&2; exit 2'], demux=True)
 assert code == 2 and out == (b'o\n', b'e\n'), (code, out)
 assert b'up' in x.logs()
-assert [i.name for i in c.containers.list(filters={'label': 'a=b'})] == ['x']
+assert [i.name for i in c.containers.list(filters={'label': 'a=b'})] == ['box']
 s = x.stats(stream=False); assert s['memory_stats']['usage'] > 0
 b = io.BytesIO(); t = tarfile.open(fileobj=b, mode='w'); i = tarfile.TarInfo('f'); i.size = 1; t.addfile(i, io.BytesIO(b'x')); t.close()
 assert x.put_archive('/tmp', b.getvalue())

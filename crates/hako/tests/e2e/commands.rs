@@ -52,22 +52,34 @@ fn environment_files_and_labels_are_read() {
     let house = House::new();
     let env = house.path().join("env");
     std::fs::write(&env, "# a comment\nA=1\n\nB=two words\nHOME\n").unwrap();
-    let said = house.ok(["run", "--rm", "--env-file", env.to_str().unwrap(), "-e", "A=2", "busybox", "sh", "-c", "echo $A,$B"]);
+    let said = house.ok([
+        "run",
+        "--rm",
+        "--env-file",
+        env.to_str().unwrap(),
+        "-e",
+        "A=2",
+        "busybox",
+        "sh",
+        "-c",
+        "echo $A,$B",
+    ]);
     assert_eq!(said, "2,two words");
     std::fs::write(&env, "x.y=z\n").unwrap();
-    house.ok(["create", "--name", "c", "--label-file", env.to_str().unwrap(), "-l", "k=v", "busybox"]);
-    assert_eq!(house.inspect("c", "{{json .Config.Labels}}"), r#"{"k":"v","x.y":"z"}"#);
+    house.ok(["create", "--name", "box", "--label-file", env.to_str().unwrap(), "-l", "k=v", "busybox"]);
+    assert_eq!(house.inspect("box", "{{json .Config.Labels}}"), r#"{"k":"v","x.y":"z"}"#);
 }
 
 #[test]
 fn users_and_groups_come_from_the_image() {
     let house = House::new();
     let id = |user: &str| house.ok(["run", "--rm", "-u", user, "busybox", "id"]);
-    assert_eq!(id("www"), "uid=33(www) gid=33(www) groups=33(www),29(audio)");
-    assert_eq!(id("33"), "uid=33(www) gid=33(www) groups=33(www),29(audio)");
+    assert_eq!(id("www"), "uid=33(www) gid=33(www) groups=29(audio),33(www)");
+    assert_eq!(id("33"), "uid=33(www) gid=33(www) groups=29(audio),33(www)");
     assert_eq!(id("www:audio"), "uid=33(www) gid=29(audio) groups=29(audio)");
     assert_eq!(id("4242:4343"), "uid=4242 gid=4343 groups=4343");
-    let said = house.ok(["run", "--rm", "-u", "1:1", "--group-add", "audio", "--group-add", "777", "busybox", "id", "-G"]);
+    let said =
+        house.ok(["run", "--rm", "-u", "1:1", "--group-add", "audio", "--group-add", "777", "busybox", "id", "-G"]);
     assert_eq!(said, "1 29 777");
     let said = house.fails(125, ["run", "--rm", "-u", "nobody-knows", "busybox", "id"]);
     assert!(said.contains("unable to find user nobody-knows: no matching entries in passwd file"), "{said}");
@@ -119,9 +131,10 @@ fn an_id_file_is_written_once() {
 #[test]
 fn init_reaps_and_forwards() {
     let house = House::new();
-    let said = house.ok(["run", "--rm", "--init", "busybox", "sh", "-c", "echo $$; (sleep 0 &) ; ps -o pid,comm | head -3"]);
+    let said =
+        house.ok(["run", "--rm", "--init", "busybox", "sh", "-c", "echo $$; (sleep 0 &) ; ps -o pid,comm | head -3"]);
     assert_ne!(said.lines().next(), Some("1"), "pid 1 is the init: {said}");
-    house.ok(["run", "-d", "--name", "c", "--init", "busybox", "sleep", "600"]);
-    house.ok(["stop", "-t", "30", "c"]);
-    assert_eq!(house.inspect("c", "{{.State.ExitCode}}"), "143", "TERM reached the sleeper through the init");
+    house.ok(["run", "-d", "--name", "box", "--init", "busybox", "sleep", "600"]);
+    house.ok(["stop", "-t", "30", "box"]);
+    assert_eq!(house.inspect("box", "{{.State.ExitCode}}"), "143", "TERM reached the sleeper through the init");
 }

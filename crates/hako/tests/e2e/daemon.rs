@@ -22,15 +22,28 @@ fn many_first_commands_start_one_daemon() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
     let root = house.path().to_str().unwrap().to_owned();
-    let daemons = crate::house::processes().into_iter().filter(|(_, command)| command.contains("hako daemon") && command.contains(&root));
+    let daemons = crate::house::processes()
+        .into_iter()
+        .filter(|(_, command)| command.contains("hako daemon") && command.contains(&root));
     assert_eq!(daemons.count(), 1);
 }
 
 #[test]
 fn a_dead_daemon_is_not_missed() {
     let house = House::new();
-    house.ok(["run", "-d", "--name", "c", "--restart", "on-failure:5", "busybox", "sh", "-c", "while [ ! -e /go ]; do echo tick; sleep 0.02; done; rm /go; echo again; exit 1"]);
-    let pid = house.inspect("c", "{{.State.Pid}}");
+    house.ok([
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "--restart",
+        "on-failure:5",
+        "busybox",
+        "sh",
+        "-c",
+        "while [ ! -e /go ]; do echo tick; sleep 0.02; done; rm /go; echo again; exit 1",
+    ]);
+    let pid = house.inspect("box", "{{.State.Pid}}");
     house.kill_daemon();
     let pid: i32 = pid.parse().unwrap();
     assert!(alive(pid));
@@ -39,20 +52,29 @@ fn a_dead_daemon_is_not_missed() {
         crate::house::processes().iter().any(|(other, command)| *other != pid && command.contains("while [ ! -e /go ]"))
     });
     assert_eq!(house.daemon_pid(), None);
-    assert_eq!(house.inspect("c", "{{.State.Status}} {{.RestartCount}}"), "running 1");
-    let events = house.ok(["events", "--since", "5m", "--until", "0s", "--filter", "container=c", "--format", "{{.Action}}"]);
+    assert_eq!(house.inspect("box", "{{.State.Status}} {{.RestartCount}}"), "running 1");
+    let events =
+        house.ok(["events", "--since", "5m", "--until", "0s", "--filter", "container=box", "--format", "{{.Action}}"]);
     let told: Vec<&str> = events.lines().collect();
     assert_eq!(told, ["create", "start", "die", "start"], "what happened meanwhile is told");
-    assert!(house.ok(["logs", "c"]).contains("tick"));
+    assert!(house.ok(["logs", "box"]).contains("tick"));
 }
 
 #[test]
 fn an_attached_client_survives_the_daemon() {
     let house = House::new();
-    let client = house.spawn(["run", "--name", "c", "busybox", "sh", "-c", "echo up; while [ ! -e /go ]; do sleep 0.02; done; echo down; exit 6"]);
-    house.await_field("c", "{{.State.Status}}", "running");
+    let client = house.spawn([
+        "run",
+        "--name",
+        "box",
+        "busybox",
+        "sh",
+        "-c",
+        "echo up; while [ ! -e /go ]; do sleep 0.02; done; echo down; exit 6",
+    ]);
+    house.await_field("box", "{{.State.Status}}", "running");
     house.kill_daemon();
-    house.ok(["exec", "c", "touch", "/go"]);
+    house.ok(["exec", "box", "touch", "/go"]);
     let output = client.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "up\ndown\n");
     assert_eq!(output.status.code(), Some(6));
@@ -61,19 +83,19 @@ fn an_attached_client_survives_the_daemon() {
 #[test]
 fn exit_codes_are_kept_while_no_daemon_runs() {
     let house = House::new();
-    house.ok(["run", "-d", "--name", "c", "busybox", "sh", "-c", "sleep 0.5; exit 42"]);
-    let pid: i32 = house.inspect("c", "{{.State.Pid}}").parse().unwrap();
+    house.ok(["run", "-d", "--name", "box", "busybox", "sh", "-c", "sleep 0.5; exit 42"]);
+    let pid: i32 = house.inspect("box", "{{.State.Pid}}").parse().unwrap();
     house.kill_daemon();
     await_that("the container to end", || !alive(pid));
-    assert_eq!(house.inspect("c", "{{.State.Status}} {{.State.ExitCode}}"), "exited 42");
+    assert_eq!(house.inspect("box", "{{.State.Status}} {{.State.ExitCode}}"), "exited 42");
 }
 
 #[test]
 fn always_restarting_containers_come_back_with_the_daemon() {
     let house = House::new();
-    house.ok(["run", "-d", "--name", "c", "--restart", "always", "busybox", "sleep", "600"]);
-    house.ok(["run", "-d", "--name", "d", "--restart", "unless-stopped", "busybox", "sleep", "600"]);
-    house.ok(["stop", "-t", "0", "d"]);
+    house.ok(["run", "-d", "--name", "box", "--restart", "always", "busybox", "sleep", "600"]);
+    house.ok(["run", "-d", "--name", "den", "--restart", "unless-stopped", "busybox", "sleep", "600"]);
+    house.ok(["stop", "-t", "0", "den"]);
     let root = house.path().to_str().unwrap().to_owned();
     house.kill_daemon();
     for (pid, command) in crate::house::processes() {
@@ -82,8 +104,8 @@ fn always_restarting_containers_come_back_with_the_daemon() {
         }
     }
     await_that("its processes to be gone", || house.leftovers().iter().all(|left| !left.starts_with("process")));
-    house.await_field("c", "{{.State.Status}}", "running");
-    assert_eq!(house.inspect("d", "{{.State.Status}}"), "exited");
+    house.await_field("box", "{{.State.Status}}", "running");
+    assert_eq!(house.inspect("den", "{{.State.Status}}"), "exited");
 }
 
 #[test]
@@ -92,7 +114,15 @@ fn a_foreground_daemon_with_dockerds_flags() {
     let socket = house.path().join("own.sock");
     let pidfile = house.path().join("own.pid");
     let mut daemon = house
-        .command(["daemon", "-H", &format!("unix://{}", socket.display()), "--pidfile", pidfile.to_str().unwrap(), "--bip", "10.77.0.1/24"])
+        .command([
+            "daemon",
+            "-H",
+            &format!("unix://{}", socket.display()),
+            "--pidfile",
+            pidfile.to_str().unwrap(),
+            "--bip",
+            "10.77.0.1/24",
+        ])
         .spawn()
         .unwrap();
     await_that("the socket", || socket.exists());

@@ -5,15 +5,15 @@ use crate::house::{House, await_that, run_tool, signal};
 #[test]
 fn a_killed_supervisor_takes_its_container_along() {
     let house = House::new();
-    let id = house.ok(["run", "-d", "--name", "c", "-p", "8080:80", "busybox", "sleep", "600"]);
-    let pid: i32 = house.inspect("c", "{{.State.Pid}}").parse().unwrap();
+    let id = house.ok(["run", "-d", "--name", "box", "-p", "8080:80", "busybox", "sleep", "600"]);
+    let pid: i32 = house.inspect("box", "{{.State.Pid}}").parse().unwrap();
     let supervisor = parent(pid);
     signal(supervisor, "KILL");
-    house.await_field("c", "{{.State.Running}}", "false");
+    house.await_field("box", "{{.State.Running}}", "false");
     assert!(!crate::house::alive(pid));
-    house.ok(["start", "c"]);
-    assert_eq!(house.inspect("c", "{{.State.Status}} {{.Id}}"), format!("running {id}"));
-    house.ok(["rm", "-f", "c"]);
+    house.ok(["start", "box"]);
+    assert_eq!(house.inspect("box", "{{.State.Status}} {{.Id}}"), format!("running {id}"));
+    house.ok(["rm", "-f", "box"]);
 }
 
 #[test]
@@ -50,14 +50,14 @@ fn a_full_disk_is_told_and_survived() {
     run_tool("mount", ["-o", "loop", disk.to_str().unwrap(), data.to_str().unwrap()]);
     let unmount = Unmount(data.clone());
     house.import_busybox();
-    house.ok(["run", "-d", "--name", "c", "busybox", "sleep", "600"]);
+    house.ok(["run", "-d", "--name", "box", "busybox", "sleep", "600"]);
     house.run(["run", "--name", "filler", "busybox", "dd", "if=/dev/zero", "of=/fill", "bs=1M", "count=100"]);
     let ended = house.run(["import", crate::house::busybox_tar().to_str().unwrap(), "second"]);
     assert_ne!(ended.code, 0);
     assert!(ended.stderr.contains("o space left on device"), "{}", ended.stderr);
     assert_eq!(house.ok(["images", "-q", "second"]), "");
-    house.ok(["stop", "-t", "0", "c"]);
-    house.ok(["rm", "c", "filler"]);
+    house.ok(["stop", "-t", "0", "box"]);
+    house.ok(["rm", "box", "filler"]);
     house.import_busybox();
     assert_eq!(house.ok(["run", "--rm", "busybox", "echo", "fine"]), "fine");
     house.kill_daemon();

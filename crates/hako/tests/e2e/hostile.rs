@@ -22,7 +22,10 @@ fn hostile_layers_stay_inside() {
         format!("add('../../../../../../../..{target}', b'x')"),
         format!("add('{target}', b'x')"),
         format!("add('way', type=tarfile.SYMTYPE, linkname='{}'); add('way/canary', b'x')", house.path().display()),
-        format!("add('way', type=tarfile.SYMTYPE, linkname='../../../../../../../../../..{}'); add('way/canary', b'x')", house.path().display()),
+        format!(
+            "add('way', type=tarfile.SYMTYPE, linkname='../../../../../../../../../..{}'); add('way/canary', b'x')",
+            house.path().display()
+        ),
         "add('hard', type=tarfile.LNKTYPE, linkname='../../../../../../../../../../../etc/passwd')".to_owned(),
         "add('.wh...', b'')".to_owned(),
         "add('.wh..', b'')".to_owned(),
@@ -45,10 +48,18 @@ fn archives_that_lie_about_digests_leave_nothing() {
 l=io.BytesIO(); lt=tarfile.open(fileobj=l,mode='w'); lt.close(); l=l.getvalue()
 "#;
     let cases = [
-        format!("{config}add('c.json',config); add('l/layer.tar',l); add('manifest.json',json.dumps([{{'Config':'c.json','RepoTags':['liar:1'],'Layers':['l/layer.tar']}}]).encode())"),
-        format!("{config}add('c.json',config); add('l/layer.tar',type=tarfile.SYMTYPE,linkname='/etc/passwd'); add('manifest.json',json.dumps([{{'Config':'c.json','RepoTags':['liar:1'],'Layers':['l/layer.tar']}}]).encode())"),
-        format!("{config}add('c.json',config); add('l/layer.tar',type=tarfile.FIFOTYPE); add('manifest.json',json.dumps([{{'Config':'c.json','RepoTags':['liar:1'],'Layers':['l/layer.tar']}}]).encode())"),
-        format!("{config}add('manifest.json',json.dumps([{{'Config':'../../../../etc/passwd','RepoTags':['liar:1'],'Layers':[]}}]).encode())"),
+        format!(
+            "{config}add('c.json',config); add('l/layer.tar',l); add('manifest.json',json.dumps([{{'Config':'c.json','RepoTags':['liar:1'],'Layers':['l/layer.tar']}}]).encode())"
+        ),
+        format!(
+            "{config}add('c.json',config); add('l/layer.tar',type=tarfile.SYMTYPE,linkname='/etc/passwd'); add('manifest.json',json.dumps([{{'Config':'c.json','RepoTags':['liar:1'],'Layers':['l/layer.tar']}}]).encode())"
+        ),
+        format!(
+            "{config}add('c.json',config); add('l/layer.tar',type=tarfile.FIFOTYPE); add('manifest.json',json.dumps([{{'Config':'c.json','RepoTags':['liar:1'],'Layers':['l/layer.tar']}}]).encode())"
+        ),
+        format!(
+            "{config}add('manifest.json',json.dumps([{{'Config':'../../../../etc/passwd','RepoTags':['liar:1'],'Layers':[]}}]).encode())"
+        ),
         "add('manifest.json', b'[' * 100000)".to_owned(),
         "add('manifest.json', b' ' * (64 << 20))".to_owned(),
         "add('manifest.json', b'[{}]')".to_owned(),
@@ -68,7 +79,8 @@ l=io.BytesIO(); lt=tarfile.open(fileobj=l,mode='w'); lt.close(); l=l.getvalue()
 fn broken_compression_is_an_error() {
     let house = House::new();
     let bad = house.path().join("bad.gz");
-    let whole = std::process::Command::new("gzip").args(["-c"]).arg(crate::house::busybox_tar()).output().unwrap().stdout;
+    let whole =
+        std::process::Command::new("gzip").args(["-c"]).arg(crate::house::busybox_tar()).output().unwrap().stdout;
     std::fs::write(&bad, &whole[..whole.len() / 2]).unwrap();
     let said = house.fails(1, ["import", bad.to_str().unwrap(), "half"]);
     assert!(!said.is_empty());
@@ -78,7 +90,9 @@ fn broken_compression_is_an_error() {
 #[test]
 fn a_hundred_and_twenty_eight_layers() {
     let house = House::new();
-    let path = tar(&house, r#"
+    let path = tar(
+        &house,
+        r#"
 layers=[]; ids=[]
 for i in range(128):
     b=io.BytesIO(); lt=tarfile.open(fileobj=b,mode='w'); ti=tarfile.TarInfo('f%d'%i); ti.size=1; lt.addfile(ti,io.BytesIO(b'x'))
@@ -87,7 +101,8 @@ for i in range(128):
     lt.close(); b=b.getvalue(); layers.append('%d/layer.tar'%i); ids.append('sha256:'+hashlib.sha256(b).hexdigest()); add('%d/layer.tar'%i,b)
 config=json.dumps({'architecture':'amd64','os':'linux','config':{'Cmd':['/ls','/']},'rootfs':{'type':'layers','diff_ids':ids}}).encode()
 add('c.json',config); add('manifest.json',json.dumps([{'Config':'c.json','RepoTags':['tall:1'],'Layers':layers}]).encode())
-"#);
+"#,
+    );
     house.ok(["load", "-i", &path]);
     let said = house.ok(["run", "--rm", "tall:1"]);
     assert_eq!(said.lines().filter(|line| line.starts_with('f')).count(), 128);

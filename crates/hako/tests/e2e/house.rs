@@ -99,8 +99,12 @@ impl House {
     /// Runs to the end with something on stdin.
     pub(crate) fn run_with_input<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>, input: &[u8]) -> Ended {
         let mut command = self.command(args);
-        let mut child =
-            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the hako binary");
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the hako binary");
         let mut stdin = child.stdin.take().expect("a pipe");
         let input = input.to_vec();
         let feeder = std::thread::spawn(move || drop(stdin.write_all(&input)));
@@ -232,7 +236,8 @@ pub(crate) fn busybox_tar() -> &'static Path {
         }
         std::fs::copy("/bin/busybox", root.join("bin/busybox")).expect("busybox-static is installed");
         run_tool("chroot", [root.to_str().unwrap(), "/bin/busybox", "--install", "-s", "/bin"]);
-        std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:www:/var/www:/bin/sh\n").unwrap();
+        std::fs::write(root.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nwww:x:33:33:www:/var/www:/bin/sh\n")
+            .unwrap();
         std::fs::write(root.join("etc/group"), "root:x:0:\nwww:x:33:\naudio:x:29:www\n").unwrap();
         run_tool("chmod", ["1777", root.join("tmp").to_str().unwrap()]);
         let tar = dir.join("busybox.tar");

@@ -115,9 +115,16 @@ fn skopeo_reads_what_we_save_and_we_load_what_it_writes() {
     house.ok(["save", "-o", file.to_str().unwrap(), "app:1"]);
     for format in ["docker-archive", "oci-archive"] {
         let other = house.path().join(format!("{format}.tar"));
-        run_tool("skopeo", [
-            "--insecure-policy", "copy", "-q", &format!("docker-archive:{}", file.display()), &format!("{format}:{}:back:{format}", other.display()),
-        ]);
+        run_tool(
+            "skopeo",
+            [
+                "--insecure-policy",
+                "copy",
+                "-q",
+                &format!("docker-archive:{}", file.display()),
+                &format!("{format}:{}:back:{format}", other.display()),
+            ],
+        );
         let said = house.ok(["load", "-i", other.to_str().unwrap()]);
         assert!(said.contains("Loaded image"), "{said}");
         assert_eq!(house.ok(["run", "--rm", &format!("back:{format}"), "cat", "/layer"]), "kept");
@@ -145,8 +152,8 @@ fn tags_and_removal() {
 #[test]
 fn lists_and_their_filters() {
     let house = House::new();
-    layered(&house, "app:1", "a");
-    layered(&house, "app:1", "b");
+    layered(&house, "app:1", "ann");
+    layered(&house, "app:1", "bob");
     let names = |flags: &[&str]| {
         house.ok(["images", "--format", "{{.Repository}}:{{.Tag}}"].into_iter().chain(flags.iter().copied()))
     };
@@ -170,10 +177,12 @@ fn special_files_survive_the_journey() {
         "mkdir -p /s/{long}; echo x > /s/{long}/f; cp /bin/busybox /s/suid; chmod 4755 /s/suid; ln /s/suid /s/hard; mkfifo /s/fifo; \
          mknod /s/null c 1 3; chown 5:6 /s/fifo; truncate -s 10M /s/sparse; ln -s nowhere /s/sym"
     );
-    house.ok(["run", "--name", "c", "busybox", "sh", "-c", &make]);
-    house.ok(["commit", "c", &name]);
-    house.ok(["rm", "c"]);
-    let look = format!("cd /s; stat -c '%n %a %u:%g %F %h %s' suid hard fifo null sparse sym {long}/f; du -k sparse; readlink sym");
+    house.ok(["run", "--name", "box", "busybox", "sh", "-c", &make]);
+    house.ok(["commit", "box", &name]);
+    house.ok(["rm", "box"]);
+    let look = format!(
+        "cd /s; stat -c '%n %a %u:%g %F %h %s' suid hard fifo null sparse sym {long}/f; du -k sparse; readlink sym"
+    );
     let before = house.ok(["run", "--rm", &name, "sh", "-c", &look]);
     house.ok(["push", "-q", &name]);
     house.ok(["rmi", &name]);
@@ -186,14 +195,14 @@ fn special_files_survive_the_journey() {
 #[test]
 fn whiteouts_hide_what_lies_below() {
     let house = House::new();
-    house.ok(["run", "--name", "a", "busybox", "sh", "-c", "mkdir -p /d/e; echo 1 > /d/one; echo 2 > /d/e/two"]);
-    house.ok(["commit", "a", "one"]);
-    house.ok(["run", "--name", "b", "one", "sh", "-c", "rm /d/one; rm -r /d/e; mkdir /d/e; echo 3 > /d/e/three"]);
-    house.ok(["commit", "b", "two"]);
+    house.ok(["run", "--name", "ann", "busybox", "sh", "-c", "mkdir -p /d/e; echo 1 > /d/one; echo 2 > /d/e/two"]);
+    house.ok(["commit", "ann", "one"]);
+    house.ok(["run", "--name", "bob", "one", "sh", "-c", "rm /d/one; rm -r /d/e; mkdir /d/e; echo 3 > /d/e/three"]);
+    house.ok(["commit", "bob", "two"]);
     assert_eq!(house.ok(["run", "--rm", "two", "sh", "-c", "cd /d; find . | sort"]), ".\n./e\n./e/three");
     let file = house.path().join("two.tar");
     house.ok(["save", "-o", file.to_str().unwrap(), "two"]);
-    house.ok(["rm", "a", "b"]);
+    house.ok(["rm", "ann", "bob"]);
     house.ok(["rmi", "one", "two"]);
     house.ok(["load", "-i", file.to_str().unwrap()]);
     assert_eq!(house.ok(["run", "--rm", "two", "sh", "-c", "cd /d; find . | sort"]), ".\n./e\n./e/three");
@@ -202,11 +211,25 @@ fn whiteouts_hide_what_lies_below() {
 #[test]
 fn the_disk_is_what_df_says() {
     let house = House::new();
-    layered(&house, "app:1", "a");
-    house.ok(["run", "--name", "c", "-v", "data:/d", "busybox", "sh", "-c", "dd if=/dev/zero of=/d/f bs=1M count=3; dd if=/dev/zero of=/f bs=1M count=5"]);
+    layered(&house, "app:1", "ann");
+    house.ok([
+        "run",
+        "--name",
+        "box",
+        "-v",
+        "data:/d",
+        "busybox",
+        "sh",
+        "-c",
+        "dd if=/dev/zero of=/d/f bs=1M count=3; dd if=/dev/zero of=/f bs=1M count=5",
+    ]);
     let said = house.ok(["system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Size}}"]);
-    assert!(said.contains("Images 2 ") && said.contains("Containers 1 5.24") && said.contains("Local Volumes 1 3.14"), "{said}");
-    let du: u64 = run_tool("du", ["-sB1", house.data().to_str().unwrap()]).split_whitespace().next().unwrap().parse().unwrap();
+    assert!(
+        said.contains("Images 2 ") && said.contains("Containers 1 5.24") && said.contains("Local Volumes 1 3.14"),
+        "{said}"
+    );
+    let du: u64 =
+        run_tool("du", ["-sB1", house.data().to_str().unwrap()]).split_whitespace().next().unwrap().parse().unwrap();
     let df = house.ok(["system", "df", "-v", "--format", "{{json .}}"]);
     assert!(!df.is_empty() && du > 8 << 20);
 }
@@ -216,14 +239,14 @@ fn the_same_pull_twice_at_once_happens_once() {
     let house = House::new();
     let registry = Registry::start();
     let name = format!("{}/app", registry.address());
-    layered(&house, &name, "a");
+    layered(&house, &name, "ann");
     house.ok(["push", "-q", &name]);
     house.ok(["rmi", &name]);
     let pulls: Vec<_> = (0..4).map(|_| house.spawn(["pull", "-q", &name])).collect();
     for pull in pulls {
         assert!(pull.wait_with_output().unwrap().status.success());
     }
-    assert_eq!(house.ok(["run", "--rm", &name, "cat", "/layer"]), "a");
+    assert_eq!(house.ok(["run", "--rm", &name, "cat", "/layer"]), "ann");
 }
 
 #[test]
@@ -231,14 +254,20 @@ fn a_killed_daemon_resumes_a_pull() {
     let house = House::new();
     let registry = Registry::start();
     let name = format!("{}/big", registry.address());
-    house.ok(["run", "--name", "c", "busybox", "dd", "if=/dev/urandom", "of=/big", "bs=1M", "count=40"]);
-    house.ok(["commit", "c", &name]);
-    house.ok(["rm", "c"]);
+    house.ok(["run", "--name", "box", "busybox", "dd", "if=/dev/urandom", "of=/big", "bs=1M", "count=40"]);
+    house.ok(["commit", "box", &name]);
+    house.ok(["rm", "box"]);
     house.ok(["push", "-q", &name]);
     house.ok(["rmi", &name]);
     let ingest = house.data().join("ingest");
     let pull = house.spawn(["pull", &name]);
-    await_that("the download to begin", || std::fs::read_dir(&ingest).into_iter().flatten().flatten().any(|entry| entry.metadata().is_ok_and(|m| m.len() > 0 || m.is_dir())));
+    await_that("the download to begin", || {
+        std::fs::read_dir(&ingest)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .any(|entry| entry.metadata().is_ok_and(|m| m.len() > 0 || m.is_dir()))
+    });
     house.kill_daemon();
     drop(pull.wait_with_output().unwrap());
     assert_eq!(house.ok(["images", "-q", &name]), "", "no half image");

@@ -6,7 +6,12 @@ use crate::house::House;
 fn capabilities_are_dockers_fourteen() {
     let house = House::new();
     let caps = |flags: &[&str]| {
-        let said = house.ok(["run", "--rm"].into_iter().chain(flags.iter().copied()).chain(["busybox", "grep", "^Cap", "/proc/self/status"]));
+        let said = house.ok(["run", "--rm"].into_iter().chain(flags.iter().copied()).chain([
+            "busybox",
+            "grep",
+            "^Cap",
+            "/proc/self/status",
+        ]));
         said.lines().map(|line| line.split_whitespace().last().unwrap().to_owned()).collect::<Vec<_>>()
     };
     let none = "0000000000000000";
@@ -16,7 +21,7 @@ fn capabilities_are_dockers_fourteen() {
     assert_eq!(caps(&["--cap-add", "SYS_ADMIN"])[2], "00000000a82425fb");
     assert_eq!(caps(&["-u", "1000"])[2], none);
     let said = house.fails(125, ["run", "--cap-add", "FLY", "busybox"]);
-    assert!(said.contains("invalid capability: \"FLY\"") || said.contains("unknown capability"), "{said}");
+    assert!(said.contains("invalid CapAdd: unknown capability: \"CAP_FLY\""), "{said}");
 }
 
 #[test]
@@ -27,12 +32,17 @@ fn namespaces_are_its_own() {
     for (name, theirs) in ["mnt", "pid", "net", "ipc", "uts", "cgroup"].iter().zip(said.lines()) {
         assert_ne!(std::fs::read_link(format!("/proc/thread-self/ns/{name}")).unwrap().to_str(), Some(theirs));
     }
-    let host = house.ok(["run", "--rm", "--pid", "host", "--ipc", "host", "--uts", "host", "busybox", "sh", "-c", look]);
+    let host =
+        house.ok(["run", "--rm", "--pid", "host", "--ipc", "host", "--uts", "host", "busybox", "sh", "-c", look]);
     for (name, line) in [("pid", 1), ("ipc", 3), ("uts", 4)] {
         assert_eq!(std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap().to_str(), host.lines().nth(line));
     }
-    house.ok(["run", "-d", "--name", "c", "--ipc", "shareable", "busybox", "sleep", "600"]);
-    assert!(house.ok(["run", "--rm", "--pid", "container:c", "--ipc", "container:c", "busybox", "ps"]).contains("sleep 600"));
+    house.ok(["run", "-d", "--name", "box", "--ipc", "shareable", "busybox", "sleep", "600"]);
+    assert!(
+        house
+            .ok(["run", "--rm", "--pid", "container:box", "--ipc", "container:box", "busybox", "ps"])
+            .contains("sleep 600")
+    );
 }
 
 #[test]
@@ -50,7 +60,10 @@ fn seccomp_and_new_privileges() {
     assert!(said.contains("Operation not permitted"), "{said}");
     let profile = house.path().join("profile.json");
     std::fs::write(&profile, r#"{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":1}]}"#).unwrap();
-    let said = house.fails(1, ["run", "--rm", "--security-opt", &format!("seccomp={}", profile.display()), "busybox", "mkdir", "/x"]);
+    let said = house.fails(
+        1,
+        ["run", "--rm", "--security-opt", &format!("seccomp={}", profile.display()), "busybox", "mkdir", "/x"],
+    );
     assert!(said.contains("Operation not permitted"), "{said}");
 }
 
@@ -71,13 +84,24 @@ fn paths_are_masked_and_read_only() {
 #[test]
 fn nothing_of_the_host_leaks_in() {
     let house = House::new();
-    let said = house.ok(["run", "--rm", "busybox", "sh", "-c", "ls -l /proc/self/fd | sed 's/.*-> //'; cat /proc/net/unix | grep @ ; cat /proc/1/environ | tr '\\0' '\\n'"]);
+    let said = house.ok([
+        "run",
+        "--rm",
+        "busybox",
+        "sh",
+        "-c",
+        "ls -l /proc/self/fd | sed 's/.*-> //'; cat /proc/net/unix | grep @ ; cat /proc/1/environ | tr '\\0' '\\n'",
+    ]);
     let root = house.path().to_str().unwrap();
     assert!(!said.contains(root) && !said.contains("HAKO"), "{said}");
     let mounts = house.ok(["run", "--rm", "busybox", "cat", "/proc/self/mountinfo"]);
-    assert!(mounts.lines().filter(|line| line.contains(root)).all(|line| {
-        line.contains(" overlay ") || ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"].iter().any(|file| line.contains(file))
-    }), "{mounts}");
+    assert!(
+        mounts.lines().filter(|line| line.contains(root)).all(|line| {
+            line.contains(" overlay ")
+                || ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"].iter().any(|file| line.contains(file))
+        }),
+        "{mounts}"
+    );
 }
 
 #[test]

@@ -7,41 +7,61 @@ use crate::house::{House, await_that};
 #[test]
 fn a_life_from_create_to_rm() {
     let house = House::new();
-    let id = house.ok(["create", "--name", "c", "busybox", "sleep", "600"]);
-    assert_eq!(house.inspect("c", "{{.State.Status}} {{.State.Running}} {{.State.Pid}}"), "created false 0");
-    assert_eq!(house.ok(["start", "c"]), "c");
-    assert_eq!(house.inspect("c", "{{.State.Status}}"), "running");
-    assert_eq!(house.ok(["start", "c"]), "c", "started twice is no error");
+    let id = house.ok(["create", "--name", "box", "busybox", "sleep", "600"]);
+    assert_eq!(house.inspect("box", "{{.State.Status}} {{.State.Running}} {{.State.Pid}}"), "created false 0");
+    assert_eq!(house.ok(["start", "box"]), "box");
+    assert_eq!(house.inspect("box", "{{.State.Status}}"), "running");
+    assert_eq!(house.ok(["start", "box"]), "box", "started twice is no error");
     assert_eq!(house.ok(["ps", "-q", "--no-trunc"]), id);
 
-    assert_eq!(house.ok(["pause", "c"]), "c");
-    assert_eq!(house.inspect("c", "{{.State.Status}} {{.State.Paused}}"), "paused true");
-    let said = house.fails(1, ["exec", "c", "true"]);
+    assert_eq!(house.ok(["pause", "box"]), "box");
+    assert_eq!(house.inspect("box", "{{.State.Status}} {{.State.Paused}}"), "paused true");
+    let said = house.fails(1, ["exec", "box", "true"]);
     assert!(said.contains("is paused"), "{said}");
-    house.ok(["unpause", "c"]);
+    house.ok(["unpause", "box"]);
 
-    assert_eq!(house.ok(["kill", "-s", "TERM", "c"]), "c");
-    let first = house.inspect("c", "{{.Id}}");
-    house.ok(["restart", "-t", "0", "c"]);
-    assert_eq!(house.inspect("c", "{{.State.Status}} {{.Id}}"), format!("running {first}"));
+    assert_eq!(house.ok(["kill", "-s", "TERM", "box"]), "box");
+    let first = house.inspect("box", "{{.Id}}");
+    house.ok(["restart", "-t", "0", "box"]);
+    assert_eq!(house.inspect("box", "{{.State.Status}} {{.Id}}"), format!("running {first}"));
 
-    let said = house.fails(1, ["rm", "c"]);
+    let said = house.fails(1, ["rm", "box"]);
     assert!(said.contains("cannot remove container") && said.contains("container is running"), "{said}");
-    assert_eq!(house.ok(["rm", "-f", "c"]), "c");
-    let said = house.fails(1, ["inspect", "c"]);
+    assert_eq!(house.ok(["rm", "-f", "box"]), "box");
+    let said = house.fails(1, ["inspect", "box"]);
     assert!(said.to_lowercase().contains("no such object: c"), "{said}");
 }
 
 #[test]
 fn stop_is_term_then_kill() {
     let house = House::new();
-    house.ok(["run", "-d", "--name", "polite", "busybox", "sh", "-c", "trap 'exit 3' TERM; while :; do sleep 0.05; done"]);
+    house.ok([
+        "run",
+        "-d",
+        "--name",
+        "polite",
+        "busybox",
+        "sh",
+        "-c",
+        "trap 'exit 3' TERM; while :; do sleep 0.05; done",
+    ]);
     house.ok(["stop", "polite"]);
     assert_eq!(house.inspect("polite", "{{.State.ExitCode}}"), "3");
     house.ok(["run", "-d", "--name", "deaf", "busybox", "sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"]);
     house.ok(["stop", "-t", "1", "deaf"]);
     assert_eq!(house.inspect("deaf", "{{.State.ExitCode}}"), "137");
-    house.ok(["run", "-d", "--name", "own", "--stop-signal", "USR1", "busybox", "sh", "-c", "trap 'exit 9' USR1; while :; do sleep 0.05; done"]);
+    house.ok([
+        "run",
+        "-d",
+        "--name",
+        "own",
+        "--stop-signal",
+        "USR1",
+        "busybox",
+        "sh",
+        "-c",
+        "trap 'exit 9' USR1; while :; do sleep 0.05; done",
+    ]);
     house.ok(["stop", "own"]);
     assert_eq!(house.inspect("own", "{{.State.ExitCode}}"), "9");
 }
@@ -49,11 +69,11 @@ fn stop_is_term_then_kill() {
 #[test]
 fn wait_answers_the_exit_code() {
     let house = House::new();
-    house.ok(["run", "-d", "--name", "c", "busybox", "sh", "-c", "read x; exit 5"]);
-    assert_eq!(house.ok(["wait", "c"]), "5");
-    house.ok(["run", "-di", "--name", "d", "busybox", "sh", "-c", "read x; exit 6"]);
-    let waiting = house.spawn(["wait", "d"]);
-    let ended = house.run_with_input(["attach", "d"], b"go\n");
+    house.ok(["run", "-d", "--name", "box", "busybox", "sh", "-c", "read x; exit 5"]);
+    assert_eq!(house.ok(["wait", "box"]), "5");
+    house.ok(["run", "-di", "--name", "den", "busybox", "sh", "-c", "read x; exit 6"]);
+    let waiting = house.spawn(["wait", "den"]);
+    let ended = house.run_with_input(["attach", "den"], b"go\n");
     assert_eq!(ended.code, 6);
     assert_eq!(String::from_utf8(waiting.wait_with_output().unwrap().stdout).unwrap(), "6\n");
 }
@@ -61,12 +81,21 @@ fn wait_answers_the_exit_code() {
 #[test]
 fn rm_on_exit_happens_without_the_client() {
     let house = House::new();
-    let mut client = house.spawn(["run", "--rm", "--name", "c", "busybox", "sh", "-c", "echo up; while [ ! -e /stop ]; do sleep 0.05; done"]);
+    let mut client = house.spawn([
+        "run",
+        "--rm",
+        "--name",
+        "box",
+        "busybox",
+        "sh",
+        "-c",
+        "echo up; while [ ! -e /stop ]; do sleep 0.05; done",
+    ]);
     let mut up = [0; 3];
     client.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
     client.kill().unwrap();
     client.wait().unwrap();
-    house.ok(["exec", "c", "touch", "/stop"]);
+    house.ok(["exec", "box", "touch", "/stop"]);
     await_that("the container to be removed", || house.ok(["ps", "-aq"]).is_empty());
     assert_eq!(std::fs::read_dir(house.data().join("containers")).unwrap().count(), 0);
 }
@@ -95,35 +124,57 @@ fn restart_policies() {
 #[test]
 fn update_changes_the_restart_policy_of_a_running_container() {
     let house = House::new();
-    house.ok(["run", "-d", "--name", "c", "busybox", "sh", "-c", "while [ ! -e /go ]; do sleep 0.02; done; exit 1"]);
-    assert_eq!(house.ok(["update", "--restart", "on-failure:2", "c"]), "c");
-    house.ok(["exec", "c", "touch", "/go"]);
-    house.await_field("c", "{{.RestartCount}} {{.State.Status}}", "2 exited");
+    house.ok(["run", "-d", "--name", "box", "busybox", "sh", "-c", "while [ ! -e /go ]; do sleep 0.02; done; exit 1"]);
+    assert_eq!(house.ok(["update", "--restart", "on-failure:2", "box"]), "box");
+    house.ok(["exec", "box", "touch", "/go"]);
+    house.await_field("box", "{{.RestartCount}} {{.State.Status}}", "2 exited");
 }
 
 #[test]
 fn health_is_probed_by_the_supervisor() {
     let house = House::new();
     house.ok([
-        "run", "-d", "--name", "c", "--health-cmd", "test -e /well && echo fine", "--health-interval", "50ms",
-        "--health-retries", "2", "busybox", "sleep", "600",
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "--health-cmd",
+        "test -e /well && echo fine",
+        "--health-interval",
+        "50ms",
+        "--health-retries",
+        "2",
+        "busybox",
+        "sleep",
+        "600",
     ]);
-    house.await_field("c", "{{.State.Health.Status}}", "unhealthy");
-    house.ok(["exec", "c", "touch", "/well"]);
-    house.await_field("c", "{{.State.Health.Status}}", "healthy");
-    assert!(house.inspect("c", "{{json .State.Health.Log}}").contains("fine"));
+    house.await_field("box", "{{.State.Health.Status}}", "unhealthy");
+    house.ok(["exec", "box", "touch", "/well"]);
+    house.await_field("box", "{{.State.Health.Status}}", "healthy");
+    assert!(house.inspect("box", "{{json .State.Health.Log}}").contains("fine"));
     assert!(house.ok(["ps"]).contains("(healthy)"));
-    let events = house.ok(["events", "--since", "5m", "--until", "0s", "--filter", "event=health_status", "--format", "{{.Action}}"]);
+    let events = house.ok([
+        "events",
+        "--since",
+        "5m",
+        "--until",
+        "0s",
+        "--filter",
+        "event=health_status",
+        "--format",
+        "{{.Action}}",
+    ]);
     assert!(events.contains("health_status: unhealthy") && events.contains("health_status: healthy"), "{events}");
 }
 
 #[test]
 fn events_are_told_live_and_from_history() {
     let house = House::new();
-    let mut live = house.spawn(["events", "--filter", "container=c", "--format", "{{.Action}}"]);
-    house.ok(["run", "--name", "c", "--network", "none", "busybox", "true"]);
-    house.ok(["rm", "c"]);
-    let history = house.ok(["events", "--since", "5m", "--until", "0s", "--filter", "container=c", "--format", "{{.Action}}"]);
+    let mut live = house.spawn(["events", "--filter", "container=box", "--format", "{{.Action}}"]);
+    house.ok(["run", "--name", "box", "--network", "none", "busybox", "true"]);
+    house.ok(["rm", "box"]);
+    let history =
+        house.ok(["events", "--since", "5m", "--until", "0s", "--filter", "container=box", "--format", "{{.Action}}"]);
     let told: Vec<&str> = history.lines().collect();
     assert_eq!(told.first(), Some(&"create"), "{history}");
     for action in ["attach", "start", "die", "destroy"] {
@@ -172,7 +223,11 @@ fn two_hundred_in_parallel_leave_nothing() {
             };
             (0..25).map(|_| command()).collect::<Vec<_>>()
         })
-        .map(|commands| std::thread::spawn(move || commands.into_iter().map(|mut command| command.output().unwrap()).collect::<Vec<_>>()))
+        .map(|commands| {
+            std::thread::spawn(move || {
+                commands.into_iter().map(|mut command| command.output().unwrap()).collect::<Vec<_>>()
+            })
+        })
         .collect();
     for client in clients {
         for output in client.join().unwrap() {
@@ -180,5 +235,7 @@ fn two_hundred_in_parallel_leave_nothing() {
         }
     }
     assert_eq!(house.ok(["ps", "-aq"]), "");
-    await_that("the directories to be gone", || std::fs::read_dir(house.data().join("containers")).unwrap().count() == 0);
+    await_that("the directories to be gone", || {
+        std::fs::read_dir(house.data().join("containers")).unwrap().count() == 0
+    });
 }

@@ -22,26 +22,56 @@ fn limits_reach_the_kernel() {
 #[test]
 fn memory_has_an_end() {
     let house = House::new();
-    house.fails(137, ["run", "--name", "c", "-m", "16m", "--memory-swap", "16m", "busybox", "sh", "-c", "x=a; while :; do x=$x$x; done"]);
-    assert_eq!(house.inspect("c", "{{.State.OOMKilled}}"), "true");
+    house.fails(
+        137,
+        [
+            "run",
+            "--name",
+            "box",
+            "-m",
+            "16m",
+            "--memory-swap",
+            "16m",
+            "busybox",
+            "sh",
+            "-c",
+            "x=a; while :; do x=$x$x; done",
+        ],
+    );
+    assert_eq!(house.inspect("box", "{{.State.OOMKilled}}"), "true");
 }
 
 #[test]
 fn update_moves_a_limit_while_running() {
     let house = House::new();
-    house.ok(["run", "-d", "--name", "c", "-m", "64m", "busybox", "sleep", "600"]);
-    house.ok(["update", "-m", "128m", "--memory-swap", "-1", "--cpus", "1.5", "c"]);
+    house.ok(["run", "-d", "--name", "box", "-m", "64m", "busybox", "sleep", "600"]);
+    house.ok(["update", "-m", "128m", "--memory-swap", "-1", "--cpus", "1.5", "box"]);
     let look = "cat /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null || cat /sys/fs/cgroup/memory.max";
-    assert_eq!(house.ok(["exec", "c", "sh", "-c", look]), (128 << 20).to_string());
-    assert_eq!(house.inspect("c", "{{.HostConfig.NanoCpus}}"), "1500000000");
+    assert_eq!(house.ok(["exec", "box", "sh", "-c", look]), (128 << 20).to_string());
+    assert_eq!(house.inspect("box", "{{.HostConfig.NanoCpus}}"), "1500000000");
 }
 
 #[test]
 fn rlimits_sysctls_and_devices() {
     let house = House::new();
-    assert_eq!(house.ok(["run", "--rm", "--ulimit", "nofile=64:128", "busybox", "sh", "-c", "ulimit -n; ulimit -Hn"]), "64\n128");
-    assert_eq!(house.ok(["run", "--rm", "--sysctl", "net.ipv4.ip_default_ttl=77", "busybox", "cat", "/proc/sys/net/ipv4/ip_default_ttl"]), "77");
-    let said = house.ok(["run", "--rm", "--device", "/dev/null:/dev/mine:r", "busybox", "stat", "-c", "%F", "/dev/mine"]);
+    assert_eq!(
+        house.ok(["run", "--rm", "--ulimit", "nofile=64:128", "busybox", "sh", "-c", "ulimit -n; ulimit -Hn"]),
+        "64\n128"
+    );
+    assert_eq!(
+        house.ok([
+            "run",
+            "--rm",
+            "--sysctl",
+            "net.ipv4.ip_default_ttl=77",
+            "busybox",
+            "cat",
+            "/proc/sys/net/ipv4/ip_default_ttl"
+        ]),
+        "77"
+    );
+    let said =
+        house.ok(["run", "--rm", "--device", "/dev/null:/dev/mine:r", "busybox", "stat", "-c", "%F", "/dev/mine"]);
     assert_eq!(said, "character special file");
     house.fails(1, ["run", "--rm", "--device", "/dev/null:/dev/mine:r", "busybox", "sh", "-c", "echo x > /dev/mine"]);
     let said = house.fails(125, ["run", "--sysctl", "kernel.panic=1", "busybox"]);

@@ -7,27 +7,29 @@ use crate::house::House;
 #[test]
 fn logs_select_streams_times_and_tails() {
     let house = House::new();
-    house.fails(0, ["run", "--name", "c", "busybox", "sh", "-c", "for i in 1 2 3; do echo out$i; done; echo err >&2"]);
-    let ended = house.run(["logs", "c"]);
+    house
+        .fails(0, ["run", "--name", "box", "busybox", "sh", "-c", "for i in 1 2 3; do echo out$i; done; echo err >&2"]);
+    let ended = house.run(["logs", "box"]);
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("out1\nout2\nout3\n", "err\n"));
-    assert_eq!(house.ok(["logs", "--tail", "2", "c"]), "out3");
-    assert_eq!(house.ok(["logs", "-n", "0", "c"]), "");
-    let stamped = house.ok(["logs", "-t", "--tail", "4", "c"]);
+    assert_eq!(house.ok(["logs", "--tail", "2", "box"]), "out3");
+    assert_eq!(house.ok(["logs", "-n", "0", "box"]), "");
+    let stamped = house.ok(["logs", "-t", "--tail", "4", "box"]);
     let (time, text) = stamped.lines().next().unwrap().split_once(' ').unwrap();
     assert!(time.len() == 30 && time.ends_with('Z') && text == "out1", "{stamped}");
-    assert_eq!(house.ok(["logs", "--since", "1h", "--until", "2000-01-01T00:00:00Z", "c"]), "");
-    assert_eq!(house.ok(["logs", "--since", "2099-01-01", "c"]), "");
+    assert_eq!(house.ok(["logs", "--since", "1h", "--until", "2000-01-01T00:00:00Z", "box"]), "");
+    assert_eq!(house.ok(["logs", "--since", "2099-01-01", "box"]), "");
 }
 
 #[test]
 fn the_log_file_is_dockers_own_format() {
     let house = House::new();
-    let id = house.ok(["run", "-d", "--name", "c", "busybox", "printf", "a\"b\\t<&>\\n\\001\\377x\\nno end"]);
-    house.ok(["wait", "c"]);
-    let path = house.inspect("c", "{{.LogPath}}");
+    let id = house.ok(["run", "-d", "--name", "box", "busybox", "printf", "a\"b\\t<&>\\n\\001\\377x\\nno end"]);
+    house.ok(["wait", "box"]);
+    let path = house.inspect("box", "{{.LogPath}}");
     assert!(path.ends_with(&format!("{id}-json.log")), "{path}");
     let text = std::fs::read_to_string(path).unwrap();
-    let logs: Vec<String> = text.lines().map(|line| line.split(r#","stream":"stdout","time":""#).next().unwrap().to_owned()).collect();
+    let logs: Vec<String> =
+        text.lines().map(|line| line.split(r#","stream":"stdout","time":""#).next().unwrap().to_owned()).collect();
     assert_eq!(
         logs,
         [r#"{"log":"a\"b\t\u003c\u0026\u003e\n""#, r#"{"log":"\u0001\ufffdx\n""#, r#"{"log":"no end""#],
@@ -38,11 +40,20 @@ fn the_log_file_is_dockers_own_format() {
 #[test]
 fn following_ends_with_the_container() {
     let house = House::new();
-    house.ok(["run", "-d", "--name", "c", "busybox", "sh", "-c", "echo one; while [ ! -e /go ]; do sleep 0.02; done; echo two"]);
-    let mut follower = house.spawn(["logs", "-f", "c"]);
+    house.ok([
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "busybox",
+        "sh",
+        "-c",
+        "echo one; while [ ! -e /go ]; do sleep 0.02; done; echo two",
+    ]);
+    let mut follower = house.spawn(["logs", "-f", "box"]);
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "one");
-    house.ok(["exec", "c", "touch", "/go"]);
+    house.ok(["exec", "box", "touch", "/go"]);
     assert_eq!(lines.next().unwrap().unwrap(), "two");
     assert!(lines.next().is_none());
     assert!(follower.wait().unwrap().success());
@@ -53,19 +64,33 @@ fn rotation_bounds_the_disk_and_loses_no_line_to_a_follower() {
     let house = House::new();
     let script = "while [ ! -e /go ]; do sleep 0.02; done; i=0; while [ $i -lt 20000 ]; do echo line $i; i=$((i+1)); done; sleep 0.2";
     house.ok([
-        "run", "-d", "--name", "c", "--log-opt", "max-size=100k", "--log-opt", "max-file=3", "busybox", "sh", "-c", script,
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "--log-opt",
+        "max-size=100k",
+        "--log-opt",
+        "max-file=3",
+        "busybox",
+        "sh",
+        "-c",
+        script,
     ]);
-    let mut follower = house.spawn(["logs", "-f", "c"]);
-    house.ok(["exec", "c", "touch", "/go"]);
+    let mut follower = house.spawn(["logs", "-f", "box"]);
+    house.ok(["exec", "box", "touch", "/go"]);
     let lines: Vec<String> = BufReader::new(follower.stdout.take().unwrap()).lines().map(Result::unwrap).collect();
     follower.wait().unwrap();
     assert_eq!(lines.len(), 20_000);
     assert!(lines.iter().enumerate().all(|(number, line)| *line == format!("line {number}")));
-    let dir = std::path::PathBuf::from(house.inspect("c", "{{.LogPath}}")).parent().unwrap().to_owned();
-    let kept = std::fs::read_dir(dir).unwrap().flatten().filter(|entry| entry.file_name().to_string_lossy().contains("-json.log"));
+    let dir = std::path::PathBuf::from(house.inspect("box", "{{.LogPath}}")).parent().unwrap().to_owned();
+    let kept = std::fs::read_dir(dir)
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().contains("-json.log"));
     let bytes: u64 = kept.map(|entry| entry.metadata().unwrap().len()).sum();
     assert!(bytes <= 3 * 110_000, "{bytes} bytes kept");
-    let last = house.ok(["logs", "--tail", "1", "c"]);
+    let last = house.ok(["logs", "--tail", "1", "box"]);
     assert_eq!(last, "line 19999");
 }
 
@@ -86,6 +111,6 @@ fn other_drivers() {
 #[test]
 fn details_show_labels_and_environment() {
     let house = House::new();
-    house.ok(["run", "--name", "c", "-l", "tier=web", "--log-opt", "labels=tier", "busybox", "echo", "x"]);
-    assert_eq!(house.ok(["logs", "--details", "c"]), "tier=web x");
+    house.ok(["run", "--name", "box", "-l", "tier=web", "--log-opt", "labels=tier", "busybox", "echo", "x"]);
+    assert_eq!(house.ok(["logs", "--details", "box"]), "tier=web x");
 }

@@ -70,7 +70,18 @@ fn a_port_is_given_once() {
 #[test]
 fn udp_is_published_too() {
     let house = House::new();
-    house.ok(["run", "-d", "--name", "echo", "-p", "5353:53/udp", "busybox", "sh", "-c", "while :; do nc -lu -p 53 -e cat; done"]);
+    house.ok([
+        "run",
+        "-d",
+        "--name",
+        "echo",
+        "-p",
+        "5353:53/udp",
+        "busybox",
+        "sh",
+        "-c",
+        "while :; do nc -lu -p 53 -e cat; done",
+    ]);
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
     await_that("an echo", || {
@@ -94,15 +105,15 @@ fn ports_outlive_the_daemon() {
 fn addresses_are_leased_and_released() {
     let house = House::new();
     let address = |name: &str| house.inspect(name, "{{.NetworkSettings.IPAddress}}");
-    house.ok(["run", "-d", "--name", "a", "busybox", "sleep", "600"]);
-    house.ok(["run", "-d", "--name", "b", "busybox", "sleep", "600"]);
-    assert_ne!(address("a"), address("b"));
-    let said = house.ok(["exec", "a", "ping", "-c1", "-W2", &address("b")]);
+    house.ok(["run", "-d", "--name", "ann", "busybox", "sleep", "600"]);
+    house.ok(["run", "-d", "--name", "bob", "busybox", "sleep", "600"]);
+    assert_ne!(address("ann"), address("bob"));
+    let said = house.ok(["exec", "ann", "ping", "-c1", "-W2", &address("bob")]);
     assert!(said.contains(" 0% packet loss"), "{said}");
-    let hosts = house.ok(["exec", "a", "cat", "/etc/hosts"]);
-    assert!(hosts.contains(&address("a")) && hosts.contains("127.0.0.1\tlocalhost"), "{hosts}");
-    house.ok(["stop", "-t", "0", "a"]);
-    assert_eq!(address("a"), "");
+    let hosts = house.ok(["exec", "ann", "cat", "/etc/hosts"]);
+    assert!(hosts.contains(&address("ann")) && hosts.contains("127.0.0.1\tlocalhost"), "{hosts}");
+    house.ok(["stop", "-t", "0", "ann"]);
+    assert_eq!(address("ann"), "");
 }
 
 #[test]
@@ -111,9 +122,9 @@ fn other_network_modes() {
     let links = |mode: &str| house.ok(["run", "--rm", "--network", mode, "busybox", "ls", "/sys/class/net"]);
     assert_eq!(links("none"), "lo");
     assert!(links("host").contains("hk-") || !links("host").contains("eth0"), "{}", links("host"));
-    house.ok(["run", "-d", "--name", "c", "--hostname", "shared", "busybox", "sleep", "600"]);
-    let own = house.ok(["exec", "c", "ip", "-4", "addr", "show", "eth0"]);
-    let joined = house.ok(["run", "--rm", "--network", "container:c", "busybox", "ip", "-4", "addr", "show", "eth0"]);
+    house.ok(["run", "-d", "--name", "box", "--hostname", "shared", "busybox", "sleep", "600"]);
+    let own = house.ok(["exec", "box", "ip", "-4", "addr", "show", "eth0"]);
+    let joined = house.ok(["run", "--rm", "--network", "container:box", "busybox", "ip", "-4", "addr", "show", "eth0"]);
     assert_eq!(own, joined);
     let said = house.fails(125, ["run", "--network", "nowhere", "busybox"]);
     assert!(said.contains("network nowhere not found"), "{said}");
@@ -123,8 +134,22 @@ fn other_network_modes() {
 fn names_of_hosts_and_servers() {
     let house = House::new();
     let said = house.ok([
-        "run", "--rm", "--dns", "192.0.2.53", "--dns-search", "example.org", "--dns-option", "ndots:2", "--add-host",
-        "db:192.0.2.9", "--add-host", "up=host-gateway", "busybox", "cat", "/etc/resolv.conf", "/etc/hosts",
+        "run",
+        "--rm",
+        "--dns",
+        "192.0.2.53",
+        "--dns-search",
+        "example.org",
+        "--dns-option",
+        "ndots:2",
+        "--add-host",
+        "db:192.0.2.9",
+        "--add-host",
+        "up=host-gateway",
+        "busybox",
+        "cat",
+        "/etc/resolv.conf",
+        "/etc/hosts",
     ]);
     for line in ["nameserver 192.0.2.53", "search example.org", "options ndots:2", "192.0.2.9\tdb"] {
         assert!(said.contains(line), "{line} in {said}");

@@ -21,7 +21,8 @@ impl Registry {
 
     /// Starts a registry with one user, by basic authentication.
     pub(crate) fn start_with_user(port: u16, user: &str, password: &str) -> Registry {
-        let htpasswd = Command::new("htpasswd").args(["-Bbn", user, password]).output().expect("htpasswd (apache2-utils)");
+        let htpasswd =
+            Command::new("htpasswd").args(["-Bbn", user, password]).output().expect("htpasswd (apache2-utils)");
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), htpasswd.stdout).unwrap();
         let (_, path) = file.keep().unwrap();

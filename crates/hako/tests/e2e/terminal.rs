@@ -23,7 +23,8 @@ impl Person {
         rustix::pty::unlockpt(&screen).unwrap();
         let name = rustix::pty::ptsname(&screen, Vec::new()).unwrap().into_string().unwrap();
         let terminal = File::options().read(true).write(true).open(&name).unwrap();
-        rustix::termios::tcsetwinsize(&terminal, Winsize { ws_row: 33, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        rustix::termios::tcsetwinsize(&terminal, Winsize { ws_row: 33, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 })
+            .unwrap();
         let mut command = std::process::Command::new("setsid");
         command.args(["--ctty", "--wait", crate::house::HAKO]).args(args);
         house.at_home(&mut command);
@@ -65,7 +66,8 @@ fn a_shell_at_a_terminal() {
     person.types(b"stty size; tty\n");
     person.sees("33 99");
     person.sees("/dev/pts/0");
-    rustix::termios::tcsetwinsize(&person.terminal, Winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+    rustix::termios::tcsetwinsize(&person.terminal, Winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 })
+        .unwrap();
     crate::house::signal(hako_below(person.child.id()), "WINCH");
     await_that("the new size", || {
         person.types(b"stty size\n");
@@ -82,17 +84,17 @@ fn a_shell_at_a_terminal() {
 #[test]
 fn the_detach_keys_leave_the_container_running() {
     let house = House::new();
-    let mut person = Person::at(&house, &["run", "-it", "--name", "c", "busybox"]);
+    let mut person = Person::at(&house, &["run", "-it", "--name", "box", "busybox"]);
     person.sees("/ # ");
     person.types(b"\x10\x11");
     assert_eq!(person.leaves(), (0, true));
-    assert_eq!(house.inspect("c", "{{.State.Status}}"), "running");
-    let mut person = Person::at(&house, &["attach", "--detach-keys", "ctrl-a,d", "c"]);
+    assert_eq!(house.inspect("box", "{{.State.Status}}"), "running");
+    let mut person = Person::at(&house, &["attach", "--detach-keys", "ctrl-a,d", "box"]);
     person.types(b"echo back-$((40+2))\n");
     person.sees("back-42");
     person.types(b"\x01d");
     assert!(person.leaves().1);
-    assert_eq!(house.inspect("c", "{{.State.Status}}"), "running");
+    assert_eq!(house.inspect("box", "{{.State.Status}}"), "running");
 }
 
 #[test]
@@ -105,8 +107,8 @@ fn a_terminal_needs_a_terminal() {
 #[test]
 fn exec_at_a_terminal() {
     let house = House::new();
-    house.ok(["run", "-d", "--name", "c", "busybox", "sleep", "600"]);
-    let mut person = Person::at(&house, &["exec", "-it", "c", "sh"]);
+    house.ok(["run", "-d", "--name", "box", "busybox", "sleep", "600"]);
+    let mut person = Person::at(&house, &["exec", "-it", "box", "sh"]);
     person.sees("/ # ");
     person.types(b"stty size; exit 4\n");
     person.sees("33 99");

@@ -15,11 +15,20 @@ fn debian_image(name: &str, packages: &str, tail: &str) -> PathBuf {
     let tar = dir.join(format!("{name}.tar"));
     if !tar.exists() {
         let unfinished = dir.join(format!("{name}-{}.tar", std::process::id()));
-        run_tool("mmdebstrap", [
-            "--quiet", "--variant=apt", &format!("--include={packages}"),
-            "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--dpkgopt=path-exclude=/usr/share/man/*",
-            &format!("--customize-hook={tail}"), "bookworm", unfinished.to_str().unwrap(),
-        ]);
+        run_tool(
+            "mmdebstrap",
+            [
+                "--quiet",
+                "--variant=apt",
+                &format!("--include={packages}"),
+                "--dpkgopt=path-exclude=/usr/share/doc/*",
+                "--dpkgopt=path-exclude=/usr/share/locale/*",
+                "--dpkgopt=path-exclude=/usr/share/man/*",
+                &format!("--customize-hook={tail}"),
+                "bookworm",
+                unfinished.to_str().unwrap(),
+            ],
+        );
         std::fs::rename(&unfinished, &tar).unwrap();
     }
     tar

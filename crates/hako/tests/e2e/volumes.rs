@@ -9,7 +9,10 @@ fn bind_mounts() {
     std::fs::create_dir(&dir).unwrap();
     std::fs::write(dir.join("index.html"), "hello").unwrap();
     let source = dir.to_str().unwrap();
-    assert_eq!(house.ok(["run", "--rm", "-v", &format!("{source}:/www"), "busybox", "cat", "/www/index.html"]), "hello");
+    assert_eq!(
+        house.ok(["run", "--rm", "-v", &format!("{source}:/www"), "busybox", "cat", "/www/index.html"]),
+        "hello"
+    );
     let said = house.fails(1, ["run", "--rm", "-v", &format!("{source}:/www:ro"), "busybox", "touch", "/www/x"]);
     assert!(said.contains("Read-only file system"), "{said}");
     house.ok(["run", "--rm", "--mount", &format!("type=bind,src={source},dst=/www"), "busybox", "touch", "/www/x"]);
@@ -50,7 +53,15 @@ fn named_volumes_keep_what_containers_write() {
 #[test]
 fn a_fresh_volume_takes_the_images_content_and_ownership() {
     let house = House::new();
-    house.ok(["run", "--name", "seed", "busybox", "sh", "-c", "mkdir /site; echo page > /site/f; chown -R 33:33 /site; chmod 750 /site"]);
+    house.ok([
+        "run",
+        "--name",
+        "seed",
+        "busybox",
+        "sh",
+        "-c",
+        "mkdir /site; echo page > /site/f; chown -R 33:33 /site; chmod 750 /site",
+    ]);
     house.ok(["commit", "seed", "site"]);
     let look = ["sh", "-c", "cat /site/f; stat -c '%u:%g %a' /site"];
     let said = house.ok(["run", "--rm", "-v", "fresh:/site", "site"].into_iter().chain(look));
@@ -62,10 +73,10 @@ fn a_fresh_volume_takes_the_images_content_and_ownership() {
 #[test]
 fn anonymous_volumes_go_with_rm_v() {
     let house = House::new();
-    house.ok(["run", "--name", "c", "-v", "/data", "busybox", "touch", "/data/x"]);
+    house.ok(["run", "--name", "box", "-v", "/data", "busybox", "touch", "/data/x"]);
     assert_eq!(house.ok(["volume", "ls", "-q"]).len(), 64);
-    assert_eq!(house.ok(["run", "--rm", "--volumes-from", "c:ro", "busybox", "ls", "/data"]), "x");
-    house.ok(["rm", "-v", "c"]);
+    assert_eq!(house.ok(["run", "--rm", "--volumes-from", "box:ro", "busybox", "ls", "/data"]), "x");
+    house.ok(["rm", "-v", "box"]);
     assert_eq!(house.ok(["volume", "ls", "-q"]), "");
     house.ok(["run", "--rm", "-v", "/data", "busybox", "true"]);
     assert_eq!(house.ok(["volume", "ls", "-q"]), "", "--rm takes its anonymous volumes along");
@@ -75,7 +86,15 @@ fn anonymous_volumes_go_with_rm_v() {
 fn tmpfs_and_shm_have_their_sizes() {
     let house = House::new();
     let said = house.ok([
-        "run", "--rm", "--tmpfs", "/t:size=1m,mode=700", "--shm-size", "2m", "busybox", "sh", "-c",
+        "run",
+        "--rm",
+        "--tmpfs",
+        "/t:size=1m,mode=700",
+        "--shm-size",
+        "2m",
+        "busybox",
+        "sh",
+        "-c",
         "grep -E ' (/t|/dev/shm) ' /proc/mounts; stat -c %a /t",
     ]);
     assert!(said.contains("size=1024k") && said.contains("size=2048k") && said.ends_with("700"), "{said}");
@@ -84,8 +103,8 @@ fn tmpfs_and_shm_have_their_sizes() {
 #[test]
 fn inspect_tells_the_mounts() {
     let house = House::new();
-    house.ok(["create", "--name", "c", "-v", "data:/d", "-v", "/tmp:/t:ro", "busybox"]);
-    let said = house.inspect("c", "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}};{{end}}");
+    house.ok(["create", "--name", "box", "-v", "data:/d", "-v", "/tmp:/t:ro", "busybox"]);
+    let said = house.inspect("box", "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}};{{end}}");
     let mut mounts: Vec<&str> = said.split_terminator(';').collect();
     mounts.sort_unstable();
     assert_eq!(mounts, ["bind  /t false", "volume data /d true"]);
