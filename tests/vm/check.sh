@@ -30,7 +30,7 @@ check own-root '0::/' hako run --rm busybox cat /proc/self/cgroup
 check devices '*Operation not permitted*' hako run --rm --cap-add MKNOD busybox sh -c 'mknod /tmp/m c 1 11; cat /tmp/m'
 check device-allowed 'ok' hako run --rm --device /dev/null:/dev/mine busybox sh -c 'echo x > /dev/mine && echo ok'
 check oom '137 true' sh -c 'hako run --name oom -m 16m --memory-swap 16m busybox sh -c "x=a; while :; do x=\$x\$x; done" >/dev/null 2>&1; echo $? $(hako inspect -f "{{.State.OOMKilled}}" oom)'
-check start '????????????*' hako run -d --name web -p 8080:80 -m 100m busybox sh -c 'while :; do printf "HTTP/1.0 200 OK\r\n\r\npage" | nc -l -p 80 >/dev/null; done'
+check start '[0-9a-f]*[0-9a-f]' hako run -d --name web -p 8080:80 -m 100m busybox sh -c 'while :; do printf "HTTP/1.0 200 OK\r\n\r\npage" | nc -l -p 80 >/dev/null; done'
 check exec in hako exec web echo in
 check publish page sh -c 'for i in 1 2 3 4 5 6 7 8 9; do wget -T 5 -qO- http://127.0.0.1:8080 2>/dev/null && break; sleep 1; done'
 check stats 'web *' hako stats --no-stream --format '{{.Name}} {{.MemUsage}} {{.PIDs}}' web
