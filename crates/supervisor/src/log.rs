@@ -1,7 +1,14 @@
 //! The container's log: where it goes, how it is written, and how it is read back.
 
+mod clock;
+mod compress;
 pub mod config;
+mod files;
+mod json;
+mod local;
+mod pieces;
 pub mod read;
+pub mod write;
 
 use serde::{Deserialize, Serialize};
 
@@ -31,4 +38,48 @@ impl Stream {
             Self::Stderr => 2,
         }
     }
+
+    /// 0 or 1, for tables.
+    pub(crate) const fn index(self) -> usize {
+        self.number() as usize - 1
+    }
+
+    /// The stream of that name.
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        match name {
+            b"stdout" => Some(Self::Stdout),
+            b"stderr" => Some(Self::Stderr),
+            _ => None,
+        }
+    }
+}
+
+/// One entry as a decoder found it in its buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// When it was written.
+    pub time: hako_model::time::Timestamp,
+    /// Where from.
+    pub stream: Stream,
+    /// Where in the buffer its bytes are.
+    pub line: std::ops::Range<usize>,
+}
+
+/// What a decoder made of the beginning of its buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decoded {
+    /// An entry that ends at `next`.
+    Entry {
+        /// The entry.
+        found: Found,
+        /// Where the next one begins.
+        next: usize,
+    },
+    /// Something that is no entry, up to `next`.
+    Garbage {
+        /// Where the next one begins.
+        next: usize,
+    },
+    /// More bytes are needed.
+    Incomplete,
 }

@@ -163,9 +163,6 @@ pub struct ExecCreate {
     pub stdout: bool,
     /// Whether a client gets its stderr.
     pub stderr: bool,
-    /// Whether its process may do everything on the host's devices (`--privileged`).
-    #[serde(default)]
-    pub privileged: bool,
     /// The keys that detach its client, empty for none.
     #[serde(default)]
     pub detach_keys: Vec<u8>,

@@ -23,6 +23,38 @@ pub enum Driver {
     None,
 }
 
+impl Driver {
+    /// Docker's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::JsonFile => "json-file",
+            Self::Local => "local",
+            Self::None => "none",
+        }
+    }
+
+    fn named(name: &str) -> Result<Self, InvalidLogOption> {
+        match name {
+            "" | "json-file" => Ok(Self::JsonFile),
+            "local" => Ok(Self::Local),
+            "none" => Ok(Self::None),
+            _ => Err(InvalidLogOption::Driver { driver: name.to_owned() }),
+        }
+    }
+
+    /// Whether the driver knows `option`.
+    fn knows(self, option: &str) -> bool {
+        let any = ["mode", "max-buffer-size"];
+        let local = ["max-size", "max-file", "compress"];
+        let json = ["labels", "labels-regex", "env", "env-regex", "tag"];
+        match self {
+            Self::None => any.contains(&option),
+            Self::Local => any.contains(&option) || local.contains(&option),
+            Self::JsonFile => any.contains(&option) || local.contains(&option) || json.contains(&option),
+        }
+    }
+}
+
 /// Where output goes, and how much of it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LogConfig {
@@ -56,17 +88,17 @@ pub enum InvalidLogOption {
         /// The option.
         option: String,
         /// The driver.
-        driver: String,
+        driver: &'static str,
     },
     /// The value makes no sense.
-    #[error("invalid value for {option}: {value}: {reason}")]
+    #[error("invalid value for log opt {option}: {value:?}: {reason}")]
     Value {
         /// The option.
-        option: String,
+        option: &'static str,
         /// Its value.
         value: String,
         /// What is wrong.
-        reason: &'static str,
+        reason: String,
     },
 }
 
@@ -87,15 +119,229 @@ pub struct Source<'a> {
     pub env: &'a [String],
 }
 
+type Options = BTreeMap<String, String>;
+
 impl LogConfig {
-    /// Reads Docker's driver name (empty: json-file) and options. `path` is the file without the driver's say.
+    /// Reads Docker's driver name (empty: json-file) and options. `path` is where json-file writes; `local` puts its
+    /// file into `local-logs/` beside it. Without options the log is bounded: five files of 20 MiB, old ones compressed.
     pub fn from_options(
         driver: &str,
-        options: &BTreeMap<String, String>,
+        options: &Options,
         path: PathBuf,
         source: Source<'_>,
     ) -> Result<Self, InvalidLogOption> {
-        let _ = (driver, options, path, source);
-        todo!()
+        let driver = Driver::named(driver)?;
+        if let Some(option) = options.keys().find(|option| !driver.knows(option)) {
+            return Err(InvalidLogOption::Option { option: option.clone(), driver: driver.name() });
+        }
+        check_mode(options)?;
+        let (max_size, max_file) = (max_size(options)?, max_file(options)?);
+        let compress = compress(options, max_size.is_some() && max_file > 1)?;
+        let path = match driver {
+            Driver::Local => path.with_file_name("local-logs").join("container.log"),
+            Driver::JsonFile | Driver::None => path,
+        };
+        Ok(Self { driver, path, max_size, max_file, compress, attributes: attributes(options, source)? })
+    }
+
+    /// The bounded default at `path`.
+    pub fn json_file(path: PathBuf) -> Self {
+        Self {
+            driver: Driver::JsonFile,
+            path,
+            max_size: Some(DEFAULT_SIZE),
+            max_file: DEFAULT_FILES,
+            compress: true,
+            attributes: BTreeMap::new(),
+        }
+    }
+}
+
+fn refuse(option: &'static str, value: &str, reason: impl Into<String>) -> InvalidLogOption {
+    InvalidLogOption::Value { option, value: value.to_owned(), reason: reason.into() }
+}
+
+/// Files are written without waiting for anybody, so "blocking" and "non-blocking" are the same here; both are taken.
+fn check_mode(options: &Options) -> Result<(), InvalidLogOption> {
+    let mode = options.get("mode").map_or("", String::as_str);
+    if !matches!(mode, "" | "blocking" | "non-blocking") {
+        return Err(refuse("mode", mode, "want blocking or non-blocking"));
+    }
+    match options.get("max-buffer-size") {
+        Some(value) if mode != "non-blocking" => Err(refuse("max-buffer-size", value, "only with mode=non-blocking")),
+        Some(value) => size("max-buffer-size", value).map(drop),
+        None => Ok(()),
+    }
+}
+
+fn max_size(options: &Options) -> Result<Option<u64>, InvalidLogOption> {
+    match options.get("max-size").map(String::as_str) {
+        None => Ok(Some(DEFAULT_SIZE)),
+        Some("-1") => Ok(None),
+        Some(value) => match size("max-size", value)? {
+            0 => Err(refuse("max-size", value, "must be a positive number")),
+            bytes => Ok(Some(bytes)),
+        },
+    }
+}
+
+fn max_file(options: &Options) -> Result<u32, InvalidLogOption> {
+    let Some(value) = options.get("max-file") else { return Ok(DEFAULT_FILES) };
+    match value.parse() {
+        Ok(count) if count >= 1 => Ok(count),
+        _ => Err(refuse("max-file", value, "must be a number of at least 1")),
+    }
+}
+
+/// Compressing is the default where there is something to compress, and refused where there is not.
+fn compress(options: &Options, rotates: bool) -> Result<bool, InvalidLogOption> {
+    let Some(value) = options.get("compress") else { return Ok(rotates) };
+    match value.as_str() {
+        "true" | "1" | "t" | "T" | "TRUE" | "True" if rotates => Ok(true),
+        "true" | "1" | "t" | "T" | "TRUE" | "True" => {
+            Err(refuse("compress", value, "cannot be true when max-file is less than 2 or max-size is not set"))
+        }
+        "false" | "0" | "f" | "F" | "FALSE" | "False" => Ok(false),
+        _ => Err(refuse("compress", value, "want true or false")),
+    }
+}
+
+/// A size in Docker's units: `10`, `10k`, `10kb`, `10KiB`, `1.5m`, `1g`; all powers of 1024.
+fn size(option: &'static str, text: &str) -> Result<u64, InvalidLogOption> {
+    let lower = text.trim().to_ascii_lowercase();
+    let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
+    let unit = lower[digits..].trim().trim_end_matches('b').trim_end_matches('i');
+    let Some(power) = ["", "k", "m", "g", "t", "p"].iter().position(|known| *known == unit) else {
+        return Err(refuse(option, text, "want a number and k, m or g"));
+    };
+    let number: f64 = lower[..digits].parse().map_err(|_| refuse(option, text, "want a number and k, m or g"))?;
+    // Sizes beyond 2^53 bytes are not meant exactly.
+    Ok((number * 1024_f64.powi(i32::try_from(power).unwrap_or(0))) as u64)
+}
+
+fn attributes(options: &Options, source: Source<'_>) -> Result<BTreeMap<String, String>, InvalidLogOption> {
+    let mut chosen = BTreeMap::new();
+    let listed = |option: &str| -> Vec<String> {
+        options
+            .get(option)
+            .map(|value| value.split(',').map(|name| name.trim().to_owned()).collect())
+            .unwrap_or_default()
+    };
+    let (labels, env) = (listed("labels"), listed("env"));
+    let (label_pattern, env_pattern) = (pattern(options, "labels-regex")?, pattern(options, "env-regex")?);
+    let wanted = |names: &[String], pattern: &Option<regex_lite::Regex>, name: &str| {
+        names.iter().any(|listed| listed == name) || pattern.as_ref().is_some_and(|regex| regex.is_match(name))
+    };
+    for (name, value) in source.labels {
+        if wanted(&labels, &label_pattern, name) {
+            chosen.insert(name.clone(), value.clone());
+        }
+    }
+    for (name, value) in source.env.iter().filter_map(|pair| pair.split_once('=')) {
+        if wanted(&env, &env_pattern, name) {
+            chosen.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    if let Some(tag) = options.get("tag").filter(|tag| !tag.is_empty()) {
+        chosen.insert("tag".to_owned(), expand(tag, source)?);
+    }
+    Ok(chosen)
+}
+
+fn pattern(options: &Options, option: &'static str) -> Result<Option<regex_lite::Regex>, InvalidLogOption> {
+    let Some(text) = options.get(option).filter(|text| !text.is_empty()) else { return Ok(None) };
+    regex_lite::Regex::new(text).map(Some).map_err(|error| refuse(option, text, error.to_string()))
+}
+
+/// Docker's tag template: Go's syntax over seven names.
+fn expand(template: &str, source: Source<'_>) -> Result<String, InvalidLogOption> {
+    let image_id = source.image_id.trim_start_matches("sha256:");
+    let mut text = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once("{{") {
+        let Some((name, after)) = after.split_once("}}") else {
+            return Err(refuse("tag", template, "unclosed action"));
+        };
+        text.push_str(before);
+        text.push_str(match name.trim() {
+            ".ID" => source.id.get(..12).unwrap_or(source.id),
+            ".FullID" => source.id,
+            ".Name" => source.name,
+            ".ImageID" => image_id.get(..12).unwrap_or(image_id),
+            ".ImageFullID" => source.image_id,
+            ".ImageName" => source.image,
+            ".DaemonName" => "docker",
+            _ => return Err(refuse("tag", template, format!("cannot evaluate {}", name.trim()))),
+        });
+        rest = after;
+    }
+    text.push_str(rest);
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(driver: &str, options: &[(&str, &str)]) -> Result<LogConfig, InvalidLogOption> {
+        let options = options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let labels = BTreeMap::from([("app".to_owned(), "web".to_owned()), ("tier".to_owned(), "1".to_owned())]);
+        let source = Source {
+            id: "0123456789abcdef",
+            name: "shy_cat",
+            image: "nginx:1",
+            image_id: "sha256:fedcba9876543210",
+            labels: &labels,
+            env: &["A_1=x".to_owned(), "B=y".to_owned()],
+        };
+        LogConfig::from_options(driver, &options, PathBuf::from("/c/c-json.log"), source)
+    }
+
+    #[test]
+    fn the_default_is_bounded() {
+        assert_eq!(read("", &[]), Ok(LogConfig::json_file(PathBuf::from("/c/c-json.log"))));
+        let local = read("local", &[("max-size", "1.5k"), ("max-file", "1")]).unwrap();
+        assert_eq!((local.max_size, local.max_file, local.compress), (Some(1536), 1, false));
+        assert_eq!(local.path, PathBuf::from("/c/local-logs/container.log"));
+        assert_eq!(read("json-file", &[("max-size", "-1")]).unwrap().max_size, None);
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, want) in [("10", 10), ("10k", 10240), ("2mb", 2 << 20), ("3GiB", 3 << 30), ("1 m", 1 << 20)] {
+            assert_eq!(size("max-size", text), Ok(want), "{text}");
+        }
+        for text in ["", "k", "10x", "-5", "1..2m"] {
+            assert!(size("max-size", text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_chosen() {
+        let attributes = |options: &[(&str, &str)]| read("json-file", options).unwrap().attributes;
+        assert_eq!(attributes(&[("labels", "app,none")]), BTreeMap::from([("app".into(), "web".into())]));
+        assert_eq!(attributes(&[("env-regex", "^A_")]), BTreeMap::from([("A_1".into(), "x".into())]));
+        let tag = attributes(&[("tag", "{{.ImageName}}/{{.Name}}/{{ .ID }}")]);
+        assert_eq!(tag["tag"], "nginx:1/shy_cat/0123456789ab");
+    }
+
+    #[test]
+    fn refusals_name_the_option() {
+        for (driver, options) in [
+            ("syslog", &[][..]),
+            ("json-file", &[("maxsize", "1")]),
+            ("none", &[("max-size", "1m")]),
+            ("local", &[("labels", "a")]),
+            ("json-file", &[("max-file", "0")]),
+            ("json-file", &[("max-size", "0")]),
+            ("json-file", &[("compress", "true"), ("max-file", "1")]),
+            ("json-file", &[("mode", "fast")]),
+            ("json-file", &[("max-buffer-size", "1m")]),
+            ("json-file", &[("labels-regex", "(")]),
+            ("json-file", &[("tag", "{{.Nope}}")]),
+        ] {
+            let error = read(driver, options).unwrap_err().to_string();
+            assert!(error.contains(options.first().map_or(driver, |(name, _)| name)), "{error}");
+        }
     }
 }
