@@ -1,9 +1,20 @@
 //! The bridge device containers are plugged into. Engine only.
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+
+use hako_sys::netlink::Socket;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkHeader, LinkInfo, LinkMessage};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::address;
+use crate::endpoint::mac_of;
+use crate::error::kernel;
+use crate::rtnetlink::{self, CHANGE, NEW, PUT, Requests};
+use crate::{Error, Result, sysctl};
 
 /// A bridge as it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,18 +29,149 @@ pub struct Bridge {
     pub mtu: Option<u32>,
     /// Whether packets of containers leave with the host's address.
     pub masquerade: bool,
-    /// Whether containers of this bridge may talk to each other directly.
-    pub talk: bool,
+}
+
+impl Bridge {
+    /// Its subnets.
+    pub(crate) fn subnets(&self) -> impl Iterator<Item = IpNet> {
+        let v6 = self.gateway6.map(|gateway| IpNet::V6(gateway.trunc()));
+        std::iter::once(IpNet::V4(self.gateway.trunc())).chain(v6)
+    }
+
+    fn addresses(&self) -> impl Iterator<Item = IpNet> {
+        std::iter::once(IpNet::V4(self.gateway)).chain(self.gateway6.map(IpNet::V6))
+    }
+
+    fn refused(&self, verb: &'static str) -> impl FnOnce(hako_sys::Error) -> Error {
+        kernel(verb, format!("bridge {}", self.name))
+    }
 }
 
 /// Makes the bridge exist, up, with its addresses and switches, and forwarding enabled. Idempotent.
 pub fn ensure(bridge: &Bridge) -> Result<()> {
-    let _ = bridge;
-    todo!()
+    let mut socket = rtnetlink::socket()?;
+    if rtnetlink::index_of(socket.as_fd(), &bridge.name)?.is_none() {
+        create(&mut socket, bridge)?;
+    }
+    let link = find(&mut socket, bridge)?;
+    switches(bridge)?;
+    remove_other_addresses(&mut socket, bridge, link)?;
+    raise(&mut socket, bridge, link)?;
+    forwarding(bridge)
 }
 
 /// Removes the bridge; one that is gone already is fine.
 pub fn remove(name: &str) -> Result<()> {
-    let _ = name;
-    todo!()
+    crate::endpoint::detach(name)
+}
+
+fn create(socket: &mut Socket, bridge: &Bridge) -> Result<()> {
+    let mut link = LinkMessage::default();
+    link.attributes = vec![
+        LinkAttribute::IfName(bridge.name.clone()),
+        // Without an address of its own a bridge takes the lowest of its ports', and changes it as containers come
+        // and go: every neighbour would have to ask again.
+        LinkAttribute::Address(mac_of(bridge.gateway.addr()).to_vec()),
+        LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]),
+    ];
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::NewLink(link), NEW);
+    match requests.send(socket) {
+        // Another daemon of the same instance, or an earlier one, was faster.
+        Err(error) if !error.is_exists() => Err(bridge.refused("create")(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The device's number, if it really is a bridge.
+fn find(socket: &mut Socket, bridge: &Bridge) -> Result<u32> {
+    let mut ask = LinkMessage::default();
+    ask.attributes = vec![LinkAttribute::IfName(bridge.name.clone())];
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::GetLink(ask), CHANGE);
+    let replies = requests.send(socket).map_err(bridge.refused("find"))?;
+    let is_bridge = |link: &LinkMessage| {
+        link.attributes.iter().any(|attribute| {
+            matches!(attribute, LinkAttribute::LinkInfo(info) if info.contains(&LinkInfo::Kind(InfoKind::Bridge)))
+        })
+    };
+    match replies.first() {
+        Some(RouteNetlinkMessage::NewLink(link)) if is_bridge(link) => Ok(link.header.index),
+        _ => Err(Error::NotABridge { name: bridge.name.clone() }),
+    }
+}
+
+/// Switches that must stand before the device is up.
+fn switches(bridge: &Bridge) -> Result<()> {
+    let name = &bridge.name;
+    // Published ports answer on 127.0.0.1, too; the table's raw chain keeps containers from abusing it.
+    sysctl::set(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
+    // A container may send router advertisements: the host must not take them.
+    sysctl::set(&format!("ipv6/conf/{name}/accept_ra"), "0")?;
+    let off = if bridge.gateway6.is_some() { "0" } else { "1" };
+    sysctl::set(&format!("ipv6/conf/{name}/disable_ipv6"), off).map(drop)
+}
+
+/// A bridge left by an earlier configuration (`--bip`) must not answer for the old subnet.
+fn remove_other_addresses(socket: &mut Socket, bridge: &Bridge, link: u32) -> Result<()> {
+    let all = rtnetlink::dump(socket, RouteNetlinkMessage::GetAddress(AddressMessage::default()));
+    let mut requests = Requests::new();
+    for message in all.map_err(bridge.refused("read addresses of"))? {
+        if let RouteNetlinkMessage::NewAddress(message) = message
+            && message.header.index == link
+            && is_foreign(&message, bridge)
+        {
+            requests.push(RouteNetlinkMessage::DelAddress(message), CHANGE);
+        }
+    }
+    requests.send(socket).map(drop).map_err(bridge.refused("remove addresses of"))
+}
+
+fn is_foreign(message: &AddressMessage, bridge: &Bridge) -> bool {
+    let address = message.attributes.iter().find_map(|attribute| match attribute {
+        AddressAttribute::Address(address) => Some(*address),
+        _ => None,
+    });
+    let link_local = |address: &IpAddr| matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+    address.filter(|address| !link_local(address)).is_some_and(|address| {
+        !bridge.addresses().any(|own| own.addr() == address && own.prefix_len() == message.header.prefix_len)
+    })
+}
+
+fn raise(socket: &mut Socket, bridge: &Bridge, link: u32) -> Result<()> {
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::NewLink(up(link, bridge.mtu)), CHANGE);
+    for own in bridge.addresses() {
+        requests.push(RouteNetlinkMessage::NewAddress(address::of(link, own)), PUT);
+    }
+    requests.send(socket).map(drop).map_err(bridge.refused("raise"))
+}
+
+fn up(link: u32, mtu: Option<u32>) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header = LinkHeader { index: link, flags: LinkFlags::Up, change_mask: LinkFlags::Up, ..Default::default() };
+    message.attributes.extend(mtu.map(LinkAttribute::Mtu));
+    message
+}
+
+/// Makes the host forward packets, as every container engine does.
+fn forwarding(bridge: &Bridge) -> Result<()> {
+    sysctl::set("ipv4/ip_forward", "1")?;
+    if bridge.gateway6.is_some() && !sysctl::is_on("ipv6/conf/all/forwarding") {
+        keep_router_advertisements();
+        sysctl::set("ipv6/conf/all/forwarding", "1")?;
+    }
+    Ok(())
+}
+
+/// A host that forwards IPv6 ignores router advertisements unless told otherwise, and would lose its own default
+/// route. Best effort: an interface may vanish meanwhile.
+fn keep_router_advertisements() {
+    let interfaces = std::fs::read_dir("/proc/sys/net/ipv6/conf").into_iter().flatten().flatten();
+    for interface in interfaces {
+        let switch = format!("ipv6/conf/{}/accept_ra", interface.file_name().to_string_lossy());
+        if sysctl::is_on(&switch) {
+            let _ = sysctl::set(&switch, "2");
+        }
+    }
 }

@@ -1,12 +1,22 @@
 //! A container's endpoint: a veth pair, one end in the bridge, the other born in the container. Supervisor.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-use std::os::fd::BorrowedFd;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-use ipnet::{Ipv4Net, Ipv6Net};
+use hako_sys::netns;
+use hako_sys::process::SingleThreaded;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use netlink_packet_route::link::{
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
+    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
+use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::error::kernel;
+use crate::rtnetlink::{self, CHANGE, NEW, Requests};
+use crate::{Error, Result, address, sysctl};
 
 /// A MAC address.
 pub type Mac = [u8; 6];
@@ -24,7 +34,7 @@ pub struct Plan {
     pub address: Ipv4Net,
     /// Where its default route points; `None` for a network without a way out.
     pub gateway: Option<Ipv4Addr>,
-    /// The same for IPv6.
+    /// The same for IPv6. Without an address IPv6 is switched off on the container's device.
     pub address6: Option<Ipv6Net>,
     /// The same for IPv6.
     pub gateway6: Option<Ipv6Addr>,
@@ -32,6 +42,14 @@ pub struct Plan {
     pub mac: Mac,
     /// The MTU, as the bridge's.
     pub mtu: Option<u32>,
+    /// Whether the endpoint may talk only to the host and the world, not to its neighbours on the bridge.
+    pub isolated: bool,
+}
+
+impl Plan {
+    fn refused(&self, verb: &'static str) -> impl FnOnce(hako_sys::Error) -> Error {
+        kernel(verb, format!("endpoint {} on {}", self.host_name, self.bridge))
+    }
 }
 
 /// The host side's name for a container: `hk` and eleven digits of its id; unique enough for one host, and short.
@@ -52,18 +70,155 @@ pub fn mac_text(mac: Mac) -> String {
 
 /// Plugs the container whose network namespace is `netns` into the bridge. On an error nothing is left behind.
 pub fn attach(netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
-    let _ = (netns, plan);
-    todo!()
+    attach_with(netns, plan, |inside| netns::within(netns, inside))
+}
+
+/// [`attach`] without a helper thread, for a process that must stay single-threaded; faster, too.
+pub fn attach_here(witness: SingleThreaded, netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
+    attach_with(netns, plan, |inside| netns::within_here(witness, netns, inside))
+}
+
+fn attach_with<'a>(
+    netns: BorrowedFd<'a>,
+    plan: &'a Plan,
+    within: impl FnOnce(Box<dyn FnOnce() -> Result<()> + Send + 'a>) -> hako_sys::Result<Result<()>>,
+) -> Result<()> {
+    make_pair(netns, plan)?;
+    let done = within(Box::new(|| raise_inside(plan))).map_err(plan.refused("raise")).flatten();
+    if done.is_err() {
+        // The first error is the one to tell.
+        let _ = detach(&plan.host_name);
+    }
+    done
+}
+
+/// Two messages: the pair, its far end in the container's namespace under its final name; then the near end's port
+/// settings, which the kernel does not take at birth.
+fn make_pair(netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
+    let mut socket = rtnetlink::socket()?;
+    let bridge = rtnetlink::index_of(socket.as_fd(), &plan.bridge)?;
+    let missing =
+        || plan.refused("find bridge of")(hako_sys::Error::os("look up", &*plan.bridge)(rustix::io::Errno::NODEV));
+    let bridge = bridge.ok_or_else(missing)?;
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::NewLink(pair(netns, plan, bridge)), NEW);
+    requests.push(RouteNetlinkMessage::NewLink(port(plan)), CHANGE);
+    match requests.send(&mut socket) {
+        Err(error) => {
+            // Not ours to remove if the name was taken.
+            if !error.is_exists() {
+                let _ = detach(&plan.host_name);
+            }
+            Err(plan.refused("create")(error))
+        }
+        Ok(_) => Ok(()),
+    }
+}
+
+fn pair(netns: BorrowedFd<'_>, plan: &Plan, bridge: u32) -> LinkMessage {
+    let mut far = LinkMessage::default();
+    far.attributes = vec![
+        LinkAttribute::IfName(plan.name.clone()),
+        LinkAttribute::Address(plan.mac.to_vec()),
+        LinkAttribute::NetNsFd(netns.as_raw_fd()),
+    ];
+    far.attributes.extend(plan.mtu.map(LinkAttribute::Mtu));
+    let mut near = LinkMessage::default();
+    near.attributes = vec![
+        LinkAttribute::IfName(plan.host_name.clone()),
+        LinkAttribute::Controller(bridge),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::Veth),
+            LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(far))),
+        ]),
+    ];
+    near.attributes.extend(plan.mtu.map(LinkAttribute::Mtu));
+    near
+}
+
+fn port(plan: &Plan) -> LinkMessage {
+    // Where bridged packets pass through IP's hooks (br_netfilter), a container's packet to its own published port is
+    // turned around inside the bridge and must leave by the port it came from.
+    let hairpin = sysctl::is_on("bridge/bridge-nf-call-iptables");
+    let settings = vec![InfoBridgePort::HairpinMode(hairpin), InfoBridgePort::Isolated(plan.isolated)];
+    let mut message = LinkMessage::default();
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message.attributes = vec![
+        LinkAttribute::IfName(plan.host_name.clone()),
+        // A bridge port needs no address of its own, and its making would cost timers and multicasts.
+        LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)])]),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::PortKind(InfoPortKind::Bridge),
+            LinkInfo::PortData(InfoPortData::BridgePort(settings)),
+        ]),
+    ];
+    message
+}
+
+/// Runs in the container's namespace.
+fn raise_inside(plan: &Plan) -> Result<()> {
+    let mut socket = rtnetlink::socket()?;
+    let gone = || plan.refused("find")(hako_sys::Error::os("look up", &*plan.name)(rustix::io::Errno::NODEV));
+    let device = rtnetlink::index_of(socket.as_fd(), &plan.name)?.ok_or_else(gone)?;
+    let off = if plan.address6.is_some() { "0" } else { "1" };
+    sysctl::set(&format!("ipv6/conf/{}/disable_ipv6", plan.name), off)?;
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::SetLink(up(device)), CHANGE);
+    let addresses = std::iter::once(IpNet::V4(plan.address)).chain(plan.address6.map(IpNet::V6));
+    for own in addresses {
+        requests.push(RouteNetlinkMessage::NewAddress(address::of(device, own)), NEW);
+    }
+    let gateways = [plan.gateway.map(IpAddr::V4), plan.gateway6.map(IpAddr::V6)];
+    for gateway in gateways.into_iter().flatten() {
+        requests.push(RouteNetlinkMessage::NewRoute(default_route(gateway)), NEW);
+    }
+    requests.send(&mut socket).map(drop).map_err(plan.refused("raise"))
+}
+
+fn up(device: u32) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = device;
+    message.header.flags = LinkFlags::Up;
+    message.header.change_mask = LinkFlags::Up;
+    message
+}
+
+fn default_route(gateway: IpAddr) -> RouteMessage {
+    let mut message = RouteMessage::default();
+    message.header.table = netlink_packet_route::route::RouteHeader::RT_TABLE_MAIN;
+    message.header.protocol = RouteProtocol::Boot;
+    message.header.kind = RouteType::Unicast;
+    let (family, gateway) = match gateway {
+        IpAddr::V4(gateway) => (AddressFamily::Inet, RouteAddress::Inet(gateway)),
+        IpAddr::V6(gateway) => (AddressFamily::Inet6, RouteAddress::Inet6(gateway)),
+    };
+    message.header.address_family = family;
+    message.attributes = vec![RouteAttribute::Gateway(gateway)];
+    message
 }
 
 /// Removes the pair by its host side; one that is gone already is fine.
 pub fn detach(host_name: &str) -> Result<()> {
-    let _ = host_name;
-    todo!()
+    let mut message = LinkMessage::default();
+    message.attributes = vec![LinkAttribute::IfName(host_name.to_owned())];
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::DelLink(message), CHANGE);
+    match requests.send(&mut rtnetlink::socket()?) {
+        Err(error) if error.errno() != Some(rustix::io::Errno::NODEV) => {
+            Err(kernel("remove", format!("device {host_name}"))(error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Brings the loopback device of a namespace up.
 pub fn loopback_up(netns: BorrowedFd<'_>) -> Result<()> {
-    let _ = netns;
-    todo!()
+    let raise = || {
+        let mut requests = Requests::new();
+        // The loopback device is number one in every namespace.
+        requests.push(RouteNetlinkMessage::SetLink(up(1)), CHANGE);
+        requests.send(&mut rtnetlink::socket()?).map(drop).map_err(kernel("raise", "loopback device"))
+    };
+    netns::within(netns, raise).map_err(kernel("raise", "loopback device"))?
 }

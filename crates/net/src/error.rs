@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 
+use hako_model::port::Port;
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -17,7 +19,23 @@ pub enum Error {
         /// On what.
         object: String,
         /// The kernel's answer.
+        cause: hako_sys::Error,
+    },
+    /// A file of the kernel could not be read or written.
+    #[error("{verb} {path}: {cause}")]
+    File {
+        /// What was tried.
+        verb: &'static str,
+        /// On what.
+        path: String,
+        /// Why not.
         cause: io::Error,
+    },
+    /// A device exists but is not what it should be.
+    #[error("use {name} as a bridge: the device exists and is no bridge")]
+    NotABridge {
+        /// The device.
+        name: String,
     },
     /// Another container publishes this host port; Docker's text.
     #[error("Bind for {host} failed: port is already allocated")]
@@ -25,17 +43,54 @@ pub enum Error {
         /// The host side.
         host: SocketAddr,
     },
-    /// A process of the host uses this port; Docker's text.
-    #[error("failed to bind host port for {host}:{container}: {cause}")]
+    /// A process of the host uses this port, or it cannot be bound for another reason; Docker's text.
+    #[error("failed to bind host port for {host}:{target}/{}: {}", container.protocol, said(cause))]
     PortInUse {
         /// The host side.
         host: SocketAddr,
-        /// The container side, `172.17.0.2:80/tcp`.
-        container: String,
-        /// `address already in use`, or why else bind refused.
+        /// The container's address and port.
+        target: SocketAddr,
+        /// The container's port.
+        container: Port,
+        /// Why bind refused.
         cause: io::Error,
     },
     /// No port of the range, or of the ephemeral range, was free; Docker's text.
-    #[error("all ports are allocated")]
-    NoPort,
+    #[error("Bind for {host} failed: all ports are allocated")]
+    NoPort {
+        /// The host side asked for, with the first port of the range.
+        host: SocketAddr,
+    },
+    /// A binding no address of the container can serve.
+    #[error("publish {container} on {host}: the container has no address of that family")]
+    NoTarget {
+        /// The container's port.
+        container: Port,
+        /// The host address asked for.
+        host: std::net::IpAddr,
+    },
+    /// The host's firewall drops what it does not know, and its program refused to let us in.
+    #[error("run {program}: {reason}")]
+    Firewall {
+        /// The program.
+        program: String,
+        /// What it said, or why it could not be run.
+        reason: String,
+    },
+}
+
+/// Names verb and object of a refusal; meant for `map_err`.
+pub(crate) fn kernel(verb: &'static str, object: impl Into<String>) -> impl FnOnce(hako_sys::Error) -> Error {
+    let object = object.into();
+    move |cause| Error::Kernel { verb, object, cause }
+}
+
+/// Go's words for the one error people search for; Rust adds the number and a capital.
+fn said(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => "address already in use".to_owned(),
+        io::ErrorKind::AddrNotAvailable => "cannot assign requested address".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => cause.to_string(),
+    }
 }

@@ -3,13 +3,19 @@
 //! What runs where: the engine makes bridges, the table and its rules; a supervisor attaches its container's endpoint
 //! and adds and removes *elements* of the table's maps. Nothing here is async; every call is a few system calls.
 
+mod address;
 pub mod bridge;
+mod conntrack;
 pub mod endpoint;
 mod error;
 pub mod firewall;
+mod netfilter;
 pub mod nft;
 pub mod publish;
+mod reservation;
 pub mod route;
+mod rtnetlink;
+mod sysctl;
 pub mod traffic;
 
 pub use error::{Error, Result};

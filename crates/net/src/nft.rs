@@ -1,7 +1,35 @@
 //! hako's nft table: base chains and rules (engine), elements of its maps (supervisors, see `publish`).
+//!
+//! One table of the `inet` family holds everything, and looks like this (`nft list table inet hako` shows it):
+//!
+//! ```text
+//! set bridges      ifname                                       our bridges
+//! map publish4_at  address . protocol . port : address . port   -p 192.0.2.1:8080:80
+//! map publish4     protocol . port : address . port             -p 8080:80
+//! map publish6_at, publish6                                     the same for IPv6
+//! chain raw          packets from containers to or from 127.0.0.0/8 are dropped
+//! chain prerouting   what comes for an address of the host goes through `publish`
+//! chain output       the same for what the host itself sends
+//! chain publish      the four look-ups; a hit rewrites the destination
+//! chain forward      into a bridge goes only what was published, and answers
+//! chain postrouting  masquerading
+//! ```
+//!
+//! Docker 28's rules hold: an unpublished port is not reachable from outside, nor is a published one by its container
+//! address, nor one published on 127.0.0.1 by another address. Others' tables are never touched; `firewall` has the
+//! one exception.
 
-use crate::Result;
+pub(crate) mod element;
+mod expression;
+mod schema;
+mod wire;
+
+use hako_sys::netlink::Socket;
+
 use crate::bridge::Bridge;
+use crate::error::kernel;
+use crate::{Error, Result};
+use wire::{Attributes, Batch, INET, Verb};
 
 /// The nft table of one hako instance: `hako`, or `hako_XXXXXXXX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,17 +52,33 @@ impl Table {
     /// Makes table, maps, chains and rules be as these bridges need them, in one transaction that keeps the elements
     /// already there. Idempotent.
     pub fn ensure(&self, bridges: &[Bridge]) -> Result<()> {
-        let _ = bridges;
-        todo!()
+        let mut batch = Batch::new();
+        schema::build(&mut batch, &self.name, bridges);
+        batch.commit(&mut self.socket()?).map_err(self.refused("make"))
     }
 
     /// Whether the table exists (somebody may have flushed the ruleset).
     pub fn exists(&self) -> Result<bool> {
-        todo!()
+        let table = Attributes::new().text(1, &self.name);
+        let found = wire::get(&mut self.socket()?, Verb::GetTable, INET, &table);
+        found.map(|table| table.is_some()).map_err(self.refused("read"))
     }
 
     /// Removes the table with everything in it; one that is gone already is fine.
     pub fn remove(&self) -> Result<()> {
-        todo!()
+        let mut batch = Batch::new();
+        batch.push(Verb::DeleteTable, 0, INET, &Attributes::new().text(1, &self.name));
+        match batch.commit(&mut self.socket()?) {
+            Err(error) if !error.is_not_found() => Err(self.refused("remove")(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn socket(&self) -> Result<Socket> {
+        wire::socket().map_err(self.refused("open"))
+    }
+
+    fn refused(&self, verb: &'static str) -> impl FnOnce(hako_sys::Error) -> Error {
+        kernel(verb, format!("nft table inet {}", self.name))
     }
 }

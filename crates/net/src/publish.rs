@@ -1,13 +1,25 @@
 //! Publishing ports: elements of the table's maps, and sockets that keep the host ports from being taken. Supervisor.
+//!
+//! A host port has two guards. The bound socket (`reservation`) keeps processes of the host away, and is the probe
+//! whether the port is free. The element of the map is what publishes; adding it fails if it exists, whichever hako
+//! process added it, and it outlives daemon and supervisor alike, so the kernel itself is the record of what is
+//! published.
 
+use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
-use hako_model::port::{Port, PortMap, Publication};
+use hako_model::port::{Port, PortBinding, PortMap, Protocol, Publication};
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::error::kernel;
 use crate::nft::Table;
+use crate::nft::element::{self, Element};
+use crate::reservation::Reservation;
+use crate::{Error, Result, conntrack};
+
+/// How often the kernel is asked for a random port that is free on all the addresses wanted.
+const TRIES: usize = 64;
 
 /// The container's addresses that published ports lead to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +28,12 @@ pub struct Target {
     pub v4: Option<Ipv4Addr>,
     /// Its IPv6 address.
     pub v6: Option<Ipv6Addr>,
+}
+
+impl Target {
+    fn of_family(&self, host: IpAddr) -> Option<IpAddr> {
+        if host.is_ipv4() { self.v4.map(IpAddr::V4) } else { self.v6.map(IpAddr::V6) }
+    }
 }
 
 /// One published port as it came to be.
@@ -31,19 +49,33 @@ pub struct Binding {
 /// [`Published::withdraw`].
 #[derive(Debug)]
 pub struct Published {
-    bindings: Vec<Binding>,
+    table: Table,
+    elements: Vec<Element>,
+    reservations: Vec<Reservation>,
 }
 
 impl Published {
     /// Publishes all of `wanted`, or nothing.
     pub fn publish(table: &Table, target: Target, wanted: &[Publication]) -> Result<Self> {
-        let _ = (table, target, wanted);
-        todo!()
+        let mut taken = HashSet::new();
+        loop {
+            let mut published = Self { table: table.clone(), elements: Vec::new(), reservations: Vec::new() };
+            for publication in wanted {
+                published.reserve(target, publication, &taken)?;
+            }
+            match element::add(table.name(), &published.elements) {
+                Ok(()) => {
+                    conntrack::forget(&published.elements);
+                    return Ok(published);
+                }
+                Err((index, error)) => taken.insert(published.clash(index, error, wanted)?),
+            };
+        }
     }
 
     /// What was published, random and ranged host ports decided.
-    pub fn bindings(&self) -> &[Binding] {
-        &self.bindings
+    pub fn bindings(&self) -> Vec<Binding> {
+        self.elements.iter().map(binding).collect()
     }
 
     /// A descriptor to watch for readability, if there is anything to relay (host ports of IPv6 that lead to a
@@ -57,24 +89,170 @@ impl Published {
 
     /// Takes the elements out of the table and frees the host ports.
     pub fn withdraw(self) -> Result<()> {
-        todo!()
+        withdraw(&self.table, &self.elements)
     }
+
+    /// Finds a host port for one publication, on all its addresses.
+    fn reserve(&mut self, target: Target, publication: &Publication, taken: &HashSet<(Protocol, u16)>) -> Result<()> {
+        let routes = routes(target, publication)?;
+        let hosts: Vec<IpAddr> = routes.iter().map(|(host, _)| *host).collect();
+        let protocol = publication.container.protocol;
+        let held = match &publication.ports {
+            None => any_port(protocol, &hosts, taken),
+            Some(range) => {
+                let free = range.clone().filter(|port| !taken.contains(&(protocol, *port)));
+                first_free(protocol, &hosts, free, *range.start())
+            }
+        };
+        let held = held.map_err(|refusal| self.explain(refusal, publication, routes[0].1))?;
+        for (reservation, (_, to)) in held.into_iter().zip(routes) {
+            let to = SocketAddr::new(to, publication.container.number);
+            self.elements.push(Element { protocol, host: reservation.host, target: to });
+            self.reservations.push(reservation);
+        }
+        Ok(())
+    }
+
+    /// Tells a port of another container from a port of a process.
+    fn explain(&self, refusal: Refusal, publication: &Publication, target: IpAddr) -> Error {
+        let Refusal { host, cause } = refusal;
+        let protocol = publication.container.protocol;
+        let same = |element: &Element| element.protocol == protocol && element.host.port() == host.port();
+        let ours =
+            self.elements.iter().any(same) || element::list(self.table.name()).unwrap_or_default().iter().any(same);
+        let one = publication.ports.as_ref().is_some_and(|range| range.len() == 1);
+        let in_use = cause.kind() == std::io::ErrorKind::AddrInUse;
+        match (one, in_use) {
+            (false, true) => Error::NoPort { host },
+            (true, true) if ours => Error::PortAllocated { host },
+            _ => {
+                let target = SocketAddr::new(target, publication.container.number);
+                Error::PortInUse { host, target, container: publication.container, cause }
+            }
+        }
+    }
+
+    /// Whether another host port may be tried instead of the one whose element was refused.
+    ///
+    /// That happens where a supervisor was killed: its sockets are closed, its elements are still there.
+    fn clash(&self, index: usize, error: hako_sys::Error, wanted: &[Publication]) -> Result<(Protocol, u16)> {
+        let Some(refused) = self.elements.get(index).filter(|_| error.is_exists()) else {
+            return Err(kernel("publish ports in", format!("nft table inet {}", self.table.name()))(error));
+        };
+        let port = refused.host.port();
+        let movable = wanted.iter().any(|publication| {
+            publication.container == refused.container()
+                && publication.ports.as_ref().is_none_or(|range| range.len() > 1 && range.contains(&port))
+        });
+        if movable { Ok((refused.protocol, port)) } else { Err(Error::PortAllocated { host: refused.host }) }
+    }
+}
+
+/// The host addresses of a publication, and the address each leads to.
+fn routes(target: Target, publication: &Publication) -> Result<Vec<(IpAddr, IpAddr)>> {
+    let hosts = match publication.host {
+        Some(host) => vec![host],
+        None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
+    };
+    let routes: Vec<_> = hosts.iter().filter_map(|host| Some((*host, target.of_family(*host)?))).collect();
+    if routes.is_empty() {
+        return Err(Error::NoTarget { container: publication.container, host: hosts[0] });
+    }
+    Ok(routes)
+}
+
+/// A bind that was refused.
+struct Refusal {
+    host: SocketAddr,
+    cause: std::io::Error,
+}
+
+fn first_free(
+    protocol: Protocol,
+    hosts: &[IpAddr],
+    ports: impl Iterator<Item = u16>,
+    first: u16,
+) -> Result<Vec<Reservation>, Refusal> {
+    let mut refusal = None;
+    for port in ports {
+        match on_all(protocol, hosts, port) {
+            Ok(held) => return Ok(held),
+            Err(new) => refusal = refusal.or(Some(new)),
+        }
+    }
+    let none = || Refusal { host: SocketAddr::new(hosts[0], first), cause: std::io::ErrorKind::AddrInUse.into() };
+    Err(refusal.unwrap_or_else(none))
+}
+
+fn any_port(
+    protocol: Protocol,
+    hosts: &[IpAddr],
+    taken: &HashSet<(Protocol, u16)>,
+) -> Result<Vec<Reservation>, Refusal> {
+    let mut refusal = None;
+    for _ in 0..TRIES {
+        match on_all(protocol, hosts, 0) {
+            Ok(held) if taken.contains(&(protocol, held[0].host.port())) => {}
+            Ok(held) => return Ok(held),
+            Err(new) => refusal = Some(new),
+        }
+    }
+    let none = || Refusal { host: SocketAddr::new(hosts[0], 0), cause: std::io::ErrorKind::AddrInUse.into() };
+    Err(refusal.unwrap_or_else(none))
+}
+
+/// One port on every address; for port 0 the kernel's choice for the first address is the port of all.
+fn on_all(protocol: Protocol, hosts: &[IpAddr], port: u16) -> Result<Vec<Reservation>, Refusal> {
+    let mut held: Vec<Reservation> = Vec::with_capacity(hosts.len());
+    for host in hosts {
+        let port = held.first().map_or(port, |first| first.host.port());
+        let host = SocketAddr::new(*host, port);
+        held.push(Reservation::take(protocol, host).map_err(|cause| Refusal { host, cause })?);
+    }
+    Ok(held)
+}
+
+fn binding(element: &Element) -> Binding {
+    Binding { host: element.host, container: element.container() }
 }
 
 /// `NetworkSettings.Ports` for these bindings; `exposed` ports that are not published become `null`.
 pub fn port_map(bindings: &[Binding], exposed: impl IntoIterator<Item = Port>) -> PortMap {
-    let _ = (bindings, exposed.into_iter());
-    todo!()
+    let mut map: PortMap = exposed.into_iter().map(|port| (port.to_string(), None)).collect::<BTreeMap<_, _>>();
+    for Binding { host, container } in bindings {
+        let wire = PortBinding { host_ip: host.ip().to_string(), host_port: host.port().to_string() };
+        map.entry(container.to_string()).or_default().get_or_insert_default().push(wire);
+    }
+    map
 }
 
 /// Every binding in the table with the address it leads to: what is true, for the engine's sweep.
 pub fn list(table: &Table) -> Result<Vec<(Binding, IpAddr)>> {
-    let _ = table;
-    todo!()
+    let elements = element::list(table.name()).map_err(refused("read", table))?;
+    Ok(elements.iter().map(|element| (binding(element), element.target.ip())).collect())
 }
 
 /// Removes every element that leads to `address`: for containers whose supervisor was killed.
 pub fn sweep(table: &Table, address: IpAddr) -> Result<()> {
-    let _ = (table, address);
-    todo!()
+    let elements = element::list(table.name()).map_err(refused("read", table))?;
+    let stale: Vec<Element> = elements.into_iter().filter(|element| element.target.ip() == address).collect();
+    withdraw(table, &stale)
+}
+
+fn withdraw(table: &Table, elements: &[Element]) -> Result<()> {
+    match element::remove(table.name(), elements) {
+        // The table, or some of its elements, were flushed: take out what is left, one by one.
+        Err(error) if error.is_not_found() => {
+            for element in elements {
+                let _ = element::remove(table.name(), std::slice::from_ref(element));
+            }
+        }
+        other => other.map_err(refused("withdraw ports from", table))?,
+    }
+    conntrack::forget(elements);
+    Ok(())
+}
+
+fn refused(verb: &'static str, table: &Table) -> impl FnOnce(hako_sys::Error) -> Error {
+    kernel(verb, format!("nft table inet {}", table.name()))
 }

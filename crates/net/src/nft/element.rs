@@ -1,0 +1,137 @@
+//! Elements of the publishing maps.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use hako_model::port::{Port, Protocol};
+
+use super::schema::{PUBLISH4, PUBLISH4_AT, PUBLISH6, PUBLISH6_AT};
+use super::wire::{Attributes, Batch, CREATE, EXCLUSIVE, INET, Verb, attribute, attributes, dump, socket};
+
+/// One element: what reaches `host` goes to `target`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Element {
+    pub(crate) protocol: Protocol,
+    /// An unspecified address stands for all.
+    pub(crate) host: SocketAddr,
+    pub(crate) target: SocketAddr,
+}
+
+impl Element {
+    /// The container's side.
+    pub(crate) fn container(&self) -> Port {
+        Port { number: self.target.port(), protocol: self.protocol }
+    }
+
+    fn map(&self) -> &'static str {
+        match (self.host.ip(), self.host.ip().is_unspecified()) {
+            (IpAddr::V4(_), true) => PUBLISH4,
+            (IpAddr::V4(_), false) => PUBLISH4_AT,
+            (IpAddr::V6(_), true) => PUBLISH6,
+            (IpAddr::V6(_), false) => PUBLISH6_AT,
+        }
+    }
+
+    fn key(&self) -> Vec<u8> {
+        let mut key = if self.host.ip().is_unspecified() { Vec::new() } else { octets(self.host.ip()) };
+        key.extend_from_slice(&[self.protocol.number(), 0, 0, 0]);
+        key.extend_from_slice(&service(self.host.port()));
+        key
+    }
+
+    fn value(&self) -> Vec<u8> {
+        [octets(self.target.ip()), service(self.target.port()).to_vec()].concat()
+    }
+
+    fn read(map: &str, key: &[u8], value: &[u8]) -> Option<Self> {
+        let (address, service) = match map {
+            PUBLISH4 => (Ipv4Addr::UNSPECIFIED.into(), key),
+            PUBLISH6 => (Ipv6Addr::UNSPECIFIED.into(), key),
+            _ => split_address(key)?,
+        };
+        let (target, port) = split_address(value)?;
+        let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
+        let protocol = protocol.into_iter().find(|known| service.first() == Some(&known.number()))?;
+        let host = SocketAddr::new(address, read_port(service.get(4..)?)?);
+        Some(Self { protocol, host, target: SocketAddr::new(target, read_port(port)?) })
+    }
+}
+
+/// Adds elements, all or none. On a refusal the index of the element refused is given.
+pub(crate) fn add(table: &str, elements: &[Element]) -> Result<(), (usize, hako_sys::Error)> {
+    change(Verb::NewElements, CREATE | EXCLUSIVE, table, elements).map_err(|error| {
+        let index = if let hako_sys::Error::Netlink { index, .. } = error { index } else { 0 };
+        // The batch's opening message is number zero.
+        (index.saturating_sub(1).min(elements.len().saturating_sub(1)), error)
+    })
+}
+
+/// Removes elements, all or none.
+pub(crate) fn remove(table: &str, elements: &[Element]) -> hako_sys::Result<()> {
+    change(Verb::DeleteElements, 0, table, elements)
+}
+
+fn change(verb: Verb, flags: u16, table: &str, elements: &[Element]) -> hako_sys::Result<()> {
+    let mut batch = Batch::new();
+    for element in elements {
+        let key = Attributes::new().bytes(1, &element.key());
+        let one = Attributes::new().nest(1, &key);
+        let one = match verb {
+            Verb::NewElements => one.nest(2, &Attributes::new().bytes(1, &element.value())),
+            _ => one,
+        };
+        let list = Attributes::new().text(1, table).text(2, element.map()).nest(3, &Attributes::new().nest(1, &one));
+        batch.push(verb, flags, INET, &list);
+    }
+    batch.commit(&mut socket()?)
+}
+
+/// All elements of the four maps; none if the table is gone.
+pub(crate) fn list(table: &str) -> hako_sys::Result<Vec<Element>> {
+    let mut socket = socket()?;
+    let mut found = Vec::new();
+    for map in [PUBLISH4_AT, PUBLISH4, PUBLISH6_AT, PUBLISH6] {
+        let request = Attributes::new().text(1, table).text(2, map);
+        let answers = match dump(&mut socket, Verb::GetElements, INET, &request) {
+            Err(error) if error.is_not_found() => return Ok(found),
+            answers => answers?,
+        };
+        for answer in answers {
+            let list = attribute(&answer.body, 3).unwrap_or_default();
+            found.extend(attributes(list).filter_map(|(_, element)| read(map, element)));
+        }
+    }
+    Ok(found)
+}
+
+fn read(map: &str, element: &[u8]) -> Option<Element> {
+    let key = attribute(attribute(element, 1)?, 1)?;
+    let value = attribute(attribute(element, 2)?, 1)?;
+    Element::read(map, key, value)
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// A port padded to a register.
+fn service(port: u16) -> [u8; 4] {
+    let [high, low] = port.to_be_bytes();
+    [high, low, 0, 0]
+}
+
+fn read_port(bytes: &[u8]) -> Option<u16> {
+    Some(u16::from_be_bytes(bytes.get(..2)?.try_into().ok()?))
+}
+
+/// Splits off the address at the front, whose family the length tells: four bytes or eight follow it.
+fn split_address(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
+    if bytes.len() <= 12 {
+        let (address, rest) = bytes.split_first_chunk::<4>()?;
+        return Some((Ipv4Addr::from(*address).into(), rest));
+    }
+    let (address, rest) = bytes.split_first_chunk::<16>()?;
+    Some((Ipv6Addr::from(*address).into(), rest))
+}
