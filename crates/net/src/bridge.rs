@@ -29,6 +29,9 @@ pub struct Bridge {
     pub mtu: Option<u32>,
     /// Whether packets of containers leave with the host's address.
     pub masquerade: bool,
+    /// Whether containers of this bridge may talk to each other directly; if not, their endpoints must be
+    /// [`isolated`](crate::endpoint::Plan::isolated), too.
+    pub talk: bool,
 }
 
 impl Bridge {

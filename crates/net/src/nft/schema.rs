@@ -156,7 +156,7 @@ impl Builder<'_> {
 
     fn forward(&mut self, bridges: &[Bridge]) {
         // Seen here only where bridged packets pass through IP's hooks (br_netfilter).
-        for Bridge { name, .. } in bridges {
+        for Bridge { name, .. } in bridges.iter().filter(|bridge| bridge.talk) {
             let within = Expressions::new().device(Meta::InputName, Relation::Equal, name);
             self.rule(FORWARD, within.device(Meta::OutputName, Relation::Equal, name).accept());
         }

@@ -88,7 +88,14 @@ impl Lab {
 }
 
 pub(crate) fn bridge(name: &str, gateway: &str) -> Bridge {
-    Bridge { name: name.into(), gateway: gateway.parse().unwrap(), gateway6: None, mtu: None, masquerade: true }
+    Bridge {
+        name: name.into(),
+        gateway: gateway.parse().unwrap(),
+        gateway6: None,
+        mtu: None,
+        masquerade: true,
+        talk: true,
+    }
 }
 
 pub(crate) fn plan(bridge: &Bridge, address: &str) -> Plan {
@@ -107,7 +114,7 @@ pub(crate) fn plan(bridge: &Bridge, address: &str) -> Plan {
         gateway6: bridge.gateway6.map(|gateway| gateway.addr()),
         mac: endpoint::mac_of(address),
         mtu: bridge.mtu,
-        isolated: false,
+        isolated: !bridge.talk,
     }
 }
 
