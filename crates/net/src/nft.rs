@@ -21,6 +21,7 @@
 
 pub(crate) mod element;
 mod expression;
+pub(crate) mod foreign;
 mod schema;
 mod wire;
 

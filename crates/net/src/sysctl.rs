@@ -22,5 +22,14 @@ pub(crate) fn set(switch: &str, value: &str) -> Result<bool> {
 
 /// Whether a switch exists and is on.
 pub(crate) fn is_on(switch: &str) -> bool {
-    std::fs::read(Path::new("/proc/sys/net").join(switch)).is_ok_and(|value| value.starts_with(b"1"))
+    reads(switch, b"1")
+}
+
+/// Whether a switch exists and is off.
+pub(crate) fn is_off(switch: &str) -> bool {
+    reads(switch, b"0")
+}
+
+fn reads(switch: &str, value: &[u8]) -> bool {
+    std::fs::read(Path::new("/proc/sys/net").join(switch)).is_ok_and(|now| now.trim_ascii() == value)
 }

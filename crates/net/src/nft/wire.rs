@@ -35,7 +35,6 @@ pub(super) enum Verb {
     DeleteTable = 2,
     NewChain = 3,
     GetChain = 4,
-    DeleteChain = 5,
     NewRule = 6,
     GetRule = 7,
     DeleteRule = 8,
