@@ -2,7 +2,16 @@
 
 mod lab;
 
-use lab::{HOST, OUTSIDE, ask, ask_from, ask_udp, ask_udp_from, knock_from, lab};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+
+use hako_model::port::Port;
+use hako_net::Error;
+use hako_net::publish::{self, Published};
+use lab::{HOST, Lab, OUTSIDE, ask, ask_from, ask_udp, ask_udp_by, ask_udp_from, knock_from, lab, soon};
+
+fn hosts(published: &Published) -> Vec<String> {
+    published.bindings().iter().map(|binding| format!("{}>{}", binding.host, binding.container)).collect()
+}
 
 #[test]
 fn from_everywhere_with_the_right_source_address() {
@@ -11,19 +20,275 @@ fn from_everywhere_with_the_right_source_address() {
         web.tcp(80);
         web.udp(53);
         let published = lab.publish(&web, &["8080:80", "5353:53/udp"]).unwrap();
-        assert_eq!(ask("127.0.0.1:8080"), "172.17.0.1");
-        assert_eq!(ask("127.0.0.53:8080"), "172.17.0.1");
+        for loopback in ["127.0.0.1:8080", "127.0.0.53:8080", "172.17.0.1:8080", "172.17.0.2:80"] {
+            assert_eq!(ask(loopback), "172.17.0.1", "{loopback}");
+        }
         assert_eq!(ask(&format!("{HOST}:8080")), HOST);
-        assert_eq!(ask("172.17.0.1:8080"), "172.17.0.1");
-        assert_eq!(ask("172.17.0.2:80"), "172.17.0.1");
         assert_eq!(ask_from(&lab.outside, &format!("{HOST}:8080")), OUTSIDE);
         assert_eq!(ask_from(&neighbour.netns, &format!("{HOST}:8080")), "172.17.0.1");
+        assert_eq!(ask_from(&neighbour.netns, "172.17.0.1:8080"), "172.17.0.1");
         assert_eq!(ask_from(&web.netns, &format!("{HOST}:8080")), "172.17.0.1");
         assert_eq!(ask_from(&neighbour.netns, "172.17.0.2:80"), "172.17.0.3");
         assert_eq!(ask_udp("127.0.0.1:5353"), "172.17.0.1");
         assert_eq!(ask_udp_from(&lab.outside, &format!("{HOST}:5353")), OUTSIDE);
+        assert_eq!(ask_udp_from(&neighbour.netns, &format!("{HOST}:5353")), "172.17.0.1");
         published.withdraw().unwrap();
         assert_eq!(knock_from(&lab.outside, &format!("{HOST}:8080")), "ConnectionRefused");
         assert_eq!(ask("127.0.0.1:8080"), "ConnectionRefused");
+    });
+}
+
+#[test]
+fn containers_reach_the_world_with_the_hosts_address() {
+    lab(|lab| {
+        let client = lab.ready().container("172.17.0.2");
+        lab::serve_tcp(std::os::fd::AsFd::as_fd(&lab.outside), 9000);
+        assert_eq!(ask_from(&client.netns, &format!("{OUTSIDE}:9000")), HOST);
+    });
+}
+
+#[test]
+fn what_was_not_published_stays_closed() {
+    lab(|lab| {
+        let web = lab.ready().container("172.17.0.2");
+        web.tcp(80);
+        web.tcp(81);
+        let _published = lab.publish(&web, &["8080:80", "127.0.0.1:8081:81"]).unwrap();
+        // A neighbour of the host that knows where containers live, and where the host keeps its loopback address.
+        lab.outside("ip route add 172.17.0.0/16 via 192.0.2.1");
+        lab.outside("ip route add 127.0.0.9/32 via 192.0.2.1");
+        lab::run("sysctl -qw net.ipv4.conf.out0.route_localnet=1");
+        assert_eq!(ask("127.0.0.1:8081"), "172.17.0.1");
+        assert_eq!(knock_from(&lab.outside, "172.17.0.2:80"), "TimedOut");
+        assert_eq!(knock_from(&lab.outside, "172.17.0.2:81"), "TimedOut");
+        assert_eq!(knock_from(&lab.outside, &format!("{HOST}:8081")), "ConnectionRefused");
+        assert_ne!(knock_from(&lab.outside, "127.0.0.9:8080"), OUTSIDE);
+    });
+}
+
+#[test]
+fn containers_do_not_reach_the_hosts_loopback() {
+    lab(|lab| {
+        let bad = lab.ready().container("172.17.0.2");
+        lab::serve_tcp(std::os::fd::AsFd::as_fd(&hako_sys::netns::current().unwrap()), 631);
+        assert_eq!(ask("127.0.0.1:631"), "127.0.0.1");
+        bad.run("ip addr del 127.0.0.1/8 dev lo");
+        bad.run("sysctl -qw net.ipv4.conf.all.route_localnet=1");
+        bad.run("ip route add 127.0.0.1/32 via 172.17.0.1");
+        assert_eq!(knock_from(&bad.netns, "127.0.0.1:631"), "TimedOut");
+    });
+}
+
+#[test]
+fn a_host_address_limits_who_reaches_it() {
+    lab(|lab| {
+        let web = lab.ready().container("172.17.0.2");
+        web.tcp(80);
+        lab::run("ip addr add 192.0.2.10/24 dev out0");
+        let _published = lab.publish(&web, &["192.0.2.10:8080:80"]).unwrap();
+        assert_eq!(ask_from(&lab.outside, "192.0.2.10:8080"), OUTSIDE);
+        assert_eq!(ask("192.0.2.10:8080"), HOST);
+        assert_eq!(knock_from(&lab.outside, &format!("{HOST}:8080")), "ConnectionRefused");
+        assert_eq!(ask("127.0.0.1:8080"), "ConnectionRefused");
+    });
+}
+
+#[test]
+fn the_same_port_on_two_addresses_leads_to_two_containers() {
+    lab(|lab| {
+        let (one, two) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
+        lab::run("ip addr add 192.0.2.10/24 dev out0");
+        one.tcp(80);
+        let _one = lab.publish(&one, &["192.0.2.1:8080:80", "127.0.0.1:8080:80"]).unwrap();
+        let _two = lab.publish(&two, &["192.0.2.10:8080:80"]).unwrap();
+        assert_eq!(ask_from(&lab.outside, &format!("{HOST}:8080")), OUTSIDE);
+        two.tcp(80);
+        assert_eq!(ask_from(&lab.outside, "192.0.2.10:8080"), OUTSIDE);
+    });
+}
+
+#[test]
+fn a_port_of_another_container_is_allocated() {
+    lab(|lab| {
+        let (one, two) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
+        let first = lab.publish(&one, &["8080:80", "8081:81"]).unwrap();
+        let refused = lab.publish(&two, &["9090:80", "8080:80"]).unwrap_err();
+        assert_eq!(refused.to_string(), "Bind for 0.0.0.0:8080 failed: port is already allocated");
+        assert_eq!(publish::list(&lab.table).unwrap().len(), 2, "all or nothing");
+        assert!(lab.publish(&two, &["127.0.0.1:8080:80"]).is_err());
+        assert!(lab.publish(&two, &["8080:80/udp"]).is_ok(), "another protocol is another port");
+        first.withdraw().unwrap();
+        soon(|| lab.publish(&two, &["9091:80", "8080:80"]));
+    });
+}
+
+#[test]
+fn a_port_of_a_process_is_in_use() {
+    lab(|lab| {
+        let web = lab.ready().container("172.17.0.2");
+        let _process = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let _resolver = UdpSocket::bind("127.0.0.1:53").unwrap();
+        let refused = lab.publish(&web, &["8080:80"]).unwrap_err();
+        let expected = "failed to bind host port for 0.0.0.0:8080:172.17.0.2:80/tcp: address already in use";
+        assert_eq!(refused.to_string(), expected);
+        let refused = lab.publish(&web, &["127.0.0.1:53:53/udp"]).unwrap_err();
+        assert!(refused.to_string().ends_with("127.0.0.1:53:172.17.0.2:53/udp: address already in use"), "{refused}");
+        let refused = lab.publish(&web, &["198.51.100.7:8080:80"]).unwrap_err();
+        assert!(refused.to_string().ends_with("cannot assign requested address"), "{refused}");
+        assert!(publish::list(&lab.table).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_published_port_is_kept_from_processes() {
+    lab(|lab| {
+        let web = lab.ready().container("172.17.0.2");
+        let published = lab.publish(&web, &["8080:80", "5353:53/udp"]).unwrap();
+        // The standard library asks for address reuse, as most servers do.
+        assert!(TcpListener::bind("0.0.0.0:8080").is_err());
+        assert!(TcpListener::bind("127.0.0.1:8080").is_err());
+        assert!(UdpSocket::bind("0.0.0.0:5353").is_err());
+        published.withdraw().unwrap();
+        soon(|| TcpListener::bind("0.0.0.0:8080"));
+    });
+}
+
+#[test]
+fn a_killed_supervisors_elements_are_found_and_swept() {
+    lab(|lab| {
+        let (one, two) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
+        drop(lab.publish(&one, &["8000:80"]).unwrap());
+        let refused = lab.publish(&two, &["8000:80"]).unwrap_err();
+        assert!(matches!(refused, Error::PortAllocated { .. }), "{refused}");
+        let moved = lab.publish(&two, &["8000-8005:80"]).unwrap();
+        assert_eq!(hosts(&moved), ["0.0.0.0:8001>80/tcp"], "a range goes on to the next port");
+        publish::sweep(&lab.table, "172.17.0.2".parse().unwrap()).unwrap();
+        let left: Vec<_> = publish::list(&lab.table).unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].1.to_string(), "172.17.0.3");
+        soon(|| lab.publish(&two, &["8000:80"]));
+    });
+}
+
+#[test]
+fn ranges_and_random_ports() {
+    lab(|lab| {
+        let web = lab.ready().container("172.17.0.2");
+        web.tcp(81);
+        let published = lab.publish(&web, &["7000-7002:80-82", "9000-9005:90", "9000-9005:91", "85"]).unwrap();
+        let (hosts, random) = (hosts(&published), published.bindings()[3].host.port());
+        let fixed = ["0.0.0.0:7000>80/tcp", "0.0.0.0:7001>81/tcp", "0.0.0.0:7002>82/tcp"];
+        assert_eq!(hosts[..3], fixed);
+        assert_eq!(hosts[3], format!("0.0.0.0:{random}>85/tcp"));
+        assert_eq!(hosts[4], "0.0.0.0:9000>90/tcp");
+        assert_eq!(hosts[5], "0.0.0.0:9001>91/tcp");
+        assert!(random >= 1024);
+        assert_eq!(ask("127.0.0.1:7001"), "172.17.0.1");
+        let map = publish::port_map(&published.bindings(), [Port::udp(53), Port::tcp(80)]);
+        let json = serde_json::to_value(map).unwrap();
+        assert_eq!(json["53/udp"], serde_json::Value::Null);
+        assert_eq!(json["80/tcp"], serde_json::json!([{"HostIp": "0.0.0.0", "HostPort": "7000"}]));
+    });
+}
+
+#[test]
+fn a_range_that_is_full() {
+    lab(|lab| {
+        let (one, two) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
+        let _all = lab.publish(&one, &["8000-8001:80-81"]).unwrap();
+        let refused = lab.publish(&two, &["8000-8001:80"]).unwrap_err();
+        assert_eq!(refused.to_string(), "Bind for 0.0.0.0:8000 failed: all ports are allocated");
+    });
+}
+
+#[test]
+fn a_thousand_ports_at_once() {
+    lab(|lab| {
+        let web = lab.ready().container("172.17.0.2");
+        web.tcp(4999);
+        let start = std::time::Instant::now();
+        let published = lab.publish(&web, &["4000-4999:4000-4999"]).unwrap();
+        println!("1000 ports published in {:?}", start.elapsed());
+        assert_eq!(publish::list(&lab.table).unwrap().len(), 1000);
+        assert_eq!(ask("127.0.0.1:4999"), "172.17.0.1");
+        let start = std::time::Instant::now();
+        published.withdraw().unwrap();
+        println!("and withdrawn in {:?}", start.elapsed());
+        assert!(publish::list(&lab.table).unwrap().is_empty());
+    });
+}
+
+#[test]
+fn udp_clients_follow_the_port_to_its_next_container() {
+    lab(|lab| {
+        let (one, two) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
+        two.udp(53);
+        let client = UdpSocket::bind("127.0.0.1:40000").unwrap();
+        let to: SocketAddr = "127.0.0.1:5353".parse().unwrap();
+        client.send_to(b"too early", to).unwrap();
+        let first = lab.publish(&one, &["5353:53/udp"]).unwrap();
+        client.send_to(b"nobody there", to).unwrap();
+        first.withdraw().unwrap();
+        let _second = soon(|| lab.publish(&two, &["5353:53/udp"]));
+        // A refusal of the earlier packets may still be queued on the socket.
+        while client.take_error().unwrap().is_some() {}
+        assert_eq!(ask_udp_by(&client, to), "172.17.0.1");
+    });
+}
+
+#[test]
+fn the_table_is_made_anew_without_losing_what_is_published() {
+    lab(|lab| {
+        let web = lab.ready().container("172.17.0.2");
+        web.tcp(80);
+        let published = lab.publish(&web, &["8080:80"]).unwrap();
+        let before = lab::run("nft list table inet hako");
+        lab.ready();
+        assert_eq!(before, lab::run("nft list table inet hako"));
+        assert_eq!(ask("127.0.0.1:8080"), "172.17.0.1");
+        lab::run("nft flush ruleset");
+        assert!(!lab.table.exists().unwrap());
+        published.withdraw().unwrap();
+        lab.table.remove().unwrap();
+        assert!(publish::list(&lab.table).unwrap().is_empty());
+        lab.ready();
+        assert!(lab.table.exists().unwrap());
+        lab.table.remove().unwrap();
+        assert!(!lab.table.exists().unwrap());
+    });
+}
+
+#[test]
+fn two_instances_live_side_by_side() {
+    lab(|lab: &Lab| {
+        let web = lab.ready().container("172.17.0.2");
+        web.tcp(80);
+        let other = Lab {
+            bridge: lab::bridge("hk-12345678", "172.18.0.1/16"),
+            table: hako_net::nft::Table::of("12345678"),
+            ..lab.beside()
+        };
+        let second = other.ready().container("172.18.0.3");
+        second.tcp(80);
+        let _first = lab.publish(&web, &["8080:80"]).unwrap();
+        let refused = other.publish(&second, &["8080:80"]).unwrap_err();
+        assert!(refused.to_string().contains("8080"), "{refused}");
+        let _second = other.publish(&second, &["8081:80"]).unwrap();
+        assert_eq!(ask_from(&lab.outside, &format!("{HOST}:8081")), OUTSIDE);
+        assert_eq!(ask_from(&lab.outside, &format!("{HOST}:8080")), OUTSIDE);
+        assert_eq!(ask_from(&web.netns, &format!("{HOST}:8081")), "172.18.0.1", "by way of the host");
+        assert_eq!(knock_from(&web.netns, "172.18.0.3:80"), "TimedOut", "but not directly");
+        other.table.remove().unwrap();
+    });
+}
+
+#[test]
+fn without_rights_the_kernel_refuses() {
+    lab(|lab| {
+        let mut sets = rustix::thread::capabilities(None).unwrap();
+        sets.effective.remove(rustix::thread::CapabilitySet::NET_ADMIN);
+        rustix::thread::set_capabilities(None, sets).unwrap();
+        let refused = lab.table.ensure(&[]).unwrap_err();
+        assert!(refused.to_string().contains("Operation not permitted"), "{refused}");
     });
 }

@@ -19,6 +19,8 @@ const FLAG_DUMP: u16 = 0x300;
 const FLAG_CAPPED: u16 = 0x100;
 const FLAG_ACK_TLVS: u16 = 0x200;
 const EXTENDED_MESSAGE: u16 = 1;
+/// Opens a batch of netfilter messages.
+const BATCH_BEGIN: u16 = 0x10;
 
 /// The kernel part spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,16 +158,31 @@ impl Answers {
     }
 
     fn settle(&mut self, message: &[u8], kind: u16, flags: u16, sequence: u32) {
+        let index = sequence.wrapping_sub(self.first);
+        if index > u32::MAX / 2 {
+            // A late answer to an earlier request.
+            return;
+        }
         self.awaited.retain(|awaited| *awaited != sequence);
         let code =
             message.get(HEADER..HEADER + 4).map_or(0, |code| i32::from_ne_bytes([code[0], code[1], code[2], code[3]]));
+        if code < 0 && refused_kind(message) == Some(BATCH_BEGIN) {
+            // Netfilter refused the batch as a whole and may say nothing about its messages.
+            self.awaited.clear();
+        }
         if code < 0 && self.failure.is_none() {
-            let index = sequence.wrapping_sub(self.first) as usize;
+            let index = index as usize;
             let note = if kind == ERROR && flags & FLAG_ACK_TLVS != 0 { explanation(message, flags) } else { None };
             let source = std::io::Error::from_raw_os_error(-code);
             self.failure = Some(Error::Netlink { index, note, source });
         }
     }
+}
+
+/// The kind of the message a refusal is about; its header follows the error number.
+fn refused_kind(message: &[u8]) -> Option<u16> {
+    let kind = message.get(HEADER + 8..HEADER + 10)?;
+    Some(u16::from_ne_bytes([kind[0], kind[1]]))
 }
 
 /// The text the kernel adds to a refusal, behind the copy of the refused message.

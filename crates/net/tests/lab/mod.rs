@@ -61,6 +61,11 @@ impl Lab {
         lab
     }
 
+    /// Another instance on the same host.
+    pub(crate) fn beside(&self) -> Self {
+        Self { outside: self.outside.try_clone().unwrap(), bridge: self.bridge.clone(), table: self.table.clone() }
+    }
+
     /// With bridge and table ready.
     pub(crate) fn ready(&self) -> &Self {
         bridge::ensure(&self.bridge).unwrap();
@@ -213,4 +218,16 @@ pub(crate) fn run(command: &str) -> String {
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{command}: {said}");
     said
+}
+
+/// Until a port is free: programs started by tests on other threads hold its socket between their fork and exec.
+pub(crate) fn soon<T, E: std::fmt::Debug>(attempt: impl Fn() -> Result<T, E>) -> T {
+    let start = std::time::Instant::now();
+    loop {
+        match attempt() {
+            Ok(done) => return done,
+            Err(error) => assert!(start.elapsed() < PATIENCE, "{error:?}"),
+        }
+        std::thread::yield_now();
+    }
 }
