@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hako_model::image::Descriptor;
+use hako_model::platform::Platform;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -224,22 +225,6 @@ pub struct Distribution {
     pub descriptor: Descriptor,
     /// The platforms it runs on.
     pub platforms: Vec<Platform>,
-}
-
-/// A platform, in OCI's spelling.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Platform {
-    /// The processor.
-    pub architecture: String,
-    /// The operating system.
-    pub os: String,
-    /// The operating system's version.
-    #[serde(rename = "os.version", skip_serializing_if = "String::is_empty")]
-    pub os_version: String,
-    /// The processor's variant.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub variant: String,
 }
 
 #[cfg(test)]

@@ -1,1 +1,17 @@
-//! hako's server crate.
+//! The Engine API over sockets: decode, convert, one engine call, encode; and the daemon's entry.
+//! What a verb does is the engine's affair; bodies and parameters are spelled in `api`.
+
+mod activity;
+mod daemon;
+mod failure;
+mod handlers;
+mod hijack;
+mod listen;
+mod reply;
+mod request;
+mod router;
+mod serve;
+mod wire;
+
+pub use activity::{Activity, Guard};
+pub use daemon::run as daemon;

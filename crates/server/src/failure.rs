@@ -1,0 +1,63 @@
+//! Refusals on their way out: the one table from kinds of errors to HTTP statuses.
+
+use hako_api::query::InvalidParameter;
+use hako_engine::Error;
+use http::StatusCode;
+
+/// A status and Docker's message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into() }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(crate) fn page_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "page not found")
+    }
+
+    /// Something Docker has and hako has not.
+    pub(crate) fn absent(what: &str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, format!("hako does not support {what} yet"))
+    }
+
+    /// A handler that panicked; the panic itself is in the daemon's log.
+    pub(crate) fn crashed() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the daemon failed on this request; see its log")
+    }
+}
+
+fn status(error: &Error) -> StatusCode {
+    match error {
+        Error::NotFound { .. } => StatusCode::NOT_FOUND,
+        Error::Conflict { .. } => StatusCode::CONFLICT,
+        Error::InvalidParameter { .. } => StatusCode::BAD_REQUEST,
+        Error::NotModified { .. } => StatusCode::NOT_MODIFIED,
+        Error::Forbidden { .. } => StatusCode::FORBIDDEN,
+        Error::Unauthorized { .. } => StatusCode::UNAUTHORIZED,
+        Error::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        Error::NotImplemented { .. } => StatusCode::NOT_IMPLEMENTED,
+        Error::System { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::new(status(&error), error.to_string())
+    }
+}
+
+impl From<InvalidParameter> for Failure {
+    fn from(cause: InvalidParameter) -> Self {
+        let message = if cause.name == "filters" { cause.reason } else { cause.to_string() };
+        Self::invalid(message)
+    }
+}

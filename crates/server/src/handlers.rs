@@ -1,0 +1,78 @@
+//! One handler per endpoint: decode, one engine call, encode.
+
+mod archive;
+mod containers;
+mod execs;
+mod images;
+mod networks;
+mod system;
+mod volumes;
+
+pub(crate) use containers::stream_type;
+
+use crate::failure::Failure;
+use crate::reply::Outcome;
+use crate::request::Asked;
+use crate::router::Endpoint;
+
+/// Answers a request.
+pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
+    match endpoint {
+        Endpoint::Ping => Ok(system::ping()),
+        Endpoint::Version => system::version(),
+        Endpoint::Info => system::info(asked).await,
+        Endpoint::Auth => system::auth(asked).await,
+        Endpoint::Events => system::events(asked).await,
+        Endpoint::DiskUsage => system::disk_usage(asked).await,
+        Endpoint::ContainerList => containers::list(asked).await,
+        Endpoint::ContainerCreate => containers::create(asked).await,
+        Endpoint::ContainerPrune => containers::prune(asked).await,
+        Endpoint::ContainerInspect => containers::inspect(asked).await,
+        Endpoint::ContainerTop => containers::top(asked).await,
+        Endpoint::ContainerLogs => containers::logs(asked).await,
+        Endpoint::ContainerChanges => containers::changes(asked).await,
+        Endpoint::ContainerStats => containers::stats(asked).await,
+        Endpoint::ContainerResize => containers::resize(asked).await,
+        Endpoint::ContainerStart => containers::start(asked).await,
+        Endpoint::ContainerStop => containers::stop(asked).await,
+        Endpoint::ContainerRestart => containers::restart(asked).await,
+        Endpoint::ContainerKill => containers::kill(asked).await,
+        Endpoint::ContainerUpdate => containers::update(asked).await,
+        Endpoint::ContainerRename => containers::rename(asked).await,
+        Endpoint::ContainerPause => containers::pause(asked).await,
+        Endpoint::ContainerUnpause => containers::unpause(asked).await,
+        Endpoint::ContainerAttach => containers::attach(asked).await,
+        Endpoint::ContainerWait => containers::wait(asked).await,
+        Endpoint::ContainerRemove => containers::remove(asked).await,
+        Endpoint::ContainerExport => archive::export(asked).await,
+        Endpoint::ArchiveStat => archive::stat(asked).await,
+        Endpoint::ArchiveGet => archive::get(asked).await,
+        Endpoint::ArchivePut => archive::put(asked).await,
+        Endpoint::Commit => archive::commit(asked).await,
+        Endpoint::ExecCreate => execs::create(asked).await,
+        Endpoint::ExecStart => execs::start(asked).await,
+        Endpoint::ExecResize => execs::resize(asked).await,
+        Endpoint::ExecInspect => execs::inspect(asked).await,
+        Endpoint::ImageList => images::list(asked).await,
+        Endpoint::ImageCreate => images::create(asked).await,
+        Endpoint::ImageSearch => images::search(asked).await,
+        Endpoint::ImagePrune => images::prune(asked).await,
+        Endpoint::ImageSave => images::save(asked).await,
+        Endpoint::ImageSaveOne => images::save_one(asked).await,
+        Endpoint::ImageLoad => images::load(asked).await,
+        Endpoint::ImageInspect => images::inspect(asked).await,
+        Endpoint::ImageHistory => images::history(asked).await,
+        Endpoint::ImagePush => images::push(asked).await,
+        Endpoint::ImageTag => images::tag(asked).await,
+        Endpoint::ImageRemove => images::remove(asked).await,
+        Endpoint::Distribution => images::distribution(asked).await,
+        Endpoint::VolumeList => volumes::list(asked).await,
+        Endpoint::VolumeCreate => volumes::create(asked).await,
+        Endpoint::VolumePrune => volumes::prune(asked).await,
+        Endpoint::VolumeInspect => volumes::inspect(asked).await,
+        Endpoint::VolumeRemove => volumes::remove(asked).await,
+        Endpoint::NetworkList => networks::list(asked).await,
+        Endpoint::NetworkInspect => networks::inspect(asked).await,
+        Endpoint::Absent(what) => Err(Failure::absent(what)),
+    }
+}

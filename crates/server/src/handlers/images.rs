@@ -1,0 +1,171 @@
+//! Image requests.
+
+use futures_util::{StreamExt, stream};
+use hako_api::progress;
+use hako_api::query;
+use hako_api::version::REGISTRY_AUTH;
+use hako_engine::images::{
+    Credential, ImportRequest, ListRequest, ProgressStream, PullRequest, PushRequest, SaveRequest,
+};
+use http::StatusCode;
+
+use super::archive::changes;
+use crate::failure::Failure;
+use crate::reply::{self, Outcome};
+use crate::request::Asked;
+use crate::wire;
+
+pub(super) async fn list(asked: Asked) -> Outcome {
+    let query = query::ListImages::read(&asked.query)?;
+    let request = ListRequest { all: query.all, filters: query.filters, shared_size: query.shared_size };
+    let found = asked.engine.images().list(request).await?;
+    reply::json(&found.into_iter().map(|line| wire::image::summary(line, asked.version)).collect::<Vec<_>>())
+}
+
+pub(super) async fn inspect(asked: Asked) -> Outcome {
+    let platform = wanted_platform(&query::InspectImage::read(&asked.query)?.platform)?;
+    let found = asked.engine.images().inspect(&asked.name, &platform).await?;
+    reply::json(&wire::image::details(found, asked.version))
+}
+
+pub(super) async fn history(asked: Asked) -> Outcome {
+    let platform = wanted_platform(&query::InspectImage::read(&asked.query)?.platform)?;
+    let found = asked.engine.images().history(&asked.name, &platform).await?;
+    reply::json(&found.into_iter().map(wire::image::history).collect::<Vec<_>>())
+}
+
+/// New clients send a platform as JSON, old ones as text.
+fn wanted_platform(text: &str) -> Result<String, Failure> {
+    if !text.starts_with('{') {
+        return Ok(text.to_owned());
+    }
+    let parsed: hako_model::platform::Platform =
+        serde_json::from_str(text).map_err(|cause| Failure::invalid(format!("invalid platform: {cause}")))?;
+    Ok(parsed.to_string())
+}
+
+/// Several platforms are asked for only by clients that know stores of several; hako keeps one per image.
+fn one_platform(texts: &[String]) -> Result<String, Failure> {
+    match texts {
+        [] => Ok(String::new()),
+        [one] => wanted_platform(one),
+        _ => Err(Failure::invalid("multiple platform parameters not supported")),
+    }
+}
+
+/// A pull, or an import when there is a source.
+pub(super) async fn create(asked: Asked) -> Outcome {
+    let query = query::CreateImage::read(&asked.query)?;
+    if query.from_src.is_empty() { pull(asked, query).await } else { import(asked, query).await }
+}
+
+async fn pull(asked: Asked, query: query::CreateImage) -> Outcome {
+    if query.from_image.is_empty() {
+        return Err(Failure::invalid("either fromImage or fromSrc is needed"));
+    }
+    let request = PullRequest {
+        image: query.from_image,
+        tag: query.tag,
+        platform: query.platform,
+        credential: credential(&asked)?,
+    };
+    messages(asked.engine.images().pull(request)).await
+}
+
+async fn import(asked: Asked, query: query::CreateImage) -> Outcome {
+    if query.from_src != "-" {
+        return Err(Failure::absent("importing from a URL: download it and import the file"));
+    }
+    let request = ImportRequest {
+        repository: query.repo,
+        tag: query.tag,
+        message: query.message,
+        changes: changes(query.changes),
+        platform: query.platform,
+    };
+    let images = asked.engine.images();
+    messages(images.import(asked.into_source(), request)).await
+}
+
+pub(super) async fn push(asked: Asked) -> Outcome {
+    let query = query::Push::read(&asked.query)?;
+    let request = PushRequest {
+        image: asked.name.clone(),
+        tag: query.tag,
+        platform: wanted_platform(&query.platform)?,
+        credential: credential(&asked)?,
+    };
+    messages(asked.engine.images().push(request)).await
+}
+
+pub(super) async fn load(asked: Asked) -> Outcome {
+    let query = query::Load::read(&asked.query)?;
+    let platform = one_platform(&query.platform)?;
+    let images = asked.engine.images();
+    messages(images.load(asked.into_source(), query.quiet, &platform)).await
+}
+
+fn credential(asked: &Asked) -> Result<Option<Credential>, Failure> {
+    let Some(header) = asked.headers.get(REGISTRY_AUTH) else { return Ok(None) };
+    let text = header.to_str().unwrap_or_default();
+    Credential::from_header(text).map_err(|cause| Failure::invalid(cause.to_string()))
+}
+
+/// Progress as JSON messages. As long as nothing was told, a failure has a status of its own; later it is a message.
+async fn messages(mut progress: ProgressStream) -> Outcome {
+    let first = match progress.next().await {
+        Some(Err(refused)) => return Err(refused.into()),
+        first => first,
+    };
+    let told = stream::iter(first).chain(progress).map(|step| match step {
+        Ok(step) => wire::image::progress(step),
+        Err(error) => progress::Progress::failure(&error.to_string()),
+    });
+    Ok(reply::lines(told))
+}
+
+pub(super) async fn tag(asked: Asked) -> Outcome {
+    let query = query::Tag::read(&asked.query)?;
+    asked.engine.images().tag(&asked.name, &query.repo, &query.tag).await?;
+    Ok(reply::empty(StatusCode::CREATED))
+}
+
+pub(super) async fn remove(asked: Asked) -> Outcome {
+    let query = query::RemoveImage::read(&asked.query)?;
+    let found = asked.engine.images().remove(&asked.name, query.force, query.noprune).await?;
+    reply::json(&found.into_iter().map(wire::image::removed).collect::<Vec<_>>())
+}
+
+pub(super) async fn prune(asked: Asked) -> Outcome {
+    let filters = query::Filtered::read(&asked.query)?.filters;
+    let found = asked.engine.images().prune(filters).await?;
+    reply::json(&wire::image::pruned(found))
+}
+
+pub(super) async fn save(asked: Asked) -> Outcome {
+    let query = query::Save::read(&asked.query)?;
+    save_all(&asked, query.names, &query.platform).await
+}
+
+pub(super) async fn save_one(asked: Asked) -> Outcome {
+    let query = query::Save::read(&asked.query)?;
+    save_all(&asked, vec![asked.name.clone()], &query.platform).await
+}
+
+async fn save_all(asked: &Asked, names: Vec<String>, platforms: &[String]) -> Outcome {
+    let request = SaveRequest { names, platform: one_platform(platforms)? };
+    let tar = asked.engine.images().save(request).await?;
+    Ok(reply::stream("application/x-tar", tar))
+}
+
+pub(super) async fn search(asked: Asked) -> Outcome {
+    let query = query::Search::read(&asked.query)?;
+    asked.engine.images().search(&query.term).await?;
+    reply::json(&[(); 0])
+}
+
+pub(super) async fn distribution(asked: Asked) -> Outcome {
+    let credential = credential(&asked)?;
+    let found = asked.engine.images().distribution(&asked.name, credential).await?;
+    reply::json(&wire::image::distribution(found))
+}

@@ -1,0 +1,18 @@
+//! Network requests: looking at the three that exist.
+
+use hako_api::query;
+
+use crate::reply::{self, Outcome};
+use crate::request::Asked;
+use crate::wire;
+
+pub(super) async fn list(asked: Asked) -> Outcome {
+    let filters = query::Filtered::read(&asked.query)?.filters;
+    let found = asked.engine.networks().list(filters).await?;
+    reply::json(&found.into_iter().map(|network| wire::storage::network(network, false)).collect::<Vec<_>>())
+}
+
+pub(super) async fn inspect(asked: Asked) -> Outcome {
+    let found = asked.engine.networks().inspect(&asked.name).await?;
+    reply::json(&wire::storage::network(found, true))
+}

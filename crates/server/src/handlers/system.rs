@@ -1,0 +1,66 @@
+//! Requests about the daemon itself.
+
+use futures_util::{Stream, stream};
+use hako_api::query;
+use hako_api::system::{AuthReply, Event};
+use hako_api::version::{BUILDER_VERSION, SWARM};
+use hako_engine::events::Subscription;
+use hako_engine::images::Credential;
+use http::header::{CACHE_CONTROL, PRAGMA};
+use http::{HeaderValue, StatusCode};
+
+use super::containers::moment;
+use crate::reply::{self, Outcome, Reply};
+use crate::request::Asked;
+use crate::wire;
+
+pub(super) fn ping() -> Reply {
+    let mut reply = reply::text(StatusCode::OK, "OK");
+    let headers = reply.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    // "1" is the builder of old; until hako builds, clients must not open BuildKit sessions.
+    headers.insert(BUILDER_VERSION, HeaderValue::from_static("1"));
+    headers.insert(SWARM, HeaderValue::from_static("inactive"));
+    reply
+}
+
+pub(super) fn version() -> Outcome {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    reply::json(&wire::system::version(kernel.trim().to_owned()))
+}
+
+pub(super) async fn info(asked: Asked) -> Outcome {
+    let found = asked.engine.system().info().await?;
+    reply::json(&wire::system::info(found))
+}
+
+pub(super) async fn disk_usage(asked: Asked) -> Outcome {
+    let kinds = query::DiskUsage::read(&asked.query)?.kinds;
+    let known = ["container", "image", "volume", "build-cache"];
+    if let Some(unknown) = kinds.iter().find(|kind| !known.contains(&kind.as_str())) {
+        return Err(crate::failure::Failure::invalid(format!("unknown object type: {unknown}")));
+    }
+    let found = asked.engine.system().disk_usage().await?;
+    reply::json(&wire::system::usage(found, &kinds, asked.version))
+}
+
+pub(super) async fn auth(mut asked: Asked) -> Outcome {
+    let credential: Credential = asked.json().await?;
+    let login = asked.engine.images().login(credential).await?;
+    reply::json(&AuthReply { status: login.status, identity_token: login.identity_token })
+}
+
+pub(super) async fn events(asked: Asked) -> Outcome {
+    let query = query::Events::read(&asked.query)?;
+    let (since, until) = (moment("since", &query.since)?, moment("until", &query.until)?);
+    let subscription = asked.engine.events().subscribe(since, until, query.filters).await?;
+    Ok(reply::lines(told(subscription)))
+}
+
+fn told(subscription: Subscription) -> impl Stream<Item = Event> {
+    stream::unfold(subscription, |mut subscription| async move {
+        let event = subscription.next().await?;
+        Some((event, subscription))
+    })
+}

@@ -1,0 +1,88 @@
+//! Handing a client's connection over to the supervisor: after the `101` the daemon is out of the data path.
+//!
+//! A connection that cannot be passed on (TCP), or a client that did not ask to switch protocols, is relayed through a
+//! pair of sockets instead.
+
+use std::os::unix::net::UnixStream as StdStream;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
+use hako_api::version::UPGRADE;
+use hako_engine::containers::Attachment;
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE as UPGRADE_HEADER};
+use http::{HeaderValue, StatusCode};
+use hyper::ext::ReasonPhrase;
+use hyper::upgrade::{Parts, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+
+use crate::failure::Failure;
+use crate::handlers::stream_type;
+use crate::listen::Connection;
+use crate::reply::{self, Broken, Outcome};
+use crate::request::Asked;
+
+/// How much a relay reads at a time.
+const CHUNK: usize = 64 << 10;
+
+/// Answers, and connects the client with the container's streams.
+pub(crate) async fn connect(asked: Asked, attachment: Attachment) -> Outcome {
+    let kind = stream_type(attachment.tty(), asked.version);
+    let Some(upgrade) = asked.upgrade else { return without_upgrade(kind, attachment).await };
+    let guard = asked.activity.begin();
+    tokio::spawn(async move {
+        let _guard = guard;
+        let outcome = match upgrade.await {
+            Ok(upgraded) => hand_over(upgraded, attachment).await,
+            Err(cause) => Err(Broken::from(cause)),
+        };
+        if let Err(cause) = outcome {
+            tracing::debug!("hand over connection: {cause}");
+        }
+    });
+    let mut reply = reply::empty(StatusCode::SWITCHING_PROTOCOLS);
+    reply.extensions_mut().insert(ReasonPhrase::from_static(b"UPGRADED"));
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    reply.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+    reply.headers_mut().insert(UPGRADE_HEADER, HeaderValue::from_static(UPGRADE));
+    Ok(reply)
+}
+
+async fn hand_over(upgraded: Upgraded, attachment: Attachment) -> Result<(), Broken> {
+    let foreign = |_| Broken::from("the connection is not one of the daemon's");
+    let parts: Parts<TokioIo<Connection>> = upgraded.downcast().map_err(foreign)?;
+    match parts.io.into_inner() {
+        Connection::Unix(client) => attachment.hand_over(client.into_std()?, parts.read_buf).await?,
+        Connection::Tcp(mut client) => {
+            let mut ours = connect_pair(attachment, parts.read_buf).await?;
+            tokio::io::copy_bidirectional(&mut client, &mut ours).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the attachment one end of a pair of sockets.
+async fn connect_pair(attachment: Attachment, leftover: Bytes) -> Result<UnixStream, Broken> {
+    let (ours, theirs) = StdStream::pair()?;
+    ours.set_nonblocking(true)?;
+    theirs.set_nonblocking(true)?;
+    attachment.hand_over(theirs, leftover).await?;
+    Ok(UnixStream::from_std(ours)?)
+}
+
+/// The client only listens: its output is the body of an ordinary answer, its input is at an end.
+async fn without_upgrade(kind: &'static str, attachment: Attachment) -> Outcome {
+    let failed = |cause: Broken| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("connect streams: {cause}"));
+    let mut ours = connect_pair(attachment, Bytes::new()).await.map_err(failed)?;
+    ours.shutdown().await.map_err(|cause| failed(cause.into()))?;
+    Ok(reply::stream(kind, output(ours)))
+}
+
+fn output(ours: UnixStream) -> impl Stream<Item = Result<Bytes, Broken>> {
+    stream::try_unfold(ours, |mut ours| async move {
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        let read = ours.read_buf(&mut chunk).await?;
+        Ok((read > 0).then(|| (chunk.freeze(), ours)))
+    })
+}

@@ -1,0 +1,90 @@
+//! A request as handlers see it: the engine, the route, parsed parameters, and a body read within limits.
+
+use std::io;
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use hako_api::query::Query;
+use hako_api::version::ApiVersion;
+use hako_engine::Engine;
+use hako_engine::stream::ByteSource;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
+use serde::de::DeserializeOwned;
+
+use crate::activity::Activity;
+use crate::failure::Failure;
+
+/// The most bytes of a JSON body.
+const JSON_LIMIT: usize = 4 << 20;
+
+/// A request whose path was understood.
+pub(crate) struct Asked {
+    pub(crate) engine: Engine,
+    pub(crate) version: ApiVersion,
+    /// The variable part of the path.
+    pub(crate) name: String,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Incoming,
+    /// For work that outlives the answer.
+    pub(crate) activity: Activity,
+    /// Present when the client asked to switch protocols.
+    pub(crate) upgrade: Option<OnUpgrade>,
+}
+
+impl Asked {
+    /// The body as JSON.
+    pub(crate) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
+        let bytes = self.read_json().await?;
+        if bytes.is_empty() {
+            return Err(Failure::invalid("invalid JSON: got EOF while reading request body"));
+        }
+        decode(&bytes)
+    }
+
+    /// The body as JSON, or nothing when there is none.
+    pub(crate) async fn optional_json<T: DeserializeOwned + Default>(&mut self) -> Result<T, Failure> {
+        let bytes = self.read_json().await?;
+        if bytes.is_empty() { Ok(T::default()) } else { decode(&bytes) }
+    }
+
+    async fn read_json(&mut self) -> Result<Bytes, Failure> {
+        if self.body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        check_json_type(&self.headers)?;
+        match Limited::new(&mut self.body, JSON_LIMIT).collect().await {
+            Ok(body) => Ok(body.to_bytes()),
+            Err(cause) if cause.is::<LengthLimitError>() => {
+                let message = format!("request body is longer than {JSON_LIMIT} bytes");
+                Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message))
+            }
+            Err(cause) => Err(Failure::invalid(format!("read request body: {cause}"))),
+        }
+    }
+
+    /// The body as it comes.
+    pub(crate) fn into_source(self) -> ByteSource {
+        Box::pin(self.body.into_data_stream().map_err(io::Error::other))
+    }
+}
+
+fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
+    hako_api::body::read(bytes).map_err(|cause| Failure::invalid(format!("invalid JSON: {cause}")))
+}
+
+fn check_json_type(headers: &HeaderMap) -> Result<(), Failure> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    if essence.is_empty() {
+        return Err(Failure::invalid(format!("malformed Content-Type header ({kind}): mime: no media type")));
+    }
+    if !essence.eq_ignore_ascii_case("application/json") {
+        return Err(Failure::invalid(format!("unsupported Content-Type header ({kind}): must be 'application/json'")));
+    }
+    Ok(())
+}

@@ -1,0 +1,163 @@
+//! Connections: accepting them, and HTTP on each within limits.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use hako_api::query::Query;
+use hako_engine::Engine;
+use http::Request;
+use http::header::{CONNECTION, UPGRADE};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::sync::watch;
+
+use crate::activity::{Activity, Guard};
+use crate::failure::Failure;
+use crate::listen::{Connection, Listener};
+use crate::reply::{self, Outcome, Reply};
+use crate::request::Asked;
+use crate::{handlers, router};
+
+/// How long a client may take for a request's head, and how long a connection may lie idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The most bytes of a request's head.
+const HEAD_LIMIT: usize = 64 << 10;
+
+/// The most headers of a request.
+const HEADER_LIMIT: usize = 100;
+
+/// How long to wait before accepting again after an error, which mostly means "no descriptors left".
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What every connection shares.
+#[derive(Clone)]
+pub(crate) struct House {
+    pub(crate) engine: Engine,
+    pub(crate) activity: Activity,
+    /// Becomes true when the daemon leaves: connections finish what they are at.
+    pub(crate) leaving: watch::Receiver<bool>,
+}
+
+/// Accepts for ever. Cancel-safe.
+pub(crate) async fn accept(listeners: &[Listener], house: &House) {
+    loop {
+        match next(listeners).await {
+            Ok(connection) => welcome(connection, house),
+            Err(cause) => {
+                tracing::warn!("accept connection: {cause}");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Takes the connections that wait in the kernel already; says whether there were any.
+pub(crate) fn accept_waiting(listeners: &[Listener], house: &House) -> bool {
+    let mut any = false;
+    for listener in listeners {
+        while let Ok(connection) = listener.accept_now() {
+            welcome(connection, house);
+            any = true;
+        }
+    }
+    any
+}
+
+async fn next(listeners: &[Listener]) -> io::Result<Connection> {
+    std::future::poll_fn(|cx| {
+        for listener in listeners {
+            if let Poll::Ready(outcome) = listener.poll_accept(cx) {
+                return Poll::Ready(outcome);
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+fn welcome(connection: Connection, house: &House) {
+    let (house, guard) = (house.clone(), house.activity.begin());
+    tokio::spawn(async move {
+        if let Err(cause) = converse(connection, house, guard).await {
+            tracing::debug!("serve connection: {cause}");
+        }
+    });
+}
+
+async fn converse(connection: Connection, house: House, _guard: Guard) -> hyper::Result<()> {
+    let mut leaving = house.leaving.clone();
+    let service = service_fn(move |request| handle(house.clone(), request));
+    let serving = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_LIMIT)
+        .max_headers(HEADER_LIMIT)
+        .serve_connection(TokioIo::new(connection), service)
+        .with_upgrades();
+    let mut serving = pin!(serving);
+    tokio::select! {
+        outcome = serving.as_mut() => return outcome,
+        _ = leaving.wait_for(|leaving| *leaving) => serving.as_mut().graceful_shutdown(),
+    }
+    serving.await
+}
+
+/// Answers one request. The work has a task of its own: a panic ends only that, and a verb that has begun is not broken
+/// off half-way when the client goes.
+async fn handle(house: House, request: Request<Incoming>) -> Result<Reply, Infallible> {
+    let guard = house.activity.begin();
+    let name = format!("{} {}", request.method(), request.uri().path());
+    let work = tokio::spawn(async move {
+        let _guard = guard;
+        respond(house, request).await
+    });
+    let outcome = work.await.unwrap_or_else(|_| Err(Failure::crashed()));
+    Ok(reply::dress(match outcome {
+        Ok(reply) => {
+            tracing::debug!("{name}: {}", reply.status());
+            reply
+        }
+        Err(failure) => {
+            log_failure(&name, &failure);
+            reply::failure(&failure)
+        }
+    }))
+}
+
+fn log_failure(name: &str, failure: &Failure) {
+    if failure.status.is_server_error() {
+        tracing::error!("{name}: {} {}", failure.status, failure.message);
+    } else {
+        tracing::debug!("{name}: {} {}", failure.status, failure.message);
+    }
+}
+
+async fn respond(house: House, mut request: Request<Incoming>) -> Outcome {
+    let route = router::route(request.method(), request.uri().path())?;
+    let upgrade = wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
+    let (head, body) = request.into_parts();
+    let asked = Asked {
+        engine: house.engine,
+        version: route.version,
+        name: route.name,
+        query: Query::parse(head.uri.query().unwrap_or_default()),
+        headers: head.headers,
+        body,
+        activity: house.activity,
+        upgrade,
+    };
+    handlers::answer(route.endpoint, asked).await
+}
+
+/// Docker's clients ask for `tcp`; what they get is a plain stream of bytes.
+fn wants_upgrade(request: &Request<Incoming>) -> bool {
+    let asks =
+        |value: &http::HeaderValue| value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("upgrade"));
+    request.headers().contains_key(UPGRADE) && request.headers().get_all(CONNECTION).iter().any(asks)
+}

@@ -1,0 +1,160 @@
+//! The daemon itself on the wire.
+
+use std::collections::BTreeMap;
+
+use hako_api::system as wire;
+use hako_api::usage::DiskUsage as WireUsage;
+use hako_api::version::ApiVersion;
+use hako_engine::system::{DiskUsage, Info};
+
+use super::{container, image, signed, storage};
+
+/// hako's own version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The registry that plain names mean, in Docker's historical words.
+const INDEX: &str = "https://index.docker.io/v1/";
+
+/// The word for the one built-in runtime: clients compare it with what Docker ships.
+const RUNTIME: &str = "runc";
+
+/// The answer to version.
+pub(crate) fn version(kernel: String) -> wire::Version {
+    let api = ApiVersion::CURRENT.to_string();
+    let minimum = ApiVersion::MINIMUM.to_string();
+    let details = [
+        ("ApiVersion", api.as_str()),
+        ("Arch", architecture()),
+        ("BuildTime", ""),
+        ("Experimental", "false"),
+        ("GitCommit", ""),
+        ("GoVersion", ""),
+        ("KernelVersion", kernel.as_str()),
+        ("MinAPIVersion", minimum.as_str()),
+        ("Os", "linux"),
+    ];
+    let details: BTreeMap<_, _> =
+        details.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    wire::Version {
+        platform: wire::PlatformName { name: "hako".to_owned() },
+        components: vec![wire::Component {
+            name: "Engine".to_owned(),
+            version: VERSION.to_owned(),
+            details: Some(details),
+        }],
+        version: VERSION.to_owned(),
+        api_version: api,
+        min_api_version: minimum,
+        os: "linux".to_owned(),
+        arch: architecture().to_owned(),
+        kernel_version: kernel,
+        ..wire::Version::default()
+    }
+}
+
+/// The processor in Go's words.
+fn architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// The answer to info.
+pub(crate) fn info(found: Info) -> wire::Info {
+    let registry_config = registries(&found);
+    wire::Info {
+        id: found.id,
+        containers: count(found.containers),
+        containers_running: count(found.running),
+        containers_paused: count(found.paused),
+        containers_stopped: count(found.stopped),
+        images: count(found.images),
+        driver: "overlay2".to_owned(),
+        driver_status: found.driver_status.into_iter().map(|(name, value)| [name, value]).collect(),
+        plugins: plugins(),
+        memory_limit: found.memory_limit,
+        swap_limit: found.swap_limit,
+        cpu_cfs_period: found.cpu_cfs,
+        cpu_cfs_quota: found.cpu_cfs,
+        cpu_shares: found.cpu_shares,
+        cpu_set: found.cpuset,
+        pids_limit: found.pids_limit,
+        ipv4_forwarding: found.ipv4_forwarding,
+        debug: found.debug,
+        n_fd: count(found.descriptors),
+        oom_kill_disable: found.oom_kill_disable,
+        n_goroutines: count(found.threads),
+        system_time: found.system_time.to_string(),
+        logging_driver: found.logging_driver,
+        cgroup_driver: "cgroupfs".to_owned(),
+        cgroup_version: found.cgroup_version.to_string(),
+        n_events_listener: count(found.event_listeners),
+        kernel_version: found.kernel_version,
+        operating_system: found.operating_system,
+        os_version: found.os_version,
+        os_type: "linux".to_owned(),
+        architecture: found.architecture,
+        index_server_address: INDEX.to_owned(),
+        registry_config,
+        n_cpu: count(found.ncpu),
+        mem_total: signed(found.mem_total),
+        docker_root_dir: found.data_root,
+        name: found.name,
+        labels: found.labels,
+        server_version: VERSION.to_owned(),
+        runtimes: BTreeMap::from([(RUNTIME.to_owned(), wire::Runtime { path: "hako".to_owned() })]),
+        default_runtime: RUNTIME.to_owned(),
+        swarm: wire::SwarmInfo { local_node_state: "inactive".to_owned(), ..wire::SwarmInfo::default() },
+        live_restore_enabled: true,
+        init_binary: "hako".to_owned(),
+        security_options: found.security_options,
+        firewall_backend: Some(wire::FirewallBackend { driver: "nftables".to_owned(), info: Vec::new() }),
+        warnings: (!found.warnings.is_empty()).then_some(found.warnings),
+        ..wire::Info::default()
+    }
+}
+
+fn count(number: usize) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn plugins() -> wire::Plugins {
+    let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
+    wire::Plugins {
+        volume: words(&["local"]),
+        network: words(&["bridge", "host", "null"]),
+        authorization: None,
+        log: words(&["json-file", "local", "none"]),
+    }
+}
+
+fn registries(found: &Info) -> wire::RegistryConfig {
+    let hub = wire::IndexInfo {
+        name: "docker.io".to_owned(),
+        mirrors: found.registry_mirrors.clone(),
+        secure: true,
+        official: true,
+    };
+    let (networks, hosts): (Vec<_>, Vec<_>) =
+        found.insecure_registries.iter().cloned().partition(|registry| registry.contains('/'));
+    let insecure = hosts.into_iter().map(|name| (name.clone(), wire::IndexInfo { name, ..wire::IndexInfo::default() }));
+    wire::RegistryConfig {
+        insecure_registry_cidrs: networks,
+        index_configs: std::iter::once(("docker.io".to_owned(), hub)).chain(insecure).collect(),
+        mirrors: (!found.registry_mirrors.is_empty()).then(|| found.registry_mirrors.clone()),
+    }
+}
+
+/// The answer to df; `kinds` are those asked for, all when there are none.
+pub(crate) fn usage(found: DiskUsage, kinds: &[String], version: ApiVersion) -> WireUsage {
+    let wanted = |kind: &str| kinds.is_empty() || kinds.iter().any(|asked| asked == kind);
+    WireUsage {
+        layers_size: if wanted("image") { signed(found.layers_size) } else { 0 },
+        images: wanted("image").then(|| found.images.into_iter().map(|line| image::summary(line, version)).collect()),
+        containers: wanted("container").then(|| found.containers.into_iter().map(container::summary).collect()),
+        volumes: wanted("volume").then(|| found.volumes.into_iter().map(storage::volume).collect()),
+        build_cache: wanted("build-cache").then(Vec::new),
+    }
+}
