@@ -1,7 +1,9 @@
 //! Why a process could not be started.
 
+use serde::{Deserialize, Serialize};
+
 /// A process that could not be started, in Docker's words.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum LaunchError {
     /// There is no such program in the container: exit code 127.
     #[error("exec: \"{program}\": {cause}")]

@@ -1,6 +1,8 @@
 //! From a description to a running container: [`prepare`], then [`Prepared::start`].
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+mod material;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use hako_sys::cgroup::Group;
@@ -8,6 +10,7 @@ use hako_sys::process::{Process, SingleThreaded};
 use serde::{Deserialize, Serialize};
 
 use crate::LaunchError;
+use crate::order::{self, Answer, Order};
 use crate::seed::Seed;
 use crate::spec::Spec;
 use crate::stdio::{Stdio, Streams};
@@ -47,42 +50,75 @@ pub struct LaunchOptions {
 
 /// A container that is set up, or being set up, but whose program is not yet executed.
 ///
-/// Dropping it ends it.
+/// Dropping it ends it and removes its control group.
 #[derive(Debug)]
 pub struct Prepared {
     seed: Seed,
+    netns: OwnedFd,
+    streams: Streams,
 }
 
 impl Prepared {
     /// Process 1 of the container, in the caller's pid namespace.
     pub fn pid(&self) -> i32 {
-        todo!()
+        self.seed.pid()
     }
 
     /// A descriptor of process 1, readable once it has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
-        todo!()
+        self.seed.pidfd()
     }
 
     /// The container's network namespace.
     pub fn netns(&self) -> BorrowedFd<'_> {
-        todo!()
+        self.netns.as_fd()
     }
 
     /// Its control group.
     pub fn group(&self) -> &Group {
-        todo!()
+        self.seed.group()
     }
 
     /// The supervisor's ends of pipes. The terminal comes only with [`Running`].
     pub fn streams(&mut self) -> &mut Streams {
-        todo!()
+        &mut self.streams
     }
 
     /// Executes the program and waits until that has worked.
-    pub fn start(self) -> Result<Running, LaunchError> {
-        todo!()
+    pub fn start(mut self) -> Result<Running, LaunchError> {
+        let sent = order::send(self.seed.channel(), &Order::Go, &order::Parcel::default());
+        // A stage that failed has said why and is gone: its words matter more than that sending failed.
+        let terminal = await_execution(self.seed.channel()).map_err(|error| self.explain(error))?;
+        sent?;
+        self.streams.terminal = terminal;
+        let (process, group) = self.seed.release()?;
+        Ok(Running { process, streams: self.streams, netns: self.netns, group })
     }
+
+    /// A process 1 that dies without a word was most likely killed: by its memory limit, or by somebody.
+    fn explain(&self, error: LaunchError) -> LaunchError {
+        if error == LaunchError::Vanished && self.seed.group().oom_kills() > 0 {
+            return LaunchError::setup("start container", "out of memory: its memory limit is too low");
+        }
+        error
+    }
+}
+
+/// Reads answers until the channel closes, which it does by execution.
+pub(crate) fn await_execution(channel: &hako_sys::fdpass::Channel) -> Result<Option<OwnedFd>, LaunchError> {
+    let mut ready = false;
+    let mut terminal = None;
+    while let Some((answer, mut fds)) = order::receive::<Answer>(channel)? {
+        match answer {
+            Answer::Ready => {
+                ready = true;
+                terminal = fds.pop();
+            }
+            Answer::Failed(error) => return Err(error),
+            Answer::Waiting | Answer::Forked(_) => {}
+        }
+    }
+    if ready { Ok(terminal) } else { Err(LaunchError::Vanished) }
 }
 
 /// A process whose program has been executed.
@@ -101,12 +137,24 @@ pub struct Running {
 /// Begins a container: its set-up runs in process 1 while the caller goes on, e.g. with the network.
 ///
 /// `seed` is used if it fits the description, and otherwise discarded. The control group is the description's
-/// `linux.cgroupsPath`; a seed's group is renamed to it where the kernel can.
+/// `linux.cgroupsPath`; a seed's group is renamed to it where the kernel can (v1), and keeps its name where it
+/// cannot (v2): ask [`Prepared::group`].
 pub fn prepare(
-    _witness: SingleThreaded,
-    _seed: Option<Seed>,
-    _spec: &Spec,
-    _options: LaunchOptions,
+    witness: SingleThreaded,
+    seed: Option<Seed>,
+    spec: &Spec,
+    options: LaunchOptions,
 ) -> Result<Prepared, LaunchError> {
-    todo!()
+    let layout = material::Layout::of(spec)?;
+    let mut seed = material::fitting_seed(witness, seed, spec, &layout)?;
+    let resources = spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+    if let Some(resources) = resources {
+        crate::resources::apply(seed.group(), resources)?;
+    }
+    let (mut container, mut parcel) = material::gather(witness, spec, &options, &layout, seed.group())?;
+    let (standard, streams) = crate::stdio::open(options.stdio, &mut parcel)?;
+    container.stdio = standard;
+    let netns = layout.netns(&seed)?;
+    seed.tell(&Order::Become(Box::new(container)), &parcel)?;
+    Ok(Prepared { seed, netns, streams })
 }

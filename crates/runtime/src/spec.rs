@@ -13,7 +13,7 @@ pub use resources::{
     BlockIo, Cpu, DeviceRule, HugepageLimit, Memory, Network, NetworkPriority, Pids, Resources, ThrottleDevice,
     WeightDevice,
 };
-pub use seccomp::{Seccomp, SeccompArg, SeccompSyscall};
+pub use seccomp::{Seccomp, SeccompArchitecture, SeccompArg, SeccompCondition, SeccompSyscall};
 
 /// A container, whole.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

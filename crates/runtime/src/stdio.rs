@@ -1,7 +1,12 @@
 //! Standard streams: what a process is given, and the ends its supervisor keeps.
 
+use std::fs::File;
 use std::os::fd::OwnedFd;
 
+use rustix::pipe::PipeFlags;
+
+use crate::LaunchError;
+use crate::order::{Parcel, Standard};
 use crate::spec::ConsoleSize;
 
 /// What a process's standard streams are.
@@ -41,4 +46,42 @@ pub struct Streams {
     pub stderr: Option<OwnedFd>,
     /// The terminal's other side, for reading, writing and resizing.
     pub terminal: Option<OwnedFd>,
+}
+
+/// Opens the streams: the process's ends go into the parcel, the supervisor's are returned.
+pub(crate) fn open(stdio: Stdio, parcel: &mut Parcel) -> Result<(Standard, Streams), LaunchError> {
+    let mut streams = Streams::default();
+    let ends = match stdio {
+        Stdio::Terminal { size } => return Ok((Standard::Terminal(size), streams)),
+        Stdio::Null => [null()?, null()?, null()?],
+        Stdio::Fds { stdin, stdout, stderr } => [stdin, stdout, stderr],
+        Stdio::Pipes { stdin } => {
+            let input = if stdin {
+                let (reader, writer) = pipe()?;
+                streams.stdin = Some(writer);
+                reader
+            } else {
+                null()?
+            };
+            let (stdout, output) = pipe()?;
+            let (stderr, error) = pipe()?;
+            streams.stdout = Some(stdout);
+            streams.stderr = Some(stderr);
+            [input, output, error]
+        }
+    };
+    Ok((Standard::Fds(ends.map(|fd| parcel.add(fd))), streams))
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), LaunchError> {
+    rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| LaunchError::setup("make pipe", error))
+}
+
+fn null() -> Result<OwnedFd, LaunchError> {
+    File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map(OwnedFd::from)
+        .map_err(|error| LaunchError::setup("open /dev/null", error))
 }

@@ -19,7 +19,7 @@ use rustix::net::{
 use crate::{Error, Result};
 
 /// The most descriptors one message carries.
-pub const MAX_FDS: usize = 32;
+pub const MAX_FDS: usize = 240;
 /// Bodies above this size travel in a memory file.
 const INLINE_LIMIT: usize = 64 * 1024;
 /// The most a peer can make us read.

@@ -1,1 +1,209 @@
 //! Mounts by descriptor: detached file systems and trees, attached where an open descriptor says.
+//!
+//! Needs the mount interface of Linux 5.12. No path of a container is ever resolved here.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags,
+};
+
+use crate::{Error, Result};
+
+/// A set of mount attributes (`MOUNT_ATTR_*`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes(u64);
+
+impl Attributes {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Nothing can be written.
+    pub const READ_ONLY: Self = Self(0x1);
+    /// Set-uid bits and file capabilities have no effect.
+    pub const NO_SUID: Self = Self(0x2);
+    /// Device nodes cannot be opened.
+    pub const NO_DEV: Self = Self(0x4);
+    /// Programs cannot be executed.
+    pub const NO_EXEC: Self = Self(0x8);
+    /// Access times are never updated.
+    pub const NO_ATIME: Self = Self(0x10);
+    /// Access times are always updated.
+    pub const STRICT_ATIME: Self = Self(0x20);
+    /// The field the three ways of treating access times share.
+    pub const ATIME_FIELD: Self = Self(0x70);
+    /// Access times of directories are never updated.
+    pub const NO_DIR_ATIME: Self = Self(0x80);
+    /// Symbolic links are not followed.
+    pub const NO_SYMLINKS: Self = Self(0x20_0000);
+
+    /// Both sets together.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// This set without the other.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// What both have.
+    #[must_use]
+    pub const fn common(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether there is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.0
+    }
+}
+
+/// How mounts made below one mount appear below its peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Propagation {
+    /// Not at all.
+    Private,
+    /// From the peers here.
+    Slave,
+    /// Both ways.
+    Shared,
+    /// Not at all, and it cannot be bound elsewhere.
+    Unbindable,
+}
+
+impl Propagation {
+    pub(crate) const fn bits(self) -> u64 {
+        match self {
+            Self::Private => libc::MS_PRIVATE,
+            Self::Slave => libc::MS_SLAVE,
+            Self::Shared => libc::MS_SHARED,
+            Self::Unbindable => libc::MS_UNBINDABLE,
+        }
+    }
+}
+
+/// A file system being configured.
+#[derive(Debug)]
+pub struct FileSystem {
+    context: OwnedFd,
+    kind: String,
+}
+
+impl FileSystem {
+    /// Begins a file system of a kind, e.g. `tmpfs`.
+    pub fn open(kind: &str) -> Result<Self> {
+        let context = rustix::mount::fsopen(kind, FsOpenFlags::FSOPEN_CLOEXEC)
+            .map_err(Error::os("mount", format!("file system {kind}")))?;
+        Ok(Self { context, kind: kind.to_owned() })
+    }
+
+    /// Switches an option on.
+    pub fn flag(&self, key: &str) -> Result<()> {
+        rustix::mount::fsconfig_set_flag(self.context.as_fd(), key).map_err(|errno| self.refusal(key, errno))
+    }
+
+    /// Gives an option a value of at most 255 bytes.
+    pub fn option(&self, key: &str, value: impl AsRef<OsStr>) -> Result<()> {
+        rustix::mount::fsconfig_set_string(self.context.as_fd(), key, value.as_ref().as_encoded_bytes())
+            .map_err(|errno| self.refusal(key, errno))
+    }
+
+    /// Gives an option a directory. A path too long for the kernel is passed by way of a descriptor.
+    pub fn directory(&self, key: &str, path: &Path) -> Result<()> {
+        if path.as_os_str().len() < 256 {
+            return self.option(key, path);
+        }
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(Error::at("open", path))?;
+        self.option(key, crate::file::fd_path(fd.as_fd()))
+    }
+
+    /// Makes the file system and a detached mount of it.
+    pub fn mount(self, attributes: Attributes) -> Result<OwnedFd> {
+        rustix::mount::fsconfig_create(self.context.as_fd()).map_err(|errno| self.refusal("", errno))?;
+        let bits = u32::try_from(attributes.bits()).unwrap_or(0);
+        let attributes = MountAttrFlags::from_bits_retain(bits);
+        rustix::mount::fsmount(self.context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)
+            .map_err(|errno| self.refusal("", errno))
+    }
+
+    /// The kernel says what it dislikes in a log of the context.
+    fn refusal(&self, key: &str, errno: rustix::io::Errno) -> Error {
+        let mut log = [0; 512];
+        let said = rustix::io::read(&self.context, &mut log).unwrap_or(0);
+        let said = String::from_utf8_lossy(&log[..said]);
+        let said = said.trim().trim_start_matches("e ").trim();
+        let mut object = format!("file system {}", self.kind);
+        for part in [key, said].into_iter().filter(|part| !part.is_empty()) {
+            object.push_str(": ");
+            object.push_str(part);
+        }
+        Error::os("mount", object)(errno)
+    }
+}
+
+/// A detached copy of the mount at a path of the host, with the mounts below it if `recursive`.
+pub fn copy_tree(path: &Path, recursive: bool) -> Result<OwnedFd> {
+    rustix::mount::open_tree(CWD, path, copy_flags(recursive)).map_err(Error::at("bind", path))
+}
+
+/// A detached copy of the mount at an open descriptor (a single file works, too).
+pub fn copy_tree_at(fd: BorrowedFd<'_>, recursive: bool) -> Result<OwnedFd> {
+    let flags = copy_flags(recursive) | OpenTreeFlags::AT_EMPTY_PATH;
+    rustix::mount::open_tree(fd, "", flags).map_err(Error::os("bind", "descriptor"))
+}
+
+fn copy_flags(recursive: bool) -> OpenTreeFlags {
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    if recursive { flags | OpenTreeFlags::AT_RECURSIVE } else { flags }
+}
+
+/// Attaches a mount where a descriptor says; nothing is looked up by name.
+pub fn attach(mount: BorrowedFd<'_>, target: BorrowedFd<'_>) -> Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    rustix::mount::move_mount(mount, "", target, "", flags).map_err(Error::os("attach", "mount"))
+}
+
+/// Changes attributes of the mount at a descriptor, and of those below it if `recursive`.
+pub fn set_attributes(mount: BorrowedFd<'_>, set: Attributes, clear: Attributes, recursive: bool) -> Result<()> {
+    crate::syscall::mount_setattr(mount, set.bits(), clear.bits(), 0, recursive)
+        .map_err(Error::os("change attributes of", "mount"))
+}
+
+/// Changes the propagation of the mount at a descriptor, and of those below it if `recursive`.
+pub fn set_propagation(mount: BorrowedFd<'_>, propagation: Propagation, recursive: bool) -> Result<()> {
+    crate::syscall::mount_setattr(mount, 0, 0, propagation.bits(), recursive)
+        .map_err(Error::os("change propagation of", "mount"))
+}
+
+/// Makes a mount of the caller's namespace its root and lets go of the former one.
+pub fn pivot(root: BorrowedFd<'_>) -> Result<()> {
+    let failed = |errno| Error::os("change", "root")(errno);
+    rustix::process::fchdir(root).map_err(failed)?;
+    // Both names the same: the old root lies over the new one until it is let go.
+    rustix::process::pivot_root(".", ".").map_err(failed)?;
+    rustix::mount::unmount(".", UnmountFlags::DETACH).map_err(failed)?;
+    rustix::process::chdir("/").map_err(failed)
+}
+
+/// Mounts an overlay on a directory the way kernels before 6.5 want it: all options in one text.
+pub fn overlay_at(target: &Path, options: &str) -> Result<()> {
+    let text = std::ffi::CString::new(options)
+        .map_err(|error| Error::Malformed { object: "mount options".into(), what: error.to_string() })?;
+    rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), text.as_c_str())
+        .map_err(Error::at("mount overlay on", target))
+}
+
+/// Lets go of what is mounted at a path of the host; it vanishes when its last user is gone.
+pub fn detach(path: &Path) -> Result<()> {
+    rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).map_err(Error::at("unmount", path))
+}

@@ -210,3 +210,98 @@ pub(crate) fn seccomp_filter(program: &[crate::seccomp::Instruction], flags: u32
     let fd = checked(unsafe { libc::syscall(libc::SYS_seccomp, operation, flags, &raw const filter) })?;
     Ok(i32::try_from(fd).unwrap_or(-1))
 }
+
+/// `mount_setattr` on the mount at a descriptor.
+pub(crate) fn mount_setattr(
+    mount: BorrowedFd<'_>,
+    set: u64,
+    clear: u64,
+    propagation: u64,
+    recursive: bool,
+) -> io::Result<()> {
+    let change = [set, clear, propagation, 0];
+    let mut flags = libc::AT_EMPTY_PATH;
+    if recursive {
+        flags |= libc::AT_RECURSIVE;
+    }
+    let number = libc::SYS_mount_setattr;
+    // SAFETY: the empty path and the four words of the structure outlive the call.
+    let result =
+        unsafe { libc::syscall(number, mount.as_raw_fd(), c"".as_ptr(), flags, change.as_ptr(), size_of_val(&change)) };
+    checked(result).map(drop)
+}
+
+/// Closes every descriptor from `first` to `last`, or only marks them close-on-exec.
+pub(crate) fn close_range(first: u32, last: u32, mark_only: bool) -> io::Result<()> {
+    let flags = if mark_only { libc::CLOSE_RANGE_CLOEXEC } else { 0 };
+    // SAFETY: no pointers. That no owner of a closed number uses it again is the caller's documented duty.
+    checked(unsafe { libc::syscall(libc::SYS_close_range, first, last, flags) }).map(drop)
+}
+
+/// Default actions for all signals, none blocked.
+pub(crate) fn reset_signals() {
+    for signal in 1..=64 {
+        // SAFETY: default is a valid action; numbers that cannot be changed are refused.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let none = signal_mask(&[]);
+    // SAFETY: the set is initialised.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
+}
+
+/// `setdomainname`.
+pub(crate) fn set_domain_name(name: &str) -> io::Result<()> {
+    // SAFETY: pointer and length are of one live string.
+    checked(unsafe { libc::setdomainname(name.as_ptr().cast(), name.len()) }.into()).map(drop)
+}
+
+/// `execve`; returns only on failure.
+pub(crate) fn execve(path: &CString, arguments: &[CString], environment: &[CString]) -> io::Error {
+    let argv = pointers(arguments);
+    let envp = pointers(environment);
+    // SAFETY: both arrays end with null and point to live strings.
+    unsafe { libc::execve(path.as_ptr(), argv.as_ptr().cast(), envp.as_ptr().cast()) };
+    io::Error::last_os_error()
+}
+
+/// Waits for a signal of the set; returns its number.
+pub(crate) fn wait_signal(mask: &libc::sigset_t) -> io::Result<i32> {
+    // SAFETY: the set is initialised; no information is asked for.
+    let signal = unsafe { libc::sigwaitinfo(mask, ptr::null_mut()) };
+    checked(signal.into()).map(|_| signal)
+}
+
+/// `dup2`-like: `fd` gets the number, inheritable.
+pub(crate) fn duplicate_to(fd: BorrowedFd<'_>, number: i32) -> io::Result<()> {
+    if fd.as_raw_fd() == number {
+        // dup2 onto itself would leave close-on-exec set.
+        // SAFETY: only flags of an open descriptor change.
+        return checked(unsafe { libc::fcntl(number, libc::F_SETFD, 0) }.into()).map(drop);
+    }
+    // SAFETY: the numbers given are the standard streams, which no Rust value owns.
+    checked(unsafe { libc::dup2(fd.as_raw_fd(), number) }.into()).map(drop)
+}
+
+/// Joins an anonymous session keyring, so that the caller's keys are not the container's.
+pub(crate) fn new_session_keyring() -> io::Result<()> {
+    // SAFETY: a null name asks for an anonymous keyring.
+    checked(unsafe { libc::syscall(libc::SYS_keyctl, libc::KEYCTL_JOIN_SESSION_KEYRING, ptr::null::<libc::c_char>()) })
+        .map(drop)
+}
+
+/// Brings up the loopback interface of the current network namespace.
+pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: all-zero is a valid ifreq.
+    let mut request: libc::ifreq = unsafe { MaybeUninit::zeroed().assume_init() };
+    request.ifr_name[0] = b'l'.cast_signed();
+    request.ifr_name[1] = b'o'.cast_signed();
+    request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
+    // SAFETY: the request is a live ifreq with name and flags set.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into()).map(drop)
+}
+
+/// `kill` with any signal number, real-time ones included.
+pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
+    // SAFETY: no pointers.
+    checked(unsafe { libc::kill(pid, signal) }.into()).map(drop)
+}

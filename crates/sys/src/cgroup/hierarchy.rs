@@ -95,6 +95,12 @@ impl Hierarchy {
         self.controllers.iter().map(|(name, _)| name.clone()).collect()
     }
 
+    /// The controllers of the v1 hierarchy at a mount point.
+    pub fn controllers_at(&self, root: &Path) -> Vec<String> {
+        let here = |index: usize| self.roots.get(index).is_some_and(|other| other == root);
+        self.controllers.iter().filter(|(_, index)| here(*index)).map(|(name, _)| name.clone()).collect()
+    }
+
     /// The mount points, each once.
     pub fn roots(&self) -> &[PathBuf] {
         &self.roots

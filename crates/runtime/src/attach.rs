@@ -1,0 +1,197 @@
+//! Mounting inside a container's root: destinations are resolved within it, and used by descriptor.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use hako_sys::confined::Root;
+use hako_sys::mount::{Attributes, FileSystem};
+use rustix::fs::{FileType, OFlags};
+
+use crate::LaunchError;
+use crate::filesystem;
+use crate::option::MountOptions;
+use crate::order::{CgroupMount, Container, Received};
+use crate::spec::Mount;
+
+/// Attaches the mounts of one container, in the order of its description.
+pub(crate) struct Attacher<'a> {
+    root: &'a Root,
+    container: &'a Container,
+    fds: Received,
+    label: &'a str,
+    pts: Option<OwnedFd>,
+}
+
+impl<'a> Attacher<'a> {
+    pub(crate) fn new(root: &'a Root, container: &'a Container, fds: Received, label: &'a str) -> Self {
+        Self { root, container, fds, label, pts: None }
+    }
+
+    /// The devpts of the container, once attached.
+    pub(crate) fn into_pts(self) -> Option<OwnedFd> {
+        self.pts
+    }
+
+    pub(crate) fn attach_all(&mut self, mounts: &[Mount]) -> Result<(), LaunchError> {
+        for (index, mount) in mounts.iter().enumerate() {
+            self.attach_one(index, mount).map_err(|cause| {
+                LaunchError::setup(
+                    format!("error mounting \"{}\" to rootfs at \"{}\"", mount.source, mount.destination),
+                    cause,
+                )
+            })?;
+        }
+        Ok(())
+    }
+
+    fn attach_one(&mut self, index: usize, mount: &Mount) -> Result<(), Failure> {
+        let destination = Path::new(&mount.destination);
+        if let Some(bind) = self.container.binds.iter().find(|bind| bind.mount == index) {
+            let tree = self.fds.take(bind.fd)?;
+            let target = if bind.directory { self.directory(destination)? } else { self.file(destination)? };
+            refuse_inside_proc(&target, destination)?;
+            return Ok(hako_sys::mount::attach(tree.as_fd(), target.as_fd())?);
+        }
+        let options = MountOptions::parse(&mount.options);
+        match mount.kind.as_str() {
+            "proc" | "sysfs" => {
+                let target = self.plain_directory(destination)?;
+                let mounted = filesystem::simple(&mount.kind, &options)?;
+                Ok(hako_sys::mount::attach(mounted.as_fd(), target.as_fd())?)
+            }
+            "cgroup" | "cgroup2" => self.attach_cgroups(destination, &options),
+            kind => {
+                let target = self.directory(destination)?;
+                refuse_inside_proc(&target, destination)?;
+                let mounted = filesystem::mount(kind, &options, self.label, &target)?;
+                hako_sys::mount::attach(mounted.as_fd(), target.as_fd())?;
+                if kind == "devpts" {
+                    self.pts = Some(mounted);
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// On v2 the one file system; on v1 a small tmpfs with one for each hierarchy, made read-only at the end.
+    fn attach_cgroups(&mut self, destination: &Path, options: &MountOptions) -> Result<(), Failure> {
+        let target = self.plain_directory(destination)?;
+        let mounts = &self.container.cgroups;
+        if let [only] = mounts.as_slice()
+            && only.name.is_empty()
+        {
+            let view = self.cgroup_view(&only.clone(), options)?;
+            return Ok(hako_sys::mount::attach(view.as_fd(), target.as_fd())?);
+        }
+        let holder = FileSystem::open("tmpfs")?;
+        holder.option("mode", "755")?;
+        holder.option("size", "64k")?;
+        let holder = holder.mount(options.set.without(Attributes::READ_ONLY))?;
+        hako_sys::mount::attach(holder.as_fd(), target.as_fd())?;
+        let inside = Root::from_fd(holder);
+        for mount in mounts.clone() {
+            inside.mkdir(Path::new(&mount.name), 0o755)?;
+            let view = self.cgroup_view(&mount, options)?;
+            let place = inside.open_path(Path::new(&mount.name))?;
+            hako_sys::mount::attach(view.as_fd(), place.as_fd())?;
+            for link in mount.controllers.iter().filter(|controller| **controller != mount.name) {
+                inside.symlink(mount.name.as_ref(), Path::new(link))?;
+            }
+        }
+        Ok(hako_sys::mount::set_attributes(inside.as_fd(), options.set, options.clear, false)?)
+    }
+
+    fn cgroup_view(&mut self, mount: &CgroupMount, options: &MountOptions) -> Result<OwnedFd, Failure> {
+        if let Some(index) = mount.fd {
+            let tree = self.fds.take(index)?;
+            hako_sys::mount::set_attributes(tree.as_fd(), options.set, options.clear, false)?;
+            return Ok(tree);
+        }
+        let kind = if mount.name.is_empty() { "cgroup2" } else { "cgroup" };
+        let view = FileSystem::open(kind)?;
+        for controller in &mount.controllers {
+            view.flag(controller)?;
+        }
+        Ok(view.mount(options.set)?)
+    }
+
+    fn directory(&self, destination: &Path) -> Result<OwnedFd, Failure> {
+        let made = self.root.mkdir_all(destination, 0o755)?;
+        Ok(made.into())
+    }
+
+    /// A directory whose last component is no link: nothing of the image may send procfs or sysfs elsewhere.
+    fn plain_directory(&self, destination: &Path) -> Result<OwnedFd, Failure> {
+        if let Ok(stat) = self.root.symlink_metadata(destination)
+            && FileType::from_raw_mode(stat.st_mode) != FileType::Directory
+        {
+            return Err(Failure("it must be mounted on an ordinary directory".into()));
+        }
+        self.directory(destination)
+    }
+
+    fn file(&self, destination: &Path) -> Result<OwnedFd, Failure> {
+        if let Ok(found) = self.root.open_path(destination) {
+            if rustix::fs::fstat(&found).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir()) {
+                return Err(Failure(
+                    "not a directory: Are you trying to mount a directory onto a file (or vice-versa)? \
+                     Check if the specified host path exists and is the expected type"
+                        .into(),
+                ));
+            }
+            return Ok(found);
+        }
+        let parent = destination.parent().unwrap_or(Path::new("/"));
+        let parent = self.root.mkdir_all(parent, 0o755)?;
+        let name = Path::new(destination.file_name().ok_or(Failure("it has no name".into()))?);
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW;
+        drop(parent.open_with(name, flags, rustix::fs::Mode::from_raw_mode(0o755))?);
+        Ok(parent.open_path_nofollow(name)?)
+    }
+}
+
+/// Files of procfs that may be bound over: what lxcfs and such replace.
+const REPLACEABLE: [&str; 10] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/meminfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/uptime",
+    "/proc/loadavg",
+    "/proc/slabinfo",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/sys/crypto/fips_enabled",
+];
+
+const PROCFS_MAGIC: i64 = 0x9fa0;
+
+/// Judged by where the destination really is, not by its name.
+fn refuse_inside_proc(target: &OwnedFd, destination: &Path) -> Result<(), Failure> {
+    let inside = rustix::fs::fstatfs(target).is_ok_and(|fs| i64::from(fs.f_type) == PROCFS_MAGIC);
+    if inside && !REPLACEABLE.iter().any(|path| Path::new(path) == destination) {
+        return Err(Failure(format!("\"{}\" cannot be mounted because it is inside /proc", destination.display())));
+    }
+    Ok(())
+}
+
+/// Why one mount failed; its caller knows which one.
+pub(crate) struct Failure(String);
+
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<hako_sys::Error> for Failure {
+    fn from(error: hako_sys::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
+        Self(error.to_string())
+    }
+}

@@ -1,0 +1,229 @@
+//! The last steps of a stage: it becomes the container's user and executes the program.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use hako_sys::{own, seccomp as kernel};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode};
+use rustix::io::Errno;
+
+use crate::LaunchError;
+use crate::identity::{self, Sets};
+use crate::spec::{Process, Seccomp};
+
+/// Input, output and error, or a terminal.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) terminal: Option<OwnedFd>,
+}
+
+/// A program about to be executed.
+#[derive(Debug)]
+pub(crate) struct Start<'a> {
+    pub(crate) process: &'a Process,
+    pub(crate) seccomp: Option<&'a Seccomp>,
+    pub(crate) procfs: &'a OwnedFd,
+    pub(crate) standard: Streams,
+}
+
+/// A program and its environment, found and ready.
+#[derive(Debug)]
+pub(crate) struct Found {
+    path: String,
+    environment: Vec<String>,
+}
+
+impl Start<'_> {
+    /// Does everything and executes. Returns only on failure.
+    pub(crate) fn execute(self) -> Result<i32, LaunchError> {
+        let found = self.become_process()?;
+        Err(found.execute(&self.process.args))
+    }
+
+    /// Everything but execution: streams, limits, user, filter, capabilities, directory; and finds the program.
+    pub(crate) fn become_process(&self) -> Result<Found, LaunchError> {
+        let process = self.process;
+        let sets = Sets::of(process.capabilities.as_ref())?;
+        // Compiled before privileges go, while a bad profile can still be told.
+        let filter = self.seccomp.map(|filter| crate::seccomp::compile(filter, sets.bounding)).transpose()?;
+        self.take_streams()?;
+        identity::limit(process, self.procfs)?;
+        label(process, self.procfs)?;
+        identity::change_user(process, &sets)?;
+        rustix::process::umask(Mode::from_raw_mode(process.user.umask.unwrap_or(0o022)));
+        own::die_with_parent()?;
+        enter_directory(&process.cwd)?;
+        let environment = environment(process);
+        let path = find(process, &environment)?;
+        own::close_rest_on_exec()?;
+        if process.no_new_privileges {
+            own::renounce_new_privileges()?;
+        }
+        if let Some(filter) = filter {
+            kernel::install(&filter.program, filter.flags)?;
+        }
+        identity::drop_privileges(&sets)?;
+        Ok(Found { path, environment })
+    }
+
+    fn take_streams(&self) -> Result<(), LaunchError> {
+        let owner = rustix::fs::Uid::from_raw(self.process.user.uid);
+        if let Some(terminal) = &self.standard.terminal {
+            own::control_terminal(terminal.as_fd())?;
+            for number in 0..=2 {
+                own::set_standard_stream(terminal.as_fd(), number)?;
+            }
+            return give(terminal, owner);
+        }
+        for (number, fd) in self.standard.fds.iter().enumerate() {
+            own::set_standard_stream(fd.as_fd(), i32::try_from(number).unwrap_or(0))?;
+            give(fd, owner)?;
+        }
+        Ok(())
+    }
+}
+
+/// The streams belong to the user, so that `/dev/stdout` can be opened. The null device stays everybody's, and what
+/// cannot be given (a client's socket, a read-only file system) is left.
+fn give(fd: &OwnedFd, owner: rustix::fs::Uid) -> Result<(), LaunchError> {
+    let stat = rustix::fs::fstat(fd).map_err(|error| LaunchError::setup("look at standard stream", error))?;
+    let is_null =
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == rustix::fs::makedev(1, 3);
+    if is_null || stat.st_uid == owner.as_raw() {
+        return Ok(());
+    }
+    match rustix::fs::fchown(fd, Some(owner), None) {
+        Ok(()) | Err(Errno::INVAL | Errno::PERM | Errno::ROFS) => Ok(()),
+        Err(error) => Err(LaunchError::setup("give standard stream to user", error)),
+    }
+}
+
+/// Tells the security modules what the program is to run under.
+fn label(process: &Process, procfs: &OwnedFd) -> Result<(), LaunchError> {
+    if !process.apparmor_profile.is_empty() {
+        let value = format!("exec {}", process.apparmor_profile);
+        // The module's own file where there is one; the shared file belongs to whichever module is first.
+        let own_file =
+            rustix::fs::accessat(procfs, "self/attr/apparmor/exec", Access::EXISTS, AtFlags::empty()).is_ok();
+        let path = if own_file { "self/attr/apparmor/exec" } else { "self/attr/exec" };
+        identity::write(procfs, path, &value).map_err(|error| {
+            LaunchError::setup(format!("apply apparmor profile {}", process.apparmor_profile), error)
+        })?;
+    }
+    if !process.selinux_label.is_empty() {
+        identity::write(procfs, "self/attr/exec", &process.selinux_label)?;
+    }
+    Ok(())
+}
+
+/// Changes directory and makes sure that the kernel sees it inside the root: a descriptor left open by mistake must
+/// not become a way out.
+fn enter_directory(path: &str) -> Result<(), LaunchError> {
+    let path = if path.is_empty() { "/" } else { path };
+    let step = || format!("chdir to cwd (\"{path}\") set in config.json failed");
+    rustix::process::chdir(path).map_err(|error| LaunchError::setup(step(), cause_of(error)))?;
+    match own::working_directory() {
+        Ok(Some(_)) => Ok(()),
+        _ => Err(LaunchError::setup(
+            step(),
+            "current working directory is outside of container mount namespace root -- possible container breakout detected",
+        )),
+    }
+}
+
+/// The environment, with HOME from the container's user list if it is not set.
+fn environment(process: &Process) -> Vec<String> {
+    let mut environment = process.env.clone();
+    if !environment.iter().any(|pair| pair.starts_with("HOME=") && pair.len() > 5) {
+        environment.retain(|pair| !pair.starts_with("HOME="));
+        let home = home_of(process.user.uid).unwrap_or_else(|| "/".to_owned());
+        environment.push(format!("HOME={home}"));
+    }
+    environment
+}
+
+fn home_of(uid: u32) -> Option<String> {
+    let users = hako_sys::file::read_limited(Path::new("/etc/passwd"), 1 << 20).ok()?;
+    let users = String::from_utf8_lossy(&users).into_owned();
+    users.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let found = fields.len() >= 6 && fields[2].parse() == Ok(uid) && !fields[5].is_empty();
+        found.then(|| fields[5].to_owned())
+    })
+}
+
+/// Finds the program as a shell would, in the words of Docker's runtime.
+fn find(process: &Process, environment: &[String]) -> Result<String, LaunchError> {
+    let Some(program) = process.args.first().filter(|program| !program.is_empty()) else {
+        let program = process.args.first().cloned().unwrap_or_default();
+        return Err(LaunchError::NotFound { program, cause: "executable file not found in $PATH".into() });
+    };
+    if program.contains('/') {
+        return match examine(program) {
+            Ok(()) => Ok(program.clone()),
+            Err(Errno::NOENT) => Err(not_found(program, &format!("stat {program}: no such file or directory"))),
+            Err(Errno::NOTDIR) => Err(not_executable(program, &format!("stat {program}: not a directory"))),
+            Err(errno) => Err(not_executable(program, &cause_of(errno))),
+        };
+    }
+    let path = environment.iter().rev().find_map(|pair| pair.strip_prefix("PATH=")).unwrap_or("");
+    for directory in path.split(':') {
+        let directory = if directory.is_empty() { "." } else { directory };
+        let candidate = format!("{}/{program}", directory.trim_end_matches('/'));
+        if examine(&candidate).is_ok() {
+            return Ok(candidate);
+        }
+    }
+    Err(not_found(program, "executable file not found in $PATH"))
+}
+
+/// Whether a path is something this user may execute.
+fn examine(path: &str) -> rustix::io::Result<()> {
+    let stat = rustix::fs::stat(path)?;
+    if FileType::from_raw_mode(stat.st_mode).is_dir() {
+        return Err(Errno::ISDIR);
+    }
+    if stat.st_mode & 0o111 == 0 {
+        return Err(Errno::ACCESS);
+    }
+    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)
+}
+
+fn not_found(program: &str, cause: &str) -> LaunchError {
+    LaunchError::NotFound { program: program.to_owned(), cause: cause.to_owned() }
+}
+
+fn not_executable(program: &str, cause: &str) -> LaunchError {
+    LaunchError::NotExecutable { program: program.to_owned(), cause: cause.to_owned() }
+}
+
+/// The kernel's reasons in the words people know.
+fn cause_of(errno: Errno) -> String {
+    match errno {
+        Errno::ACCESS => "permission denied".into(),
+        Errno::PERM => "operation not permitted".into(),
+        Errno::NOENT => "no such file or directory".into(),
+        Errno::NOTDIR => "not a directory".into(),
+        Errno::ISDIR => "is a directory".into(),
+        Errno::NOEXEC => "exec format error".into(),
+        Errno::LOOP => "too many levels of symbolic links".into(),
+        Errno::TOOBIG => "argument list too long".into(),
+        Errno::NOMEM => "cannot allocate memory".into(),
+        errno => std::io::Error::from(errno).to_string(),
+    }
+}
+
+impl Found {
+    /// Executes. Returns only on failure.
+    pub(crate) fn execute(&self, arguments: &[String]) -> LaunchError {
+        let error = own::execute(OsStr::new(&self.path), arguments, &self.environment);
+        let program = arguments.first().map_or("", String::as_str);
+        match error.errno() {
+            Some(errno @ Errno::NOENT) => not_found(program, &cause_of(errno)),
+            Some(errno) => not_executable(program, &cause_of(errno)),
+            None => not_executable(program, &error.to_string()),
+        }
+    }
+}

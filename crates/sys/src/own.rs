@@ -1,0 +1,224 @@
+//! Changing the calling process itself: what a forked stage does to become a container's process.
+//!
+//! Everything here is for a process that is about to execute a program and owns little.
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::process::{DumpableBehavior, Signal};
+use rustix::thread::{Gid, LinkNameSpaceType, ThreadNameSpaceType, Uid, UnshareFlags};
+
+use crate::process::Namespaces;
+use crate::{Error, Result};
+
+/// Nobody but a tracer with privileges over the whole host may look into this process or open its binary.
+pub fn hide() -> Result<()> {
+    rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Error::os("hide", "process"))
+}
+
+/// The kernel kills this process when its parent ends. Undone by changes of user and set-uid programs.
+pub fn die_with_parent() -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(Error::os("bind", "process to parent"))
+}
+
+/// Default signal actions, nothing blocked.
+pub fn reset_signals() {
+    crate::syscall::reset_signals();
+}
+
+/// In a fresh fork: keeps one descriptor beside the standard streams, and closes all others.
+///
+/// Everything of the parent's that was copied by the fork and owns a descriptor must never be used or dropped here.
+pub fn keep_only(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
+    const KEPT: i32 = 3;
+    crate::syscall::duplicate_to(fd, KEPT).map_err(Error::os("keep", "descriptor"))?;
+    crate::syscall::close_range(KEPT as u32 + 1, u32::MAX, false).map_err(Error::os("close", "descriptors"))?;
+    // SAFETY: by contract no value of this process that owned the number is used any more.
+    let kept = unsafe { OwnedFd::from_raw_fd(KEPT) };
+    rustix::io::fcntl_setfd(&kept, rustix::io::FdFlags::CLOEXEC).map_err(Error::os("keep", "descriptor"))?;
+    Ok(kept)
+}
+
+/// Marks every descriptor but the standard streams close-on-exec.
+pub fn close_rest_on_exec() -> Result<()> {
+    crate::syscall::close_range(3, u32::MAX, true).map_err(Error::os("mark", "descriptors"))
+}
+
+/// Makes a descriptor a standard stream: 0, 1 or 2.
+pub fn set_standard_stream(fd: BorrowedFd<'_>, number: i32) -> Result<()> {
+    if !(0..=2).contains(&number) {
+        return Err(Error::os("set", format!("standard stream {number}"))(rustix::io::Errno::BADF));
+    }
+    crate::syscall::duplicate_to(fd, number).map_err(Error::os("set", "standard stream"))
+}
+
+/// Leaves shared namespaces for new ones.
+pub fn unshare(namespaces: Namespaces) -> Result<()> {
+    let flags = UnshareFlags::from_bits_retain(u32::try_from(namespaces.bits()).unwrap_or(0));
+    // Only CLONE_NEW* bits fit in Namespaces: memory and descriptors stay shared as they are.
+    #[allow(deprecated, reason = "the replacement is an unsafe function for flags this call cannot have")]
+    rustix::thread::unshare(flags).map_err(Error::os("create", "namespaces"))
+}
+
+/// Joins one namespace by its procfs or bound file. A pid namespace takes effect for children.
+pub fn join(namespace: BorrowedFd<'_>) -> Result<()> {
+    rustix::thread::move_into_link_name_space(namespace, None::<LinkNameSpaceType>)
+        .map_err(Error::os("join", "namespace"))
+}
+
+/// Joins namespaces of a process. A pid namespace takes effect for children.
+pub fn join_process(pidfd: BorrowedFd<'_>, namespaces: Namespaces) -> Result<()> {
+    let kinds = ThreadNameSpaceType::from_bits_retain(u32::try_from(namespaces.bits()).unwrap_or(0));
+    rustix::thread::move_into_thread_name_spaces(pidfd, kinds).map_err(Error::os("join", "namespaces of process"))
+}
+
+/// Brings up the loopback interface of the caller's network namespace.
+pub fn loopback_up() -> Result<()> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType};
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
+        .map_err(Error::os("open", "socket"))?;
+    crate::syscall::loopback_up(socket.as_fd()).map_err(Error::os("bring up", "loopback interface"))
+}
+
+/// Sets the host name of the caller's UTS namespace.
+pub fn set_host_name(name: &str) -> Result<()> {
+    rustix::system::sethostname(name.as_bytes()).map_err(Error::os("set", "host name"))
+}
+
+/// Sets the NIS domain name of the caller's UTS namespace.
+pub fn set_domain_name(name: &str) -> Result<()> {
+    crate::syscall::set_domain_name(name).map_err(Error::os("set", "domain name"))
+}
+
+/// Starts an empty session keyring. Kernels without keys have none to leak.
+pub fn leave_keyring() {
+    let _ = crate::syscall::new_session_keyring();
+}
+
+/// Makes the supplementary groups exactly these.
+pub fn set_groups(groups: &[u32]) -> Result<()> {
+    let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    rustix::thread::set_thread_groups(&groups).map_err(Error::os("set", "supplementary groups"))
+}
+
+/// Changes group and user, all three numbers of each, for good.
+pub fn become_user(uid: u32, gid: u32) -> Result<()> {
+    let (uid, gid) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    rustix::thread::set_thread_res_gid(gid, gid, gid).map_err(Error::os("set", "group"))?;
+    rustix::thread::set_thread_res_uid(uid, uid, uid).map_err(Error::os("set", "user"))
+}
+
+/// Programs executed from now on gain no privileges.
+pub fn renounce_new_privileges() -> Result<()> {
+    rustix::thread::set_no_new_privs(true).map_err(Error::os("set", "no_new_privs"))
+}
+
+/// Sets a resource limit by its name, e.g. `RLIMIT_NOFILE`; `u64::MAX` is unlimited.
+pub fn set_limit(name: &str, soft: u64, hard: u64) -> Result<()> {
+    use rustix::process::Resource;
+    let resource = match name.strip_prefix("RLIMIT_").unwrap_or(name) {
+        "AS" => Resource::As,
+        "CORE" => Resource::Core,
+        "CPU" => Resource::Cpu,
+        "DATA" => Resource::Data,
+        "FSIZE" => Resource::Fsize,
+        "LOCKS" => Resource::Locks,
+        "MEMLOCK" => Resource::Memlock,
+        "MSGQUEUE" => Resource::Msgqueue,
+        "NICE" => Resource::Nice,
+        "NOFILE" => Resource::Nofile,
+        "NPROC" => Resource::Nproc,
+        "RSS" => Resource::Rss,
+        "RTPRIO" => Resource::Rtprio,
+        "RTTIME" => Resource::Rttime,
+        "SIGPENDING" => Resource::Sigpending,
+        "STACK" => Resource::Stack,
+        _ => return Err(Error::Malformed { object: format!("resource limit {name:?}"), what: "unknown".into() }),
+    };
+    let value = |number: u64| (number != u64::MAX).then_some(number);
+    let limit = rustix::process::Rlimit { current: value(soft), maximum: value(hard) };
+    rustix::process::setrlimit(resource, limit).map_err(Error::os("set", format!("resource limit {name}")))
+}
+
+/// The working directory as the kernel sees it; `None` if it lies outside the root.
+pub fn working_directory() -> Result<Option<String>> {
+    let path = rustix::process::getcwd(Vec::new()).map_err(Error::os("read", "working directory"))?;
+    let path = path.to_string_lossy().into_owned();
+    Ok(path.starts_with('/').then_some(path))
+}
+
+/// Replaces this process's program. Returns only if that fails.
+pub fn execute(path: &OsStr, arguments: &[String], environment: &[String]) -> Error {
+    let object = path.to_string_lossy().into_owned();
+    let texts = |list: &[String]| {
+        list.iter().map(|text| CString::new(text.as_bytes())).collect::<std::result::Result<Vec<_>, _>>()
+    };
+    let converted =
+        CString::new(path.as_encoded_bytes()).and_then(|path| Ok((path, texts(arguments)?, texts(environment)?)));
+    match converted {
+        Ok((path, arguments, environment)) => {
+            Error::os("exec", object)(crate::syscall::execve(&path, &arguments, &environment))
+        }
+        Err(error) => Error::Malformed { object, what: error.to_string() },
+    }
+}
+
+/// The signals a set of numbers names, blocked here and waited for one at a time.
+#[derive(Debug)]
+pub struct Awaited(libc::sigset_t);
+
+impl Awaited {
+    /// Blocks every signal that can be.
+    pub fn all() -> Result<Self> {
+        let numbers: Vec<i32> = (1..=64).collect();
+        let mask = crate::syscall::signal_mask(&numbers);
+        crate::syscall::block(&mask).map_err(Error::os("block", "signals"))?;
+        Ok(Self(mask))
+    }
+
+    /// Waits for the next one.
+    pub fn next(&self) -> Result<i32> {
+        loop {
+            match crate::syscall::wait_signal(&self.0) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                waited => return waited.map_err(Error::os("wait for", "signal")),
+            }
+        }
+    }
+}
+
+/// Ends this process at once, without running exit handlers.
+pub fn exit(code: i32) -> ! {
+    // SAFETY: ends the process.
+    unsafe { libc::_exit(code) }
+}
+
+/// Names this process in the process list, at most 15 bytes.
+pub fn set_name(name: &str) {
+    if let Ok(name) = CString::new(name) {
+        let _ = rustix::thread::set_name(&name);
+    }
+}
+
+/// Makes a terminal the controlling one of this session.
+pub fn control_terminal(terminal: BorrowedFd<'_>) -> Result<()> {
+    crate::pty::control(terminal)
+}
+
+/// Makes this process the leader of a group of its own, in the foreground if there is a terminal.
+pub fn lead_group(terminal: bool) {
+    // Failures leave the process in its parent's group, where it works as well but for job control.
+    if rustix::process::setpgid(None, None).is_ok() && terminal {
+        let _ = rustix::termios::tcsetpgrp(rustix::stdio::stdin(), rustix::process::getpid());
+    }
+}
+
+/// Closes everything but the standard streams. Nothing that owned a closed descriptor may be used or dropped later.
+pub fn close_from_standard() -> Result<()> {
+    crate::syscall::close_range(3, u32::MAX, false).map_err(Error::os("close", "descriptors"))
+}
+
+/// Sends a signal by number to a process.
+pub fn signal(pid: i32, signal: i32) -> Result<()> {
+    crate::syscall::kill(pid, signal).map_err(Error::os("signal", format!("process {pid}")))
+}
