@@ -8,7 +8,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hako_model::port::Protocol;
-use hako_sys::netlink::{Protocol as Family, Socket};
+use hako_sys::netlink::Socket;
 
 use crate::netfilter::{Attributes, message};
 use crate::nft::element::Element;
@@ -27,13 +27,8 @@ const BY_SOURCE_PORT: u32 = 1 << 4;
 const BY_DESTINATION_PORT: u32 = 1 << 5;
 
 /// Forgets what clients sent to these host ports so far; for elements just added or about to be removed.
-pub(crate) fn forget(elements: &[Element]) {
-    let udp: Vec<&Element> = elements.iter().filter(|element| element.protocol == Protocol::Udp).collect();
-    if udp.is_empty() {
-        return;
-    }
-    let Ok(mut socket) = Socket::open(Family::Netfilter) else { return };
-    for element in udp {
+pub(crate) fn forget(socket: &mut Socket, elements: &[Element]) {
+    for element in elements.iter().filter(|element| element.protocol == Protocol::Udp) {
         // A refusal only means that the entries live until they time out.
         let _ = socket.request(&to_host(element.host));
         let _ = socket.request(&from_container(element.target));

@@ -10,6 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 use hako_model::port::{Port, PortBinding, PortMap, Protocol, Publication};
+use hako_sys::netlink::Socket;
 use serde::{Deserialize, Serialize};
 
 use crate::error::kernel;
@@ -45,11 +46,13 @@ pub struct Binding {
     pub container: Port,
 }
 
-/// Published ports. Dropping it closes the sockets that reserve the host ports but leaves the elements: call
-/// [`Published::withdraw`].
+/// Published ports. Dropping it frees the host ports but leaves the elements: call [`Published::withdraw`] first.
 #[derive(Debug)]
 pub struct Published {
     table: Table,
+    /// Kept for [`Published::withdraw`]: closing a netfilter socket while removed elements wait for their end takes
+    /// the kernel some ten milliseconds.
+    socket: Socket,
     elements: Vec<Element>,
     reservations: Vec<Reservation>,
 }
@@ -57,20 +60,29 @@ pub struct Published {
 impl Published {
     /// Publishes all of `wanted`, or nothing.
     pub fn publish(table: &Table, target: Target, wanted: &[Publication]) -> Result<Self> {
+        let socket = element::socket().map_err(refused("open", table))?;
+        let mut published = Self { table: table.clone(), socket, elements: Vec::new(), reservations: Vec::new() };
         let mut taken = HashSet::new();
-        loop {
-            let mut published = Self { table: table.clone(), elements: Vec::new(), reservations: Vec::new() };
-            for publication in wanted {
-                published.reserve(target, publication, &taken)?;
-            }
-            match element::add(table.name(), &published.elements) {
-                Ok(()) => {
-                    conntrack::forget(&published.elements);
-                    return Ok(published);
-                }
-                Err((index, error)) => taken.insert(published.clash(index, error, wanted)?),
-            };
+        while let Err((index, error)) = published.attempt(target, wanted, &taken)? {
+            taken.insert(published.clash(index, error, wanted)?);
         }
+        conntrack::forget(&mut published.socket, &published.elements);
+        Ok(published)
+    }
+
+    /// Reserves all host ports, then adds all elements; says which element was refused.
+    fn attempt(
+        &mut self,
+        target: Target,
+        wanted: &[Publication],
+        taken: &HashSet<(Protocol, u16)>,
+    ) -> Result<Result<(), (usize, hako_sys::Error)>> {
+        self.elements.clear();
+        self.reservations.clear();
+        for publication in wanted {
+            self.reserve(target, publication, taken)?;
+        }
+        Ok(element::add(&mut self.socket, self.table.name(), &self.elements))
     }
 
     /// What was published, random and ranged host ports decided.
@@ -87,9 +99,11 @@ impl Published {
     /// Moves what can be moved without blocking.
     pub fn turn(&mut self) {}
 
-    /// Takes the elements out of the table and frees the host ports.
-    pub fn withdraw(self) -> Result<()> {
-        withdraw(&self.table, &self.elements)
+    /// Takes the elements out of the table and frees the host ports. What is left may be dropped when there is time.
+    pub fn withdraw(&mut self) -> Result<()> {
+        let elements = std::mem::take(&mut self.elements);
+        self.reservations.clear();
+        withdraw(&mut self.socket, &self.table, &elements)
     }
 
     /// Finds a host port for one publication, on all its addresses.
@@ -118,8 +132,7 @@ impl Published {
         let Refusal { host, cause } = refusal;
         let protocol = publication.container.protocol;
         let same = |element: &Element| element.protocol == protocol && element.host.port() == host.port();
-        let ours =
-            self.elements.iter().any(same) || element::list(self.table.name()).unwrap_or_default().iter().any(same);
+        let ours = self.elements.iter().any(same) || read(&self.table).unwrap_or_default().iter().any(same);
         let one = publication.ports.as_ref().is_some_and(|range| range.len() == 1);
         let in_use = cause.kind() == std::io::ErrorKind::AddrInUse;
         match (one, in_use) {
@@ -228,28 +241,31 @@ pub fn port_map(bindings: &[Binding], exposed: impl IntoIterator<Item = Port>) -
 
 /// Every binding in the table with the address it leads to: what is true, for the engine's sweep.
 pub fn list(table: &Table) -> Result<Vec<(Binding, IpAddr)>> {
-    let elements = element::list(table.name()).map_err(refused("read", table))?;
+    let elements = read(table)?;
     Ok(elements.iter().map(|element| (binding(element), element.target.ip())).collect())
 }
 
 /// Removes every element that leads to `address`: for containers whose supervisor was killed.
 pub fn sweep(table: &Table, address: IpAddr) -> Result<()> {
-    let elements = element::list(table.name()).map_err(refused("read", table))?;
-    let stale: Vec<Element> = elements.into_iter().filter(|element| element.target.ip() == address).collect();
-    withdraw(table, &stale)
+    let stale: Vec<Element> = read(table)?.into_iter().filter(|element| element.target.ip() == address).collect();
+    withdraw(&mut element::socket().map_err(refused("open", table))?, table, &stale)
 }
 
-fn withdraw(table: &Table, elements: &[Element]) -> Result<()> {
-    match element::remove(table.name(), elements) {
+fn read(table: &Table) -> Result<Vec<Element>> {
+    element::socket().and_then(|mut socket| element::list(&mut socket, table.name())).map_err(refused("read", table))
+}
+
+fn withdraw(socket: &mut Socket, table: &Table, elements: &[Element]) -> Result<()> {
+    match element::remove(socket, table.name(), elements) {
         // The table, or some of its elements, were flushed: take out what is left, one by one.
         Err(error) if error.is_not_found() => {
             for element in elements {
-                let _ = element::remove(table.name(), std::slice::from_ref(element));
+                let _ = element::remove(socket, table.name(), std::slice::from_ref(element));
             }
         }
         other => other.map_err(refused("withdraw ports from", table))?,
     }
-    conntrack::forget(elements);
+    conntrack::forget(socket, elements);
     Ok(())
 }
 

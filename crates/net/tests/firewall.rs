@@ -15,7 +15,7 @@ fn passes_beside(lab: &Lab, list: &str) {
     web.tcp(81);
     lab::serve_tcp(std::os::fd::AsFd::as_fd(&lab.outside), 9000);
     lab.outside("ip route add 172.17.0.0/16 via 192.0.2.1");
-    let published = lab.publish(&web, &["8080:80"]).unwrap();
+    let mut published = lab.publish(&web, &["8080:80"]).unwrap();
     assert_eq!(knock_from(&lab.outside, &format!("{HOST}:8080")), "TimedOut", "the firewall should drop this");
     firewall::admit(BRIDGE).unwrap();
     let admitted = run(list);

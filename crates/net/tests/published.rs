@@ -19,7 +19,7 @@ fn from_everywhere_with_the_right_source_address() {
         let (web, neighbour) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
         web.tcp(80);
         web.udp(53);
-        let published = lab.publish(&web, &["8080:80", "5353:53/udp"]).unwrap();
+        let mut published = lab.publish(&web, &["8080:80", "5353:53/udp"]).unwrap();
         for loopback in ["127.0.0.1:8080", "127.0.0.53:8080", "172.17.0.1:8080", "172.17.0.2:80"] {
             assert_eq!(ask(loopback), "172.17.0.1", "{loopback}");
         }
@@ -111,7 +111,7 @@ fn the_same_port_on_two_addresses_leads_to_two_containers() {
 fn a_port_of_another_container_is_allocated() {
     lab(|lab| {
         let (one, two) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
-        let first = lab.publish(&one, &["8080:80", "8081:81"]).unwrap();
+        let mut first = lab.publish(&one, &["8080:80", "8081:81"]).unwrap();
         let refused = lab.publish(&two, &["9090:80", "8080:80"]).unwrap_err();
         assert_eq!(refused.to_string(), "Bind for 0.0.0.0:8080 failed: port is already allocated");
         assert_eq!(publish::list(&lab.table).unwrap().len(), 2, "all or nothing");
@@ -143,7 +143,7 @@ fn a_port_of_a_process_is_in_use() {
 fn a_published_port_is_kept_from_processes() {
     lab(|lab| {
         let web = lab.ready().container("172.17.0.2");
-        let published = lab.publish(&web, &["8080:80", "5353:53/udp"]).unwrap();
+        let mut published = lab.publish(&web, &["8080:80", "5353:53/udp"]).unwrap();
         // The standard library asks for address reuse, as most servers do.
         assert!(TcpListener::bind("0.0.0.0:8080").is_err());
         assert!(TcpListener::bind("127.0.0.1:8080").is_err());
@@ -175,7 +175,7 @@ fn ranges_and_random_ports() {
     lab(|lab| {
         let web = lab.ready().container("172.17.0.2");
         web.tcp(81);
-        let published = lab.publish(&web, &["7000-7002:80-82", "9000-9005:90", "9000-9005:91", "85"]).unwrap();
+        let mut published = lab.publish(&web, &["7000-7002:80-82", "9000-9005:90", "9000-9005:91", "85"]).unwrap();
         let (hosts, random) = (hosts(&published), published.bindings()[3].host.port());
         let fixed = ["0.0.0.0:7000>80/tcp", "0.0.0.0:7001>81/tcp", "0.0.0.0:7002>82/tcp"];
         assert_eq!(hosts[..3], fixed);
@@ -207,7 +207,7 @@ fn a_thousand_ports_at_once() {
         let web = lab.ready().container("172.17.0.2");
         web.tcp(4999);
         let start = std::time::Instant::now();
-        let published = lab.publish(&web, &["4000-4999:4000-4999"]).unwrap();
+        let mut published = lab.publish(&web, &["4000-4999:4000-4999"]).unwrap();
         println!("1000 ports published in {:?}", start.elapsed());
         assert_eq!(publish::list(&lab.table).unwrap().len(), 1000);
         assert_eq!(ask("127.0.0.1:4999"), "172.17.0.1");
@@ -226,7 +226,7 @@ fn udp_clients_follow_the_port_to_its_next_container() {
         let client = UdpSocket::bind("127.0.0.1:40000").unwrap();
         let to: SocketAddr = "127.0.0.1:5353".parse().unwrap();
         client.send_to(b"too early", to).unwrap();
-        let first = lab.publish(&one, &["5353:53/udp"]).unwrap();
+        let mut first = lab.publish(&one, &["5353:53/udp"]).unwrap();
         client.send_to(b"nobody there", to).unwrap();
         first.withdraw().unwrap();
         let _second = soon(|| lab.publish(&two, &["5353:53/udp"]));
@@ -241,7 +241,7 @@ fn the_table_is_made_anew_without_losing_what_is_published() {
     lab(|lab| {
         let web = lab.ready().container("172.17.0.2");
         web.tcp(80);
-        let published = lab.publish(&web, &["8080:80"]).unwrap();
+        let mut published = lab.publish(&web, &["8080:80"]).unwrap();
         let before = lab::run("nft list table inet hako");
         lab.ready();
         assert_eq!(before, lab::run("nft list table inet hako"));

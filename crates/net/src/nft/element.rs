@@ -3,9 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use hako_model::port::{Port, Protocol};
+use hako_sys::netlink::Socket;
 
 use super::schema::{PUBLISH4, PUBLISH4_AT, PUBLISH6, PUBLISH6_AT};
-use super::wire::{Attributes, Batch, CREATE, EXCLUSIVE, INET, Verb, attribute, attributes, dump, socket};
+use super::wire::{Attributes, Batch, CREATE, EXCLUSIVE, INET, Verb, attribute, attributes, dump};
+
+pub(crate) use super::wire::socket;
 
 /// One element: what reaches `host` goes to `target`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +60,8 @@ impl Element {
 }
 
 /// Adds elements, all or none. On a refusal the index of the element refused is given.
-pub(crate) fn add(table: &str, elements: &[Element]) -> Result<(), (usize, hako_sys::Error)> {
-    change(Verb::NewElements, CREATE | EXCLUSIVE, table, elements).map_err(|error| {
+pub(crate) fn add(socket: &mut Socket, table: &str, elements: &[Element]) -> Result<(), (usize, hako_sys::Error)> {
+    change(socket, Verb::NewElements, CREATE | EXCLUSIVE, table, elements).map_err(|error| {
         let index = if let hako_sys::Error::Netlink { index, .. } = error { index } else { 0 };
         // The batch's opening message is number zero.
         (index.saturating_sub(1).min(elements.len().saturating_sub(1)), error)
@@ -66,11 +69,11 @@ pub(crate) fn add(table: &str, elements: &[Element]) -> Result<(), (usize, hako_
 }
 
 /// Removes elements, all or none.
-pub(crate) fn remove(table: &str, elements: &[Element]) -> hako_sys::Result<()> {
-    change(Verb::DeleteElements, 0, table, elements)
+pub(crate) fn remove(socket: &mut Socket, table: &str, elements: &[Element]) -> hako_sys::Result<()> {
+    change(socket, Verb::DeleteElements, 0, table, elements)
 }
 
-fn change(verb: Verb, flags: u16, table: &str, elements: &[Element]) -> hako_sys::Result<()> {
+fn change(socket: &mut Socket, verb: Verb, flags: u16, table: &str, elements: &[Element]) -> hako_sys::Result<()> {
     let mut batch = Batch::new();
     for element in elements {
         let key = Attributes::new().bytes(1, &element.key());
@@ -82,16 +85,15 @@ fn change(verb: Verb, flags: u16, table: &str, elements: &[Element]) -> hako_sys
         let list = Attributes::new().text(1, table).text(2, element.map()).nest(3, &Attributes::new().nest(1, &one));
         batch.push(verb, flags, INET, &list);
     }
-    batch.commit(&mut socket()?)
+    batch.commit(socket)
 }
 
 /// All elements of the four maps; none if the table is gone.
-pub(crate) fn list(table: &str) -> hako_sys::Result<Vec<Element>> {
-    let mut socket = socket()?;
+pub(crate) fn list(socket: &mut Socket, table: &str) -> hako_sys::Result<Vec<Element>> {
     let mut found = Vec::new();
     for map in [PUBLISH4_AT, PUBLISH4, PUBLISH6_AT, PUBLISH6] {
         let request = Attributes::new().text(1, table).text(2, map);
-        let answers = match dump(&mut socket, Verb::GetElements, INET, &request) {
+        let answers = match dump(socket, Verb::GetElements, INET, &request) {
             Err(error) if error.is_not_found() => return Ok(found),
             answers => answers?,
         };

@@ -85,7 +85,7 @@ impl Batch {
 }
 
 /// A socket to nf_tables in the caller's network namespace.
-pub(super) fn socket() -> hako_sys::Result<Socket> {
+pub(crate) fn socket() -> hako_sys::Result<Socket> {
     Socket::open(Protocol::Netfilter)
 }
 

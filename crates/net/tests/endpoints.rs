@@ -1,0 +1,163 @@
+//! Bridges and endpoints: what is made, what is left, and how long it takes.
+
+mod lab;
+
+use std::net::UdpSocket;
+use std::os::fd::AsFd;
+
+use hako_net::publish::Published;
+use hako_net::{bridge, endpoint, route, traffic};
+use hako_sys::netns;
+use lab::{HOST, ask_from, lab, run};
+
+#[test]
+fn a_container_looks_as_dockers_does() {
+    lab(|lab| {
+        let container = lab.ready().container("172.17.0.2");
+        let link = container.run("ip -o link show eth0");
+        assert!(link.contains("02:42:ac:11:00:02") && link.contains("LOWER_UP"), "{link}");
+        let addresses = container.run("ip -o addr show eth0");
+        assert!(addresses.contains("172.17.0.2/16 brd 172.17.255.255 scope global"), "{addresses}");
+        assert!(!addresses.contains("inet6"), "{addresses}");
+        assert_eq!(
+            container.run("ip route"),
+            "default via 172.17.0.1 dev eth0 \n172.17.0.0/16 dev eth0 proto kernel scope link src 172.17.0.2 \n"
+        );
+        let host = run("ip -o addr show");
+        assert!(host.contains("hako0    inet 172.17.0.1/16 brd 172.17.255.255"), "{host}");
+        assert!(!host.contains("hk0002"), "the host's end has no address: {host}");
+    });
+}
+
+#[test]
+fn a_bridge_is_made_once_and_changed_when_told() {
+    lab(|lab| {
+        let mut wanted = lab.bridge.clone();
+        bridge::ensure(&wanted).unwrap();
+        let before = run("ip -o addr show hako0");
+        bridge::ensure(&wanted).unwrap();
+        assert_eq!(before, run("ip -o addr show hako0"));
+        wanted.gateway = "10.9.0.1/24".parse().unwrap();
+        wanted.mtu = Some(1400);
+        bridge::ensure(&wanted).unwrap();
+        let after = run("ip -o addr show hako0");
+        assert!(after.contains("10.9.0.1/24") && !after.contains("172.17"), "{after}");
+        assert!(run("ip -o link show hako0").contains("mtu 1400"));
+        assert_eq!(run("sysctl -n net.ipv4.ip_forward").trim(), "1");
+        bridge::remove("hako0").unwrap();
+        bridge::remove("hako0").unwrap();
+        run("ip link add hako0 type veth peer name other");
+        let refused = bridge::ensure(&wanted).unwrap_err();
+        assert_eq!(refused.to_string(), "use hako0 as a bridge: the device exists and is no bridge");
+    });
+}
+
+#[test]
+fn a_refused_endpoint_leaves_nothing() {
+    lab(|lab| {
+        let container = lab.ready().container("172.17.0.2");
+        let before = run("ip -o link");
+        let mut again = container.plan.clone();
+        assert!(endpoint::attach(container.netns.as_fd(), &again).is_err(), "the name is taken");
+        assert_eq!(before, run("ip -o link"), "the first endpoint stands");
+        again.host_name = "hkother".into();
+        assert!(endpoint::attach(container.netns.as_fd(), &again).is_err(), "eth0 is taken");
+        again.name = "eth1".into();
+        again.gateway = Some("10.1.1.1".parse().unwrap());
+        assert!(endpoint::attach(container.netns.as_fd(), &again).is_err(), "the gateway cannot be reached");
+        again.bridge = "nobridge".into();
+        let refused = endpoint::attach(container.netns.as_fd(), &again).unwrap_err();
+        assert!(refused.to_string().contains("nobridge"), "{refused}");
+        assert_eq!(before, run("ip -o link"));
+        endpoint::detach(&container.plan.host_name).unwrap();
+        endpoint::detach(&container.plan.host_name).unwrap();
+    });
+}
+
+#[test]
+fn an_isolated_endpoint_reaches_only_the_host_and_the_world() {
+    lab(|lab| {
+        let bridge = bridge::Bridge { talk: false, ..lab.bridge.clone() };
+        let lab = lab::Lab { bridge, ..lab.beside() };
+        let (web, neighbour) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
+        web.tcp(80);
+        lab::serve_tcp(lab.outside.as_fd(), 9000);
+        let _published = lab.publish(&web, &["8080:80"]).unwrap();
+        assert_ne!(lab::knock_from(&neighbour.netns, "172.17.0.2:80"), "172.17.0.3");
+        assert_eq!(ask_from(&neighbour.netns, "192.0.2.2:9000"), HOST);
+        assert_eq!(ask_from(&lab.outside, &format!("{HOST}:8080")), lab::OUTSIDE);
+    });
+}
+
+#[test]
+fn traffic_is_counted_from_the_containers_side() {
+    lab(|lab| {
+        let web = lab.ready().container("172.17.0.2");
+        let socket = netns::within(web.netns.as_fd(), || UdpSocket::bind("0.0.0.0:0")).unwrap().unwrap();
+        let echo = UdpSocket::bind("172.17.0.1:7").unwrap();
+        for _ in 0..3 {
+            socket.send_to(&[0; 1000], "172.17.0.1:7").unwrap();
+            let (length, peer) = echo.recv_from(&mut [0; 2000]).unwrap();
+            echo.send_to(&[0; 1500][..length + 100], peer).unwrap();
+            socket.recv(&mut [0; 2000]).unwrap();
+        }
+        let seen = traffic::of_endpoint(&web.plan.host_name).unwrap().unwrap();
+        assert!((3000..3300).contains(&seen.tx_bytes) && seen.tx_packets >= 3, "{seen:?}");
+        assert!((3300..4000).contains(&seen.rx_bytes) && seen.rx_packets >= 3, "{seen:?}");
+        assert_eq!(traffic::of_endpoint("nobody").unwrap(), None);
+    });
+}
+
+#[test]
+fn routes_and_addresses_are_taken() {
+    lab(|lab| {
+        lab.ready();
+        run("ip route add 10.77.0.0/16 via 192.0.2.2");
+        run("ip route add default via 192.0.2.2");
+        let taken = route::taken().unwrap();
+        for subnet in ["172.17.0.0/16", "192.0.2.0/24", "10.77.0.0/16", "192.0.2.1/32"] {
+            assert!(taken.contains(&subnet.parse().unwrap()), "{subnet} in {taken:?}");
+        }
+        assert!(taken.iter().all(|subnet| subnet.prefix_len() > 0), "{taken:?}");
+    });
+}
+
+fn devices() -> usize {
+    run("ip -o link").lines().count()
+}
+
+#[test]
+fn two_hundred_endpoints_and_ports_come_and_go_and_leave_nothing() {
+    lab(|lab| {
+        let netns = netns::create().unwrap();
+        let plan = lab::plan(&lab.ready().bridge, "172.17.0.2");
+        let target = hako_net::publish::Target { v4: Some(plan.address.addr()), v6: None };
+        let (_, bindings) = hako_model::port::publish(["8080:80"], []).unwrap();
+        let wanted = hako_model::port::wanted(&bindings, [], false).unwrap();
+        let (before, table) = (devices(), run("nft list table inet hako"));
+        let mut ended = Vec::new();
+        for _ in 0..200 {
+            endpoint::attach(netns.as_fd(), &plan).unwrap();
+            let mut published = lab::soon(|| Published::publish(&lab.table, target, &wanted));
+            published.withdraw().unwrap();
+            ended.push(published);
+            endpoint::detach(&plan.host_name).unwrap();
+        }
+        assert_eq!(before, devices());
+        assert_eq!(table, run("nft list table inet hako"));
+    });
+}
+
+#[test]
+fn eight_hundred_endpoints_vanish_with_their_containers() {
+    lab(|lab| {
+        lab.ready();
+        let before = devices();
+        for wave in 0..8 {
+            let containers: Vec<_> = (0..100).map(|n| lab.container(&format!("172.17.{wave}.{}", n + 2))).collect();
+            assert_eq!(before + containers.len(), devices());
+            drop(containers);
+            lab::soon(|| if devices() == before { Ok(()) } else { Err("devices are left") });
+        }
+    });
+}
