@@ -71,7 +71,7 @@ impl Overlay<'_> {
     /// A volatile overlay leaves a mark that stops the next mount, in case data was lost in a crash. Whoever asks for
     /// one again has chosen not to care.
     fn forget_former_use(&self) -> Result<(), LaunchError> {
-        match std::fs::remove_dir(self.work.join("work/incompat/volatile")) {
+        match std::fs::remove_dir_all(self.work.join("work/incompat/volatile")) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 Err(LaunchError::setup("reuse overlay", error))
             }

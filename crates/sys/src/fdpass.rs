@@ -88,6 +88,11 @@ impl Channel {
     /// Receives one message; `None` when the other end is closed.
     pub fn recv(&self) -> Result<Option<Message>> {
         let size = match self.peek_size() {
+            // The other end closed without having read all we sent. What it sent before that is still to be had.
+            Err(Errno::CONNRESET) => self.peek_size(),
+            size => size,
+        };
+        let size = match size {
             Ok(0) | Err(Errno::CONNRESET) => return Ok(None),
             size => size.map_err(Error::os("receive", "message"))?,
         };

@@ -26,6 +26,16 @@ pub fn reset_signals() {
     crate::syscall::reset_signals();
 }
 
+/// Large blocks of memory go back to the kernel as soon as they are freed: for small processes that live long.
+pub fn keep_memory_small() {
+    const LARGE: i32 = 64 * 1024;
+    // SAFETY: the call only sets parameters of the allocator, which it guards itself.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, LARGE);
+    }
+}
+
 /// In a fresh fork: keeps one descriptor beside the standard streams, and closes all others.
 ///
 /// Everything of the parent's that was copied by the fork and owns a descriptor must never be used or dropped here.

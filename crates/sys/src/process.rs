@@ -133,10 +133,24 @@ pub struct ForkOptions<'a> {
     pub sibling: bool,
 }
 
+impl ForkOptions<'_> {
+    fn is_plain(&self) -> bool {
+        self.namespaces.is_empty() && self.cgroup.is_none() && !self.sibling
+    }
+}
+
 /// Forks; the child runs `child` and exits with its code. No destructor of the caller's values runs in the child.
 pub fn fork(_witness: SingleThreaded, options: &ForkOptions<'_>, child: impl FnOnce() -> i32) -> Result<Process> {
     // SAFETY: the witness says there is one thread, so no lock can be held by another one in the child's copy.
-    match unsafe { crate::syscall::clone3(options) }.map_err(Error::os("fork", "process"))? {
+    let forked = match unsafe { crate::syscall::clone3(options) } {
+        // A system call filter may know only the older call, which has no room for options.
+        Err(error) if error.raw_os_error() == Some(Errno::NOSYS.raw_os_error()) && options.is_plain() => {
+            // SAFETY: as above.
+            unsafe { crate::syscall::fork() }
+        }
+        forked => forked,
+    };
+    match forked.map_err(Error::os("fork", "process"))? {
         None => {
             let code = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child)).unwrap_or(70);
             // SAFETY: `_exit` ends the child at once; the parent's exit handlers are not the child's to run.

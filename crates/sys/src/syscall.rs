@@ -94,6 +94,23 @@ pub(crate) unsafe fn clone3(options: &ForkOptions<'_>) -> io::Result<Option<(i32
     Ok(Some((i32::try_from(pid).unwrap_or(0), pidfd)))
 }
 
+/// Forks by the oldest call; like [`clone3`] otherwise.
+///
+/// # Safety
+/// As for [`clone3`].
+pub(crate) unsafe fn fork() -> io::Result<Option<(i32, OwnedFd)>> {
+    // SAFETY: the caller's promise.
+    let pid = checked(unsafe { libc::fork() }.into())?;
+    if pid == 0 {
+        return Ok(None);
+    }
+    // SAFETY: no pointers. The child is not reaped yet, so the number is still its own.
+    let pidfd = checked(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: the call returned a new descriptor.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(i32::try_from(pidfd).unwrap_or(-1)) };
+    Ok(Some((i32::try_from(pid).unwrap_or(0), pidfd)))
+}
+
 /// `pidfd_send_signal` with any signal number, real-time ones included.
 pub(crate) fn pidfd_send_signal(pidfd: BorrowedFd<'_>, signal: i32) -> io::Result<()> {
     let no_info = ptr::null::<libc::siginfo_t>();
