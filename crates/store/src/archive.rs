@@ -1,5 +1,10 @@
 //! Images as archives: docker-archive and OCI layout, read from and written to plain streams.
 
+mod describe;
+mod load;
+mod member;
+mod save;
+
 use std::io::{Read, Write};
 
 use hako_model::digest::Digest;
@@ -8,7 +13,7 @@ use hako_model::platform::Platform;
 use crate::{Limits, Result, Store};
 
 /// An image that came out of an archive.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loaded {
     /// Its id.
     pub id: Digest,
@@ -18,7 +23,7 @@ pub struct Loaded {
 
 /// Told as work goes on.
 pub trait Progress {
-    /// A layer's bytes so far. `id` is the short digest.
+    /// A layer's bytes so far. `id` is the short digest (or the name the archive gives the layer).
     fn layer(&mut self, id: &str, done: u64, total: u64);
 }
 
@@ -36,10 +41,22 @@ pub struct Load {
 }
 
 /// Loads every image of an archive (docker-archive or OCI layout, plain or compressed) from a stream that is never
-/// sought. References are not set: the caller normalises [`Loaded::references`] and tags.
-pub fn load(store: &Store, source: impl Read + Send, options: &Load, progress: &mut dyn Progress) -> Result<Vec<Loaded>> {
-    let _ = (store, source, options, progress);
-    todo!()
+/// sought. References are not set: the caller normalises [`Loaded::references`] and tags. After an error nothing of the archive
+/// stays.
+pub fn load(
+    store: &Store,
+    source: impl Read + Send,
+    options: &Load,
+    progress: &mut (dyn Progress + Send),
+) -> Result<Vec<Loaded>> {
+    let hold = store.hold();
+    let loaded = load::run(store, source, options, progress);
+    drop(hold);
+    if loaded.is_err() {
+        // Layers and blobs that went in before the error belong to nobody now.
+        store.collect_unneeded()?;
+    }
+    loaded
 }
 
 /// An image to be written to an archive.
@@ -51,8 +68,12 @@ pub struct Saved {
     pub references: Vec<String>,
 }
 
-/// Writes images as one archive: an OCI layout with Docker's `manifest.json` and `repositories` beside it.
+/// Writes images as one archive: an OCI layout with Docker's `manifest.json` and `repositories` beside it. Layers are
+/// written as they are kept: compressed ones as they were received, others plain.
 pub fn save(store: &Store, images: &[Saved], out: impl Write) -> Result<()> {
-    let _ = (store, images, out);
-    todo!()
+    let _hold = store.hold();
+    save::run(store, images, out)
 }
+
+#[cfg(test)]
+mod tests;

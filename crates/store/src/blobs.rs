@@ -1,17 +1,28 @@
 //! Blobs: content under its digest. What is received goes to `ingest/` first, and appears under its digest only once
 //! it was verified.
 
+mod draft;
+mod ingest;
+
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hako_model::digest::Digest;
 
-use crate::Result;
+pub use draft::Draft;
+pub use ingest::{Follower, Ingest};
+
+use crate::store::Shared;
+use crate::{Error, Result};
 
 /// The blobs of a store. Cheap to clone.
 #[derive(Clone)]
-pub struct Blobs {}
+pub struct Blobs {
+    pub(crate) shared: Arc<Shared>,
+}
 
 /// What came of asking to receive a blob.
 pub enum Begun {
@@ -21,102 +32,101 @@ pub enum Begun {
     Ingest(Ingest),
 }
 
-/// A blob on its way in. Dropped before [`Ingest::commit`], the partial file stays and a later ingest resumes it.
-pub struct Ingest {}
-
-/// A reader that follows an ingest from its first byte, waiting for bytes not yet there. It ends where the committed
-/// blob ends and fails when the ingest is given up. Never slows the writer down.
-pub struct Follower {}
-
 impl Blobs {
+    /// Where the blob lies or would lie.
+    pub(crate) fn path(&self, digest: &Digest) -> PathBuf {
+        self.shared.path("blobs").join(digest.algorithm().name()).join(digest.hex())
+    }
+
     /// Whether the blob is here.
     pub fn contains(&self, digest: &Digest) -> bool {
-        let _ = digest;
-        todo!()
+        self.size(digest).is_some()
     }
 
     /// The blob's size, when it is here.
     pub fn size(&self, digest: &Digest) -> Option<u64> {
-        let _ = digest;
-        todo!()
+        // Under the lock, so that a collection either sees the touch or has removed the file already.
+        let mut index = self.shared.index();
+        let stat = std::fs::metadata(self.path(digest)).ok().filter(std::fs::Metadata::is_file)?;
+        index.touch(digest);
+        Some(stat.len())
     }
 
     /// The blob, opened for reading.
     pub fn open(&self, digest: &Digest) -> Result<File> {
-        let _ = digest;
-        todo!()
+        match File::open(self.path(digest)) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(Error::not_found("blob", digest.as_str()))
+            }
+            opened => opened.map_err(Error::io("open", digest.as_str())),
+        }
     }
 
     /// The whole blob, refused when longer than `limit`.
     pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>> {
-        let _ = (digest, limit);
-        todo!()
+        let file = self.open(digest)?;
+        let mut bytes = Vec::new();
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io("read", digest.as_str()))?;
+        if bytes.len() as u64 > limit {
+            return Err(Error::limit(format!("blob {digest}"), format!("it has more than {limit} bytes")));
+        }
+        Ok(bytes)
     }
 
     /// Stores some bytes under their SHA-256.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest> {
-        let _ = bytes;
-        todo!()
+        let mut draft = self.draft()?;
+        draft.write_all(bytes).map_err(Error::io("write", "blob"))?;
+        draft.finish().map(|(digest, _)| digest)
+    }
+
+    /// Begins a blob whose digest will be known at its end.
+    pub fn draft(&self) -> Result<Draft> {
+        Draft::create(self.clone())
     }
 
     /// Begins to receive a blob. While another thread receives the same one, waits for it: then it is `Present`, or
     /// (the other gave up) this caller goes on where the other stopped.
     pub fn ingest(&self, digest: &Digest, size: Option<u64>) -> Result<Begun> {
-        let _ = (digest, size);
-        todo!()
+        match self.begin(digest, size, None)? {
+            Some(begun) => Ok(begun),
+            None => Err(Error::Abandoned { what: format!("blob {digest}") }),
+        }
     }
 
     /// As [`Blobs::ingest`], but gives up waiting after a while and returns `None`, so that a cancelled pull can leave.
     pub fn ingest_within(&self, digest: &Digest, size: Option<u64>, patience: Duration) -> Result<Option<Begun>> {
-        let _ = (digest, size, patience);
-        todo!()
+        self.begin(digest, size, Some(patience))
+    }
+
+    fn begin(&self, digest: &Digest, size: Option<u64>, patience: Option<Duration>) -> Result<Option<Begun>> {
+        if let Some(size) = self.size(digest) {
+            return Ok(Some(Begun::Present(size)));
+        }
+        let Some(flight) = self.shared.flights.begin(&flight_name(digest), patience) else { return Ok(None) };
+        if let Some(size) = self.size(digest) {
+            return Ok(Some(Begun::Present(size)));
+        }
+        Ingest::open(self.clone(), digest, size, flight).map(|ingest| Some(Begun::Ingest(ingest)))
     }
 
     /// Removes a blob (nothing happens when it is not here).
     pub fn remove(&self, digest: &Digest) -> Result<()> {
-        let _ = digest;
-        todo!()
+        Ok(hako_sys::file::remove_if_present(&self.path(digest))?)
+    }
+
+    /// Makes a verified file visible.
+    fn publish(&self, file: &std::path::Path, digest: &Digest) -> Result<()> {
+        let mut index = self.shared.index();
+        std::fs::rename(file, self.path(digest)).map_err(Error::io("publish", digest.as_str()))?;
+        index.touch(digest);
+        Ok(())
     }
 }
 
-impl Ingest {
-    /// How many bytes are here already: where a Range request starts.
-    pub fn offset(&self) -> u64 {
-        todo!()
-    }
-
-    /// Appends bytes; best in pieces of 64 KiB and more. More bytes than the promised size are refused.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        let _ = bytes;
-        todo!()
-    }
-
-    /// Starts over from byte 0: for a server that ignored the Range, or a resumed file that did not verify. Followers
-    /// that have read already fail.
-    pub fn restart(&mut self) -> Result<()> {
-        todo!()
-    }
-
-    /// A reader of the bytes as they come in.
-    pub fn follow(&self) -> Result<Follower> {
-        todo!()
-    }
-
-    /// Verifies digest and size and makes the blob visible; returns its size. When the digest is wrong the partial file
-    /// is deleted.
-    pub fn commit(self) -> Result<u64> {
-        todo!()
-    }
-
-    /// Gives up and deletes the partial file.
-    pub fn discard(self) -> Result<()> {
-        todo!()
-    }
+pub(crate) fn flight_name(digest: &Digest) -> String {
+    format!("blob {digest}")
 }
 
-impl Read for Follower {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let _ = buffer;
-        todo!()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,33 @@
 //! Images and the references that point to them. An image's id is the digest of its configuration.
+//!
+//! `images/records/HEX.json` holds what the configuration does not say, `images/references/NAME.json` one reference each.
+
+mod record;
+mod removal;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use hako_model::digest::Digest;
-use hako_model::image::{Descriptor, ImageConfig};
+use hako_model::image::{DOCUMENT_LIMIT, Descriptor, ImageConfig};
 use hako_model::time::Timestamp;
 
-use crate::{ChainId, Result};
+pub(crate) use record::{ImageEntry, ReferenceRecord};
+
+use crate::index::Index;
+use crate::layers::chain_ids;
+use crate::store::Shared;
+use crate::{Blobs, ChainId, Error, Layers, Result};
 
 /// The images of a store. Cheap to clone.
 ///
 /// References are whole texts, `docker.io/library/nginx:latest` or `docker.io/library/nginx@sha256:…`; the store looks
 /// no deeper than the `@`.
 #[derive(Clone)]
-pub struct Images {}
+pub struct Images {
+    pub(crate) shared: Arc<Shared>,
+}
 
 /// An image as it is now.
 #[derive(Debug, Clone)]
@@ -68,76 +81,179 @@ pub struct Deleted {
 }
 
 impl Images {
+    fn blobs(&self) -> Blobs {
+        Blobs { shared: self.shared.clone() }
+    }
+
+    fn layers(&self) -> Layers {
+        Layers { shared: self.shared.clone() }
+    }
+
     /// Adds an image, all of whose layers are in place. Everything it needs is on the disk when this returns.
-    /// Adding what is here already is fine.
+    /// Adding what is here already is fine (a manifest it lacked is added to it).
     pub fn add(&self, image: NewImage) -> Result<Image> {
-        let _ = image;
-        todo!()
+        let config = ImageConfig::parse(&image.config).map_err(|error| Error::malformed("image", error.to_string()))?;
+        let layers = chain_ids(&config.rootfs.diff_ids);
+        let size = self.size_of(&layers)?;
+        let id = self.blobs().put(&image.config)?;
+        let manifest = self.put_manifest(image.manifest)?;
+        let (before, parent) = match self.shared.index().images.get(&id) {
+            Some(known) => (known.manifest.clone(), known.parent.clone()),
+            None => (None, None),
+        };
+        let (manifest, parent) = (before.or(manifest), parent.or(image.parent));
+        let entry =
+            ImageEntry { id: id.clone(), manifest, layers, size, parent, config: Arc::new(config), damage: None };
+        // Content first, then the record that promises it.
+        self.shared.sync()?;
+        entry.write(&self.shared)?;
+        self.layers().seal(&entry.layers)?;
+        self.shared.index().images.insert(id.clone(), Arc::new(entry));
+        self.get(&id)
+    }
+
+    fn size_of(&self, layers: &[ChainId]) -> Result<u64> {
+        let index = self.shared.index();
+        let size = |id| index.layers.get(id).map(|layer| layer.size);
+        layers.iter().map(|id| size(id).ok_or_else(|| Error::not_found("layer", id.as_str()))).sum()
+    }
+
+    fn put_manifest(&self, manifest: Option<(Vec<u8>, String)>) -> Result<Option<Descriptor>> {
+        let Some((bytes, media_type)) = manifest else { return Ok(None) };
+        let digest = self.blobs().put(&bytes)?;
+        Ok(Some(Descriptor::new(&media_type, digest, bytes.len() as u64)))
     }
 
     /// All images, newest first; damaged ones too.
     pub fn list(&self) -> Vec<Image> {
-        todo!()
+        let index = self.shared.index();
+        let mut images: Vec<Image> = index.images.values().map(|entry| view(entry, &index, &self.shared)).collect();
+        images.sort_by(|one, other| other.created.cmp(&one.created).then_with(|| one.id.cmp(&other.id)));
+        images
     }
 
     /// The image with this id.
     pub fn get(&self, id: &Digest) -> Result<Image> {
-        let _ = id;
-        todo!()
+        let index = self.shared.index();
+        let entry = index.images.get(id).ok_or_else(|| Error::not_found("image", id.as_str()))?;
+        Ok(view(entry, &index, &self.shared))
     }
 
     /// The image whose id begins with these hex digits (with or without `sha256:`); several matches are `Ambiguous`.
     pub fn by_prefix(&self, prefix: &str) -> Result<Image> {
-        let _ = prefix;
-        todo!()
+        let hex = prefix.strip_prefix("sha256:").unwrap_or(prefix);
+        let matching: Vec<Digest> = {
+            let index = self.shared.index();
+            index.images.keys().filter(|id| !hex.is_empty() && id.hex().starts_with(hex)).cloned().collect()
+        };
+        match &matching[..] {
+            [] => Err(Error::not_found("image", prefix)),
+            [id] => self.get(id),
+            _ => Err(Error::Ambiguous { kind: "image", name: prefix.to_owned() }),
+        }
     }
 
     /// The image a reference points to.
     pub fn by_reference(&self, reference: &str) -> Result<Image> {
-        let _ = reference;
-        todo!()
+        let id = self.shared.index().references.get(reference).map(|pointer| pointer.image.clone());
+        self.get(&id.ok_or_else(|| Error::not_found("image", reference))?)
+    }
+
+    /// All references with the ids they point to, sorted.
+    pub fn references(&self) -> Vec<(String, Digest)> {
+        let index = self.shared.index();
+        index.references.iter().map(|(name, pointer)| (name.clone(), pointer.image.clone())).collect()
     }
 
     /// Points a reference to an image; returns where it pointed before.
     pub fn tag(&self, reference: &str, id: &Digest) -> Result<Option<Digest>> {
-        let _ = (reference, id);
-        todo!()
+        let mut index = self.shared.index();
+        if !index.images.contains_key(id) {
+            return Err(Error::not_found("image", id.as_str()));
+        }
+        let time = Timestamp::from(SystemTime::now());
+        let record = ReferenceRecord { reference: reference.to_owned(), image: id.clone(), time };
+        record.write(&self.shared)?;
+        Ok(index.references.insert(reference.to_owned(), record).map(|before| before.image))
     }
 
     /// Removes a reference; returns the image it pointed to, which stays.
     pub fn untag(&self, reference: &str) -> Result<Digest> {
-        let _ = reference;
-        todo!()
+        let mut index = self.shared.index();
+        self.untag_in(&mut index, reference)
+    }
+
+    fn untag_in(&self, index: &mut Index, reference: &str) -> Result<Digest> {
+        let Some(record) = index.references.get(reference) else {
+            return Err(Error::not_found("image", reference));
+        };
+        let image = record.image.clone();
+        ReferenceRecord::remove(&self.shared, reference)?;
+        index.references.remove(reference);
+        Ok(image)
     }
 
     /// Images made from this one.
     pub fn children(&self, id: &Digest) -> Vec<Digest> {
-        let _ = id;
-        todo!()
-    }
-
-    /// Removes an image with all its references, and every layer and blob nobody else needs or pins. With `prune_parents`
-    /// untagged parents without other children go too. Whether it may be removed is the caller's decision.
-    pub fn delete(&self, id: &Digest, prune_parents: bool) -> Result<Deleted> {
-        let _ = (id, prune_parents);
-        todo!()
+        let index = self.shared.index();
+        index.images.values().filter(|image| image.parent.as_ref() == Some(id)).map(|image| image.id.clone()).collect()
     }
 
     /// The configuration's exact bytes.
     pub fn config_bytes(&self, id: &Digest) -> Result<Vec<u8>> {
-        let _ = id;
-        todo!()
+        self.get(id)?;
+        self.blobs().read(id, DOCUMENT_LIMIT)
     }
 
     /// The manifest's exact bytes and media type, when the image came with one.
     pub fn manifest_bytes(&self, id: &Digest) -> Result<Option<(Vec<u8>, String)>> {
-        let _ = id;
-        todo!()
+        let Some(manifest) = self.get(id)?.manifest else { return Ok(None) };
+        let bytes = self.blobs().read(&manifest.digest, DOCUMENT_LIMIT)?;
+        Ok(Some((bytes, manifest.media_type)))
     }
 
     /// The directories to mount, topmost first.
     pub fn lowers(&self, id: &Digest) -> Result<Vec<PathBuf>> {
-        let _ = id;
-        todo!()
+        match self.get(id)?.layers.last() {
+            Some(top) => self.layers().lowers(top),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    pub(crate) fn read_records(&self) -> Result<()> {
+        let images = record::read_images(&self.shared)?;
+        let references = record::read_references(&self.shared)?;
+        let mut index = self.shared.index();
+        index.images = images.into_iter().map(|image| (image.id.clone(), Arc::new(image))).collect();
+        let known = references.into_iter().filter(|record| index.images.contains_key(&record.image));
+        index.references = known.map(|record| (record.reference.clone(), record)).collect();
+        Ok(())
     }
 }
+
+/// An image with what points to it.
+fn view(entry: &ImageEntry, index: &Index, shared: &Shared) -> Image {
+    let pointing: Vec<&ReferenceRecord> = index.references.values().filter(|record| record.image == entry.id).collect();
+    let names = |digest: bool| -> Vec<String> {
+        let names = pointing.iter().map(|record| &record.reference);
+        names.filter(|name| name.contains('@') == digest).cloned().collect()
+    };
+    let missing = entry.layers.iter().find(|id| !index.layers.contains_key(id));
+    let damage = missing.map(|id| format!("layer {id} is missing below {}", shared.root.display()));
+    Image {
+        id: entry.id.clone(),
+        manifest: entry.manifest.clone(),
+        config: entry.config.clone(),
+        layers: entry.layers.clone(),
+        size: entry.size,
+        tags: names(false),
+        digests: names(true),
+        parent: entry.parent.clone(),
+        created: entry.config.created.as_deref().and_then(|text| Timestamp::parse(text).ok()).unwrap_or_default(),
+        tagged: pointing.iter().map(|record| record.time).max().unwrap_or_default(),
+        damage: entry.damage.clone().or(damage),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,11 +5,16 @@
 
 pub mod archive;
 mod blobs;
+mod changes;
 mod collect;
 mod error;
+mod extract;
+mod flights;
 mod hash;
 mod images;
+mod index;
 mod layers;
+mod rootfs;
 mod store;
 pub mod tar;
 pub mod tree;
@@ -17,13 +22,15 @@ mod usage;
 mod volumes;
 mod writable;
 
-pub use blobs::{Begun, Blobs, Follower, Ingest};
+pub use blobs::{Begun, Blobs, Draft, Follower, Ingest};
+pub use changes::{Change, ChangeKind};
 pub use collect::Collected;
 pub use error::{Error, Result};
 pub use hash::{HashReader, Hasher};
 pub use images::{Deleted, Image, Images, NewImage};
 pub use layers::{ChainId, Claim, Layer, LayerClaim, LayerPin, Layers, Limits, Staged, Unpack, chain_ids};
-pub use store::Store;
+pub use rootfs::Rootfs;
+pub use store::{Hold, Store};
 pub use usage::{ImageUsage, Usage};
 pub use volumes::{NewVolume, Volume, Volumes};
-pub use writable::{Change, ChangeKind, Rootfs, Writable};
+pub use writable::Writable;

@@ -1,0 +1,98 @@
+//! Undoing a layer's compression, told by its first bytes, with the limit on how much may come out.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use flate2::bufread::MultiGzDecoder;
+use hako_model::image::media::Compression;
+
+use super::Limits;
+use crate::{Error, Result};
+
+/// How much compressed input is read at a time.
+const INPUT: usize = 256 << 10;
+
+/// A stream of plain tar bytes.
+pub(crate) struct Inflater<'a> {
+    stream: Box<dyn Read + Send + 'a>,
+    compression: Compression,
+    taken: Arc<AtomicU64>,
+    given: u64,
+    ratio: u64,
+    ratio_from: u64,
+}
+
+/// Counts the bytes of compressed input.
+struct Counting<R> {
+    inner: R,
+    taken: Arc<AtomicU64>,
+}
+
+impl<R: Read> Read for Counting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.taken.fetch_add(count as u64, Ordering::Relaxed);
+        Ok(count)
+    }
+}
+
+impl<'a> Inflater<'a> {
+    /// Looks at the first bytes of `source` and undoes the compression they tell of.
+    pub(crate) fn new(source: impl Read + Send + 'a, limits: &Limits) -> Result<Self> {
+        let taken = Arc::new(AtomicU64::new(0));
+        let mut input = BufReader::with_capacity(INPUT, Counting { inner: source, taken: taken.clone() });
+        let start = peek(&mut input).map_err(Error::io("read", "layer"))?;
+        let compression = Compression::detect(&start);
+        let start = io::Cursor::new(start);
+        let stream: Box<dyn Read + Send + 'a> = match compression {
+            Compression::None => Box::new(start.chain(input)),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(INPUT, start.chain(input)))),
+            Compression::Zstd => {
+                let decoder =
+                    zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(INPUT, start.chain(input)));
+                Box::new(decoder.map_err(Error::io("inflate", "layer"))?)
+            }
+        };
+        Ok(Self { stream, compression, taken, given: 0, ratio: limits.ratio, ratio_from: limits.ratio_from })
+    }
+
+    pub(crate) fn compression(&self) -> Compression {
+        self.compression
+    }
+
+    /// Bytes of input read so far.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+/// The first bytes, taken out of the stream.
+fn peek(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut start = Vec::new();
+    while start.len() < 4 {
+        let buffer = match input.fill_buf() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            filled => filled?,
+        };
+        if buffer.is_empty() {
+            break;
+        }
+        let count = buffer.len().min(4 - start.len());
+        start.extend_from_slice(&buffer[..count]);
+        input.consume(count);
+    }
+    Ok(start)
+}
+
+impl Read for Inflater<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.stream.read(buffer)?;
+        self.given += count as u64;
+        if self.given > self.ratio_from && self.given / self.ratio.max(1) > self.taken() {
+            let reason = format!("{} bytes came out of {}, more than {} to one", self.given, self.taken(), self.ratio);
+            return Err(Error::limit("layer", reason).into());
+        }
+        Ok(count)
+    }
+}

@@ -1,0 +1,96 @@
+//! Whole root file systems, reachable through a descriptor and mounted nowhere.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use hako_sys::mount::{Attributes, FileSystem};
+use rustix::io::Errno;
+
+use crate::store::{discard, make_dir};
+use crate::{Error, Result};
+
+/// A root file system reachable through a descriptor, mounted nowhere.
+pub struct Rootfs {
+    fd: OwnedFd,
+}
+
+impl AsFd for Rootfs {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// Overlay without the features that would store something other than plain files in the upper directory, where diff and
+/// commit read them.
+const PLAIN: [(&str, &str); 2] = [("redirect_dir", "off"), ("metacopy", "off")];
+
+impl Rootfs {
+    /// The view through read-only layers, topmost first. `scratch` is a place for kernels without detached overlays.
+    pub(crate) fn read_only(lowers: &[PathBuf], scratch: &Path) -> Result<Self> {
+        match lowers {
+            [] => Self::empty(scratch),
+            // Overlay wants two layers; one alone is its own view.
+            [only] => File::open(only).map(|file| Self { fd: file.into() }).map_err(Error::at("open", only)),
+            lowers => Self::overlay(lowers, None, scratch),
+        }
+    }
+
+    /// The view through layers with a writable one on top.
+    pub(crate) fn writable(lowers: &[PathBuf], upper: &Path, work: &Path, scratch: &Path) -> Result<Self> {
+        if lowers.is_empty() {
+            return File::open(upper).map(|file| Self { fd: file.into() }).map_err(Error::at("open", upper));
+        }
+        Self::overlay(lowers, Some((upper, work)), scratch)
+    }
+
+    fn empty(scratch: &Path) -> Result<Self> {
+        make_dir(scratch, 0o755)?;
+        let fd = File::open(scratch).map_err(Error::at("open", scratch))?.into();
+        discard(scratch)?;
+        Ok(Self { fd })
+    }
+
+    fn overlay(lowers: &[PathBuf], upper: Option<(&Path, &Path)>, scratch: &Path) -> Result<Self> {
+        match detached(lowers, upper) {
+            // Kernels before 6.5 do not know the option that adds one layer.
+            Err(error) if error.errno() == Some(Errno::INVAL) => staged(lowers, upper, scratch).map(|fd| Self { fd }),
+            mounted => Ok(Self { fd: mounted? }),
+        }
+    }
+}
+
+fn detached(lowers: &[PathBuf], upper: Option<(&Path, &Path)>) -> hako_sys::Result<OwnedFd> {
+    let overlay = FileSystem::open("overlay")?;
+    for lower in lowers {
+        overlay.directory("lowerdir+", lower)?;
+    }
+    if let Some((upper, work)) = upper {
+        overlay.directory("upperdir", upper)?;
+        overlay.directory("workdir", work)?;
+    }
+    for (key, value) in PLAIN {
+        overlay.option(key, value)?;
+    }
+    overlay.mount(Attributes::NONE)
+}
+
+/// Mounts in the tree for a moment, keeps a handle, and detaches.
+fn staged(lowers: &[PathBuf], upper: Option<(&Path, &Path)>, scratch: &Path) -> Result<OwnedFd> {
+    make_dir(scratch, 0o700)?;
+    let open = |path: &Path| File::open(path).map(OwnedFd::from).map_err(Error::at("open", path));
+    // Descriptors make names short: a page of options then holds two hundred layers.
+    let fds = lowers.iter().map(|lower| open(lower)).collect::<Result<Vec<_>>>()?;
+    let names: Vec<String> = fds.iter().map(|fd| hako_sys::file::fd_path(fd.as_fd())).collect();
+    let mut options = format!("lowerdir={}", names.join(":"));
+    let upper = upper.map(|(upper, work)| Ok::<_, Error>((open(upper)?, open(work)?))).transpose()?;
+    if let Some((upper, work)) = &upper {
+        let (upper, work) = (hako_sys::file::fd_path(upper.as_fd()), hako_sys::file::fd_path(work.as_fd()));
+        options.push_str(&format!(",upperdir={upper},workdir={work}"));
+    }
+    hako_sys::mount::overlay_at(scratch, &options)?;
+    let fd = open(scratch);
+    hako_sys::mount::detach(scratch)?;
+    discard(scratch)?;
+    fd
+}
