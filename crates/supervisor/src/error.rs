@@ -30,6 +30,18 @@ pub enum Error {
         /// Why not.
         source: serde_json::Error,
     },
+    /// `hako supervise` was started in a wrong way.
+    #[error("start supervisor: {problem}")]
+    Usage {
+        /// What is wrong.
+        problem: String,
+    },
+    /// Another process holds the container's lock.
+    #[error("lock container {id}: another supervisor still holds it")]
+    Held {
+        /// The container.
+        id: String,
+    },
     /// The other side speaks a protocol this one does not know.
     #[error("speak with supervisor: it talks version {version}, this hako understands {}", crate::protocol::VERSION)]
     Version {

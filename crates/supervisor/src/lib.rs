@@ -4,11 +4,25 @@
 //! by one Start message which container it is. From then on it owns that container's processes, streams, log,
 //! restarts and health, whether an engine is connected or not.
 
+mod ask;
+mod client;
+mod container;
+mod deadline;
 pub mod description;
+mod detach;
+mod door;
 pub mod error;
+mod exec;
+mod flow;
 pub mod handle;
+pub mod journal;
+mod life;
 pub mod log;
+mod probe;
 pub mod protocol;
+mod session;
+pub mod supervise;
+mod token;
 
 pub use error::{Error, Result};
 pub use hako_runtime::spec;

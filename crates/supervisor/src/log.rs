@@ -1,7 +1,7 @@
 //! The container's log: where it goes, how it is written, and how it is read back.
 
 mod clock;
-mod compress;
+pub(crate) mod compress;
 pub mod config;
 mod files;
 mod json;

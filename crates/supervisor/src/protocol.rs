@@ -43,7 +43,7 @@ pub enum Ask {
     Attach(Attach),
     /// Make an exec instance. [`Answer::Done`].
     ExecCreate(Box<ExecCreate>),
-    /// Start it; with `client` its socket is the message's descriptor. [`Answer::ExecStarted`] or [`Failure::Launch`].
+    /// Start it; a failure is also written to the client, as Docker does. With `client` its socket is the message's descriptor. [`Answer::ExecStarted`] or [`Failure::Launch`].
     ExecStart {
         /// Which.
         exec: ExecId,
@@ -71,7 +71,8 @@ pub enum Ask {
         /// The signal.
         signal: i32,
     },
-    /// End it: signal, grace, SIGKILL. The reply comes when it has ended and given back what it held.
+    /// End it: signal, grace, SIGKILL. The reply comes when it has ended; [`Kind::Left`] when it has also given back
+    /// what it held.
     Stop {
         /// Instead of the configured signal.
         signal: Option<i32>,
@@ -216,6 +217,8 @@ pub enum Answer {
         status: Box<Status>,
         /// Its published ports, random ones decided.
         ports: Vec<Binding>,
+        /// Its control group, below each hierarchy's root; on cgroup v2 a spare's keeps its name.
+        cgroup: String,
     },
     /// It has ended (to Stop, and to Kill with SIGKILL).
     Ended {
@@ -248,6 +251,9 @@ pub struct Welcome {
     pub status: Status,
     /// Its published ports.
     pub ports: Vec<Binding>,
+    /// Its control group; empty if it has none now.
+    #[serde(default)]
+    pub cgroup: String,
     /// The last event's number, 0 for none.
     pub seq: u64,
     /// The execs it knows.

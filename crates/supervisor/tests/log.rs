@@ -1,5 +1,7 @@
 //! The log as a whole, on a real directory: what is written is read, across turned-over and compressed files.
 
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use std::path::{Path, PathBuf};
 
 use hako_model::time::Timestamp;

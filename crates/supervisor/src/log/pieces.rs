@@ -45,6 +45,11 @@ impl Tail {
         self.parts = 0;
     }
 
+    /// What is kept.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Gives memory back, if nothing is kept.
     pub(crate) fn rest(&mut self) {
         if self.bytes.is_empty() {

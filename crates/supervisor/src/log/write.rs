@@ -57,6 +57,11 @@ impl Writer {
         self.tails[stream.index()].finish(now, &mut |piece| sink.push(stream, piece, now));
     }
 
+    /// The line of `stream` that is not finished, and so not logged yet.
+    pub fn unfinished(&self, stream: Stream) -> &[u8] {
+        self.tails[stream.index()].bytes()
+    }
+
     /// Writes everything to the file.
     pub fn flush(&mut self) {
         self.sink.flush();

@@ -1,0 +1,204 @@
+//! Requests of engines.
+
+use hako_model::state::{Input, Refused};
+use hako_sys::fdpass;
+use serde::Deserialize;
+
+use crate::Result;
+use crate::container::{Container, Waiting};
+use crate::description::Description;
+use crate::door;
+use crate::life::{launch_failure, system};
+use crate::protocol::{Answer, Ask, Attach, Failure, Kind, Message, Request, Update, VERSION, Welcome};
+use crate::supervise::Supervisor;
+use crate::token::CONTAINER;
+
+/// SIGKILL's number.
+const KILL: i32 = 9;
+/// Docker's seconds between the stop signal and SIGKILL are in the description; this many are the most that fit a timer.
+const LONGEST_GRACE: u64 = 100 * 365 * 86_400;
+
+/// What of a request is read when the rest is not understood.
+#[derive(Deserialize)]
+struct Head {
+    id: u64,
+}
+
+/// An answer, or none yet.
+type Outcome = Result<Option<Answer>, Failure>;
+
+impl Supervisor {
+    /// Does what engine `number` asks.
+    pub(crate) fn answer(&mut self, number: u32, message: fdpass::Message) -> Result<()> {
+        let request = match serde_json::from_slice::<Request>(&message.bytes) {
+            Ok(request) => request,
+            Err(error) => return self.misunderstand(number, &message.bytes, &error),
+        };
+        let id = request.id;
+        if let Ask::Hello { since } = request.ask {
+            return self.welcome(number, id, since);
+        }
+        let result = match self.perform(number, request, message.fds) {
+            Ok(None) => return Ok(()),
+            Ok(Some(answer)) => Ok(answer),
+            Err(failure) => Err(failure),
+        };
+        self.engines.send(number, &Message::Reply { id, result }, &self.epoll)
+    }
+
+    /// An engine newer than this supervisor learns that it asks too much.
+    fn misunderstand(&mut self, number: u32, bytes: &[u8], error: &serde_json::Error) -> Result<()> {
+        let Ok(Head { id }) = serde_json::from_slice(bytes) else { return Ok(()) };
+        let error = format!("supervisor of protocol version {VERSION} does not understand: {error}");
+        let result = Err(Failure::Invalid { error });
+        self.engines.send(number, &Message::Reply { id, result }, &self.epoll)
+    }
+
+    fn welcome(&mut self, number: u32, id: u64, since: Option<u64>) -> Result<()> {
+        let container = self.container.as_ref();
+        let welcome = Welcome {
+            version: VERSION,
+            pid: std::process::id(),
+            container: container.map(|container| container.description.id.clone()),
+            status: container.map(|container| container.status.clone()).unwrap_or_default(),
+            ports: container.map(Container::bindings).unwrap_or_default(),
+            cgroup: container.map(Container::cgroup).unwrap_or_default(),
+            seq: container.map_or(0, |container| container.journal.last()),
+            execs: self.execs.statuses(),
+            left: container.is_some_and(Container::has_left),
+        };
+        let missed = container.zip(since).map(|(container, since)| container.journal.since(since)).transpose()?;
+        let result = Ok(Answer::Welcome(Box::new(welcome)));
+        self.engines.send(number, &Message::Reply { id, result }, &self.epoll)?;
+        for event in missed.unwrap_or_default() {
+            self.engines.send(number, &Message::Event(event), &self.epoll)?;
+        }
+        self.engines.let_hear(number);
+        Ok(())
+    }
+
+    fn perform(&mut self, engine: u32, request: Request, fds: Vec<std::os::fd::OwnedFd>) -> Outcome {
+        let id = request.id;
+        match request.ask {
+            Ask::Hello { .. } => Ok(None),
+            Ask::Start(description) => self.start(description).map(Some),
+            Ask::Attach(attach) => self.attach_client(attach, fds),
+            Ask::ExecCreate(create) => self.create_exec(create).map(done),
+            Ask::ExecStart { exec, client, size } => {
+                let client = client.map(|client| socket(fds).map(|socket| (client, socket))).transpose()?;
+                self.start_exec(&exec, client, size).map(|pid| Some(Answer::ExecStarted { pid }))
+            }
+            Ask::ExecInspect { exec } => self.execs.status(&exec).map(|status| Some(Answer::Exec(status))),
+            Ask::ExecResize { exec, rows, columns } => {
+                let session = self.execs.session(&exec)?;
+                self.resize(session, rows, columns).map(done)
+            }
+            Ask::Kill { signal } => self.kill(engine, id, signal),
+            Ask::Stop { signal, timeout } => self.stop(engine, id, signal, timeout),
+            Ask::Pause => self.step(Input::Pause).map(done),
+            Ask::Resume => self.step(Input::Resume).map(done),
+            Ask::Resize { rows, columns } => self.resize(CONTAINER, rows, columns).map(done),
+            Ask::Update(update) => self.update(*update).map(done),
+            Ask::Rename { name } => {
+                self.assigned()?.description.name = name;
+                Ok(Some(Answer::Done))
+            }
+            Ask::Status => Ok(Some(Answer::Status(Box::new(self.assigned()?.status.clone())))),
+            Ask::Processes => self.processes().map(Some),
+            Ask::Acknowledge { seq } => self.acknowledge(seq).map(done),
+        }
+    }
+
+    fn assigned(&mut self) -> Result<&mut Container, Failure> {
+        self.container.as_mut().ok_or(Failure::Refused(Refused::NotRunning))
+    }
+
+    fn start(&mut self, description: Box<Description>) -> Result<Answer, Failure> {
+        if self.container.is_some() {
+            return Err(Failure::Invalid { error: "this supervisor has a container already".to_owned() });
+        }
+        self.engines.open_door(&description.socket, &self.epoll).map_err(system)?;
+        let container = Container::assign(description).map_err(system)?;
+        self.container = Some(container);
+        self.step(Input::Start)?;
+        let container = self.assigned()?;
+        let status = Box::new(container.status.clone());
+        Ok(Answer::Started { status, ports: container.bindings(), cgroup: container.cgroup() })
+    }
+
+    fn attach_client(&mut self, attach: Attach, fds: Vec<std::os::fd::OwnedFd>) -> Outcome {
+        let socket = socket(fds)?;
+        if self.container.as_ref().is_some_and(Container::has_left) {
+            return Err(Failure::Refused(Refused::NotRunning));
+        }
+        self.attach(socket, attach).map_err(system).map(done)
+    }
+
+    fn kill(&mut self, engine: u32, id: u64, signal: i32) -> Outcome {
+        self.assigned()?.waiting.extend((signal == KILL).then_some(Waiting { engine, id, stops: false }));
+        let stepped = self.step(Input::Kill { signal });
+        self.answer_later(engine, id, stepped, signal == KILL)
+    }
+
+    fn stop(&mut self, engine: u32, id: u64, signal: Option<i32>, timeout: Option<i64>) -> Outcome {
+        let container = self.assigned()?;
+        let signal = signal.unwrap_or(container.description.stop_signal);
+        let seconds = timeout.unwrap_or(container.description.stop_timeout);
+        let grace = u64::try_from(seconds).ok().map(|s| std::time::Duration::from_secs(s.min(LONGEST_GRACE)));
+        container.waiting.push(Waiting { engine, id, stops: true });
+        let stepped = self.step(Input::Stop { signal, grace });
+        self.answer_later(engine, id, stepped, true)
+    }
+
+    /// The reply comes with the end; but a refusal at once, for nothing will end.
+    fn answer_later(&mut self, engine: u32, id: u64, stepped: Result<(), Failure>, waits: bool) -> Outcome {
+        if stepped.is_err() {
+            self.assigned()?.waiting.retain(|waiting| (waiting.engine, waiting.id) != (engine, id));
+        }
+        stepped.map(|()| (!waits).then_some(Answer::Done))
+    }
+
+    fn resize(&mut self, session: u32, rows: u16, columns: u16) -> Result<(), Failure> {
+        let resized = self.session(session).is_some_and(|session| session.resize(rows, columns));
+        if !resized {
+            return Err(Failure::Refused(Refused::NotRunning));
+        }
+        if session == CONTAINER { self.tell(Kind::Resize { rows, columns }).map_err(system) } else { Ok(()) }
+    }
+
+    fn update(&mut self, update: Update) -> Result<(), Failure> {
+        let container = self.assigned()?;
+        if let (Some(resources), Some(group)) = (&update.resources, &container.group) {
+            hako_runtime::resources::apply(group, resources).map_err(launch_failure)?;
+        }
+        if let Some(resources) = update.resources {
+            container.description.spec.linux.get_or_insert_default().resources = Some(resources);
+        }
+        if let Some(restart) = update.restart {
+            container.description.restart = restart;
+            container.rules.restart = restart;
+        }
+        Ok(())
+    }
+
+    fn processes(&mut self) -> Result<Answer, Failure> {
+        let group = self.assigned()?.group.as_ref().ok_or(Failure::Refused(Refused::NotRunning))?;
+        let pids = group.pids().map_err(system)?;
+        Ok(Answer::Processes(pids.into_iter().map(i32::unsigned_abs).collect()))
+    }
+
+    fn acknowledge(&mut self, seq: u64) -> Result<(), Failure> {
+        let container = self.assigned()?;
+        container.journal.forget(seq).map_err(system)?;
+        self.dismissed = container.has_left() && seq >= container.journal.last();
+        Ok(())
+    }
+}
+
+fn done(_: ()) -> Option<Answer> {
+    Some(Answer::Done)
+}
+
+fn socket(fds: Vec<std::os::fd::OwnedFd>) -> Result<std::os::fd::OwnedFd, Failure> {
+    door::only(fds).ok_or_else(|| Failure::Invalid { error: "the message must carry one socket".to_owned() })
+}

@@ -1,0 +1,175 @@
+//! The container a supervisor has been assigned: its files, its status, and what it holds of the host.
+
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use hako_model::state::{Rules, Status};
+use hako_net::publish::{Binding, Published, Target};
+use hako_net::{endpoint, nft};
+use hako_runtime::spec::{Namespace, NamespaceKind, Spec};
+use hako_sys::cgroup::{Group, OomWatch};
+use hako_sys::file::{Durability, Lock};
+
+use crate::description::Description;
+use crate::journal::Journal;
+use crate::log::write::Writer;
+use crate::{Error, Result};
+
+/// The largest `status.json`: five health results of 4 KiB, escaped, fit many times.
+const STATUS_LIMIT: u64 = 1024 * 1024;
+
+/// A request that is answered when the container has ended.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    /// Whose.
+    pub engine: u32,
+    /// The request's id.
+    pub id: u64,
+    /// Whether it was Stop.
+    pub stops: bool,
+}
+
+/// A container and what belongs to its life.
+#[derive(Debug)]
+pub(crate) struct Container {
+    pub description: Box<Description>,
+    pub rules: Rules,
+    pub status: Status,
+    pub journal: Journal,
+    pub log: Writer,
+    pub group: Option<Group>,
+    pub memory: Option<OomWatch>,
+    pub published: Option<Published>,
+    /// Engines that wait for its end.
+    pub waiting: Vec<Waiting>,
+    /// The network namespace with the endpoints in it; outlives restarts.
+    netns: Option<OwnedFd>,
+    /// Held until everything is given back.
+    lock: Option<Lock>,
+}
+
+impl Container {
+    /// Takes possession of the container's directory.
+    pub(crate) fn assign(description: Box<Description>) -> Result<Self> {
+        let directory = &description.directory;
+        let lock = Lock::try_exclusive(&directory.join("lock"))?
+            .ok_or_else(|| Error::Held { id: description.id.short().to_owned() })?;
+        let status = read_status(&directory.join("status.json"))?;
+        Ok(Self {
+            rules: description.rules(),
+            journal: Journal::open(&directory.join("journal"))?,
+            log: Writer::open(description.log.clone(), status.finished_at)?,
+            status,
+            group: None,
+            memory: None,
+            published: None,
+            waiting: Vec::new(),
+            netns: None,
+            lock: Some(lock),
+            description,
+        })
+    }
+
+    /// Writes `status.json`.
+    pub(crate) fn save(&self) -> Result<()> {
+        let bytes = serde_json::to_vec(&self.status).map_err(|source| Error::Message { source })?;
+        let path = self.description.directory.join("status.json");
+        Ok(hako_sys::file::write_atomic(&path, &bytes, Durability::Process)?)
+    }
+
+    /// The spec of the next life: the namespace that holds the endpoints is used again.
+    pub(crate) fn spec(&self) -> std::borrow::Cow<'_, Spec> {
+        let Some(netns) = &self.netns else { return std::borrow::Cow::Borrowed(&self.description.spec) };
+        let mut spec = self.description.spec.clone();
+        let namespaces = &mut spec.linux.get_or_insert_default().namespaces;
+        namespaces.retain(|namespace| namespace.kind != NamespaceKind::Network);
+        let path = format!("/proc/{}/fd/{}", std::process::id(), netns.as_raw_fd());
+        namespaces.push(Namespace { kind: NamespaceKind::Network, path });
+        std::borrow::Cow::Owned(spec)
+    }
+
+    /// Plugs the container into its networks and publishes its ports; in a later life they are there already.
+    pub(crate) fn connect(&mut self, netns: std::os::fd::BorrowedFd<'_>) -> Result<()> {
+        let network = &self.description.network;
+        if self.netns.is_some() || (network.endpoints.is_empty() && network.ports.is_empty()) {
+            return Ok(());
+        }
+        let kept = netns.try_clone_to_owned().map_err(hako_sys::Error::os("keep", "network namespace"))?;
+        for (index, plan) in network.endpoints.iter().enumerate() {
+            if let Err(error) = endpoint::attach(netns, plan) {
+                network.endpoints[..index].iter().for_each(unplug);
+                return Err(error.into());
+            }
+        }
+        match self.publish() {
+            Ok(published) => self.published = published,
+            Err(error) => {
+                self.description.network.endpoints.iter().for_each(unplug);
+                return Err(error);
+            }
+        }
+        self.netns = Some(kept);
+        Ok(())
+    }
+
+    fn publish(&self) -> Result<Option<Published>> {
+        let network = &self.description.network;
+        let Some(plan) = network.endpoints.first().filter(|_| !network.ports.is_empty()) else { return Ok(None) };
+        let target = Target { v4: Some(plan.address.addr()), v6: plan.address6.map(|address| address.addr()) };
+        let table = nft::Table::of(&self.description.instance);
+        Ok(Some(Published::publish(&table, target, &network.ports)?))
+    }
+
+    /// Its published ports.
+    pub(crate) fn bindings(&self) -> Vec<Binding> {
+        self.published.as_ref().map(|published| published.bindings().to_vec()).unwrap_or_default()
+    }
+
+    /// Its control group's name, empty if it has none now.
+    pub(crate) fn cgroup(&self) -> String {
+        self.group.as_ref().map(|group| group.path().to_owned()).unwrap_or_default()
+    }
+
+    /// A life is over: the control group goes with it.
+    pub(crate) fn end_life(&mut self) {
+        self.memory = None;
+        if let Some(group) = self.group.take() {
+            // What is left of it is the engine's sweep's.
+            let _ = group.kill_all().and_then(|()| group.delete());
+        }
+    }
+
+    /// Gives everything back. Every step is tried; what fails is left to the engine's sweep.
+    pub(crate) fn leave(&mut self) {
+        self.end_life();
+        if let Some(mut published) = self.published.take() {
+            let _ = published.withdraw();
+        }
+        if self.netns.take().is_some() {
+            self.description.network.endpoints.iter().for_each(unplug);
+        }
+        self.lock = None;
+    }
+
+    /// Whether everything was given back.
+    pub(crate) fn has_left(&self) -> bool {
+        self.lock.is_none()
+    }
+
+    /// Removes the door's socket.
+    pub(crate) fn shut_door(&self) {
+        let _ = hako_sys::file::remove_if_present(&self.description.socket);
+    }
+}
+
+fn unplug(plan: &endpoint::Plan) {
+    // Kernel threads remove what is left of the pair with the namespace.
+    let _ = endpoint::detach(&plan.host_name);
+}
+
+fn read_status(path: &std::path::Path) -> Result<Status> {
+    match hako_sys::file::read_limited(path, STATUS_LIMIT) {
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| Error::Message { source }),
+        Err(error) if error.is_not_found() => Ok(Status::default()),
+        Err(error) => Err(error.into()),
+    }
+}

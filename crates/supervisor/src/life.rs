@@ -1,0 +1,269 @@
+//! Driving the state machine: what is asked for or happens goes in, the status is saved, the effects are carried out.
+
+use std::time::Duration;
+
+use hako_model::state::{Effect, Input, Notice, Refused, State, transition};
+use hako_runtime::LaunchError;
+use hako_runtime::launch::{self, LaunchOptions};
+use hako_runtime::stdio::Stdio;
+use hako_sys::poll::Interest;
+
+use crate::deadline::Due;
+use crate::protocol::{Answer, Event, Failure, Kind, Message};
+use crate::session::Session;
+use crate::supervise::{Supervisor, now};
+use crate::token::{CONTAINER, Token};
+use crate::{Error, Result};
+
+/// How long the other side of a terminal may take to hand over the last output.
+const DRAIN: Duration = Duration::from_millis(100);
+
+impl Supervisor {
+    /// Puts `input` into the machine when nobody asked: what came too late is dropped, and a restart that failed has
+    /// been told by the machine.
+    pub(crate) fn advance(&mut self, input: Input) {
+        let _ = self.step(input);
+    }
+
+    /// Puts `input` into the machine, saves the status and carries out the effects.
+    pub(crate) fn step(&mut self, input: Input) -> Result<(), Failure> {
+        let container = self.container.as_mut().ok_or(Failure::Refused(Refused::NotRunning))?;
+        let (status, effects) =
+            transition(&container.status, input, &container.rules, now()).map_err(Failure::Refused)?;
+        if let Some(group) = container.group.as_ref().filter(|_| effects.contains(&Effect::Freeze)) {
+            // Tried before it is promised: the kernel may not be able to.
+            group.freeze().map_err(system)?;
+        }
+        container.status = status;
+        // "Starting" is not worth writing: if it ends there, the container never started.
+        if container.status.state != State::Starting {
+            // A full disk must not keep a container from being stopped.
+            let _ = container.save();
+        }
+        for effect in effects {
+            self.carry_out(effect)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Result<(), Failure> {
+        match effect {
+            Effect::Launch => return self.launch(),
+            Effect::Signal(signal) => self.signal(signal),
+            Effect::ArmGrace(grace) => self.deadlines.set(Due::Grace, grace),
+            Effect::ArmRestart(pause) => self.deadlines.set(Due::Restart, pause),
+            Effect::Freeze => {}
+            Effect::Thaw => self.thaw(),
+            Effect::Probe => self.arm_probe(),
+            Effect::StopProbing => self.stop_probing(),
+            Effect::Tell(notice) => self.tell(Kind::Life(notice)).map_err(system)?,
+            Effect::Close => self.close_life(),
+            Effect::Leave => self.leave().map_err(system)?,
+        }
+        Ok(())
+    }
+
+    /// Journals what happened and tells every engine that listens.
+    pub(crate) fn tell(&mut self, kind: Kind) -> Result<()> {
+        let Some(container) = &mut self.container else { return Ok(()) };
+        let changes = matches!(kind, Kind::Life(_) | Kind::Left);
+        let event = container.journal.write(now(), kind);
+        let status = changes.then(|| Box::new(container.status.clone()));
+        self.engines.tell(Event { status, ..event }, &self.epoll)
+    }
+
+    fn signal(&mut self, signal: i32) {
+        if let Some(session) = self.session(CONTAINER) {
+            // It may have ended a moment ago; that will be seen.
+            let _ = session.process.kill(signal);
+        }
+    }
+
+    fn thaw(&mut self) {
+        if let Some(group) = self.container.as_ref().and_then(|container| container.group.as_ref()) {
+            let _ = group.thaw();
+        }
+    }
+
+    fn launch(&mut self) -> Result<(), Failure> {
+        let launched = self.try_launch();
+        match launched {
+            Ok(pid) => self.step(Input::Launched { pid }),
+            Err(failure) => {
+                if let Some(container) = &mut self.container {
+                    container.end_life();
+                }
+                let (exit_code, error) = match &failure {
+                    Failure::Launch { exit_code, error } => (*exit_code, error.clone()),
+                    other => (128, other.to_string()),
+                };
+                self.step(Input::LaunchFailed { exit_code, error })?;
+                Err(failure)
+            }
+        }
+    }
+
+    fn try_launch(&mut self) -> Result<u32, Failure> {
+        let Some(container) = &mut self.container else { return Err(Failure::Refused(Refused::NotRunning)) };
+        let description = &container.description;
+        let options =
+            LaunchOptions { stdio: stdio(description), rootfs: description.rootfs.clone(), init: description.init };
+        let prepared =
+            launch::prepare(self.witness, self.seed.take(), &container.spec(), options).map_err(launch_failure)?;
+        container.connect(prepared.netns()).map_err(network_failure)?;
+        let running = prepared.start().map_err(launch_failure)?;
+        container.memory = running.group.watch_oom().ok();
+        container.group = Some(running.group);
+        if let Some(memory) = &container.memory {
+            self.epoll.add(memory, Token::Memory.pack(), Interest::Read).map_err(system)?;
+        }
+        if let Some(watch) = container.published.as_ref().and_then(|published| published.watch()) {
+            // In a later life it is watched already.
+            let _ = self.epoll.add(watch, Token::Ports.pack(), Interest::Read);
+        }
+        let pid = running.process.pid().unsigned_abs();
+        let session = Session::new(CONTAINER, running.process, running.streams, &self.epoll).map_err(system)?;
+        self.sessions.push((CONTAINER, session));
+        self.greet_clients().map_err(system)?;
+        Ok(pid)
+    }
+
+    /// A process has ended: reads what it left, then deals with its end.
+    pub(crate) fn see_exit(&mut self, number: u32) -> Result<()> {
+        let epoll = &self.epoll;
+        let Some((_, session)) = self.sessions.iter_mut().find(|(known, _)| *known == number) else { return Ok(()) };
+        if !session.reap(epoll) {
+            return Ok(());
+        }
+        let _ = session.release(epoll);
+        if number == CONTAINER {
+            self.see_memory();
+            self.end_others();
+        }
+        self.drain(number)?;
+        match self.session(number) {
+            // Bytes written to a terminal reach its other side a little later.
+            Some(session) if session.terminal && !session.is_drained() => {
+                self.deadlines.set(Due::Drained(number), DRAIN);
+                Ok(())
+            }
+            Some(_) => self.finish(number),
+            None => Ok(()),
+        }
+    }
+
+    /// Without a pid namespace of its own, a container's other processes do not end with the first.
+    fn end_others(&mut self) {
+        if let Some(group) = self.container.as_ref().and_then(|container| container.group.as_ref()) {
+            let _ = group.kill_all();
+        }
+    }
+
+    /// A process has ended and its output was read.
+    pub(crate) fn finish(&mut self, number: u32) -> Result<()> {
+        self.deadlines.clear(Due::Drained(number));
+        let ended = |(known, session): &(u32, Session)| *known == number && session.exit.is_some();
+        let Some(index) = self.sessions.iter().position(ended) else { return Ok(()) };
+        let exit_code = self.sessions[index].1.exit.unwrap_or(0);
+        if number == CONTAINER {
+            self.finish_others()?;
+            self.sessions.retain(|(known, _)| *known != CONTAINER);
+            self.advance(Input::Exited { exit_code });
+            return Ok(());
+        }
+        self.sessions.swap_remove(index);
+        self.release_clients(number);
+        if self.probing.as_ref().is_some_and(|probing| probing.is_session(number)) {
+            return self.end_probe(exit_code);
+        }
+        self.end_exec(number, exit_code)
+    }
+
+    /// Execs end with the container: their ends are told before its own.
+    fn finish_others(&mut self) -> Result<()> {
+        let others: Vec<u32> = self.sessions.iter().map(|(number, _)| *number).filter(|n| *n != CONTAINER).collect();
+        for number in others {
+            if let Some(session) = self.session(number) {
+                let _ = session.process.kill(9);
+                let _ = hako_sys::poll::wait_one(&session.process, Interest::Read, Some(DRAIN));
+            }
+            self.see_exit(number)?;
+            self.finish(number)?;
+        }
+        Ok(())
+    }
+
+    /// The kernel may have killed for want of memory.
+    pub(crate) fn see_memory(&mut self) {
+        let killed = self.container.as_mut().and_then(|container| container.memory.as_mut()).map_or(0, |m| m.take());
+        if killed > 0 {
+            self.advance(Input::OutOfMemory);
+        }
+    }
+
+    /// Published ports have something to relay.
+    pub(crate) fn relay_ports(&mut self) {
+        if let Some(published) = self.container.as_mut().and_then(|container| container.published.as_mut()) {
+            published.turn();
+        }
+    }
+
+    /// A life is over: its log is complete, its clients get what waits for them and leave.
+    fn close_life(&mut self) {
+        self.deadlines.clear(Due::Grace);
+        if let Some(container) = &mut self.container {
+            container.log.end(crate::log::Stream::Stdout, now());
+            container.log.end(crate::log::Stream::Stderr, now());
+            container.log.flush();
+            container.end_life();
+        }
+        self.release_clients(CONTAINER);
+    }
+
+    /// No restart is due. Whoever waits for the end is answered first; then everything is given back.
+    fn leave(&mut self) -> Result<()> {
+        self.deadlines.clear(Due::Restart);
+        let Some(container) = &mut self.container else { return Ok(()) };
+        let waiting = std::mem::take(&mut container.waiting);
+        if waiting.iter().any(|waiting| waiting.stops) {
+            self.tell(Kind::Life(Notice::Stop))?;
+        }
+        for waiting in waiting {
+            self.reply_ended(waiting.engine, waiting.id)?;
+        }
+        if let Some(container) = &mut self.container {
+            container.leave();
+        }
+        self.tell(Kind::Left)
+    }
+
+    fn reply_ended(&mut self, engine: u32, id: u64) -> Result<()> {
+        let Some(container) = &self.container else { return Ok(()) };
+        let answer = Answer::Ended { status: Box::new(container.status.clone()) };
+        self.engines.send(engine, &Message::Reply { id, result: Ok(answer) }, &self.epoll)
+    }
+}
+
+fn stdio(description: &crate::description::Description) -> Stdio {
+    match &description.spec.process {
+        Some(process) if process.terminal => Stdio::Terminal { size: process.console_size },
+        _ => Stdio::Pipes { stdin: description.open_stdin },
+    }
+}
+
+/// Anything the kernel refused.
+pub(crate) fn system(error: impl std::fmt::Display) -> Failure {
+    Failure::System { error: error.to_string() }
+}
+
+/// What the runtime refused.
+pub(crate) fn launch_failure(error: LaunchError) -> Failure {
+    Failure::Launch { exit_code: error.exit_code(), error: error.to_string() }
+}
+
+fn network_failure(error: Error) -> Failure {
+    match error {
+        Error::Net(error) => Failure::Port { error: error.to_string() },
+        error => system(error),
+    }
+}
