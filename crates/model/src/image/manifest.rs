@@ -126,6 +126,7 @@ impl Index {
 
 /// What a tag can point to.
 #[derive(Debug, Clone, PartialEq)]
+#[allow(clippy::large_enum_variant, reason = "one at a time exists, and only for a moment")]
 pub enum ManifestOrIndex {
     /// One image.
     Manifest(Manifest),
