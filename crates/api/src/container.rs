@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hako_model::container::{
     Config, EndpointSettings, HostConfig, MountPoint, NetworkingConfig, Resources, RestartPolicy,
 };
+use hako_model::image::nullable;
 use serde::{Deserialize, Serialize};
 
 use crate::is_default;
@@ -29,6 +30,7 @@ pub struct Created {
     /// The new container.
     pub id: String,
     /// What was not done as asked.
+    #[serde(deserialize_with = "nullable")]
     pub warnings: Vec<String>,
 }
 
@@ -58,6 +60,7 @@ pub struct Summary {
     /// Its id.
     pub id: String,
     /// Its names, each with a leading slash.
+    #[serde(deserialize_with = "nullable")]
     pub names: Vec<String>,
     /// The image as it was named.
     pub image: String,
@@ -69,6 +72,7 @@ pub struct Summary {
     /// When it was made, seconds.
     pub created: i64,
     /// Its ports.
+    #[serde(deserialize_with = "nullable")]
     pub ports: Vec<Port>,
     /// Bytes written.
     #[serde(skip_serializing_if = "is_default")]
@@ -77,6 +81,7 @@ pub struct Summary {
     #[serde(skip_serializing_if = "is_default")]
     pub size_root_fs: i64,
     /// Labels.
+    #[serde(deserialize_with = "nullable")]
     pub labels: BTreeMap<String, String>,
     /// `running`, `exited`, …
     pub state: String,
@@ -87,6 +92,7 @@ pub struct Summary {
     /// Its networks.
     pub network_settings: SummaryNetworks,
     /// Its mounts.
+    #[serde(deserialize_with = "nullable")]
     pub mounts: Vec<MountPoint>,
 }
 
@@ -107,6 +113,7 @@ pub struct SummaryHostConfig {
 #[serde(default, rename_all = "PascalCase")]
 pub struct SummaryNetworks {
     /// Endpoints by network.
+    #[serde(deserialize_with = "nullable")]
     pub networks: BTreeMap<String, EndpointSettings>,
 }
 
@@ -132,8 +139,10 @@ pub struct Port {
 #[serde(default, rename_all = "PascalCase")]
 pub struct TopReply {
     /// One list of cells per process.
+    #[serde(deserialize_with = "nullable")]
     pub processes: Vec<Vec<String>>,
     /// The columns.
+    #[serde(deserialize_with = "nullable")]
     pub titles: Vec<String>,
 }
 

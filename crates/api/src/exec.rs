@@ -1,5 +1,6 @@
 //! Bodies about execs: further processes in running containers.
 
+use hako_model::image::nullable;
 use serde::{Deserialize, Serialize};
 
 use crate::is_default;
@@ -30,6 +31,7 @@ pub struct ExecBody {
     /// The working directory.
     pub working_dir: String,
     /// The program and its arguments.
+    #[serde(deserialize_with = "nullable")]
     pub cmd: Vec<String>,
 }
 
@@ -77,9 +79,9 @@ pub struct Exec {
     /// The container.
     #[serde(rename = "ContainerID")]
     pub container_id: String,
-    /// The keys that detach, as bytes in base64; `null` for the default.
+    /// The keys that detach, as bytes in base64; empty for the default.
     #[serde(rename = "DetachKeys")]
-    pub detach_keys: Option<String>,
+    pub detach_keys: String,
     /// Its process, zero when there is none.
     #[serde(rename = "Pid")]
     pub pid: i64,
@@ -94,6 +96,7 @@ pub struct ExecProcess {
     /// The program.
     pub entrypoint: String,
     /// Its arguments.
+    #[serde(deserialize_with = "nullable")]
     pub arguments: Vec<String>,
     /// With all capabilities.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hako_model::image::Descriptor;
+use hako_model::image::{Descriptor, nullable};
 use hako_model::platform::Platform;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -29,8 +29,10 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub descriptor: Option<Descriptor>,
     /// `name@digest` each.
+    #[serde(deserialize_with = "nullable")]
     pub repo_digests: Vec<String>,
     /// `name:tag` each.
+    #[serde(deserialize_with = "nullable")]
     pub repo_tags: Vec<String>,
     /// Bytes shared with other images; -1 means not counted.
     pub shared_size: i64,
@@ -48,8 +50,10 @@ pub struct Image {
     /// Its id.
     pub id: String,
     /// `name:tag` each.
+    #[serde(deserialize_with = "nullable")]
     pub repo_tags: Vec<String>,
     /// `name@digest` each.
+    #[serde(deserialize_with = "nullable")]
     pub repo_digests: Vec<String>,
     /// The image it was built on.
     pub parent: String,
@@ -166,6 +170,7 @@ pub struct RootFs {
     pub kind: String,
     /// Digests of the unpacked layers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "nullable")]
     pub layers: Vec<String>,
 }
 
@@ -224,6 +229,7 @@ pub struct Distribution {
     /// The manifest or index.
     pub descriptor: Descriptor,
     /// The platforms it runs on.
+    #[serde(deserialize_with = "nullable")]
     pub platforms: Vec<Platform>,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hako_model::container::{Config, EndpointSettings, HostConfig, MountPoint, PortMap};
+use hako_model::image::nullable;
 use serde::{Deserialize, Serialize};
 
 /// A container.
@@ -16,6 +17,7 @@ pub struct Container {
     /// The program.
     pub path: String,
     /// Its arguments.
+    #[serde(deserialize_with = "nullable")]
     pub args: Vec<String>,
     /// Where it stands.
     pub state: State,
@@ -57,6 +59,7 @@ pub struct Container {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub size_root_fs: Option<i64>,
     /// Its mounts.
+    #[serde(deserialize_with = "nullable")]
     pub mounts: Vec<MountPoint>,
     /// The portable half of its configuration.
     pub config: Config,
@@ -144,6 +147,7 @@ pub struct NetworkSettings {
     /// The network namespace's file.
     pub sandbox_key: String,
     /// Ports in force.
+    #[serde(deserialize_with = "nullable")]
     pub ports: PortMap,
     /// Obsolete.
     pub hairpin_mode: bool,
@@ -182,6 +186,7 @@ pub struct NetworkSettings {
     /// The MAC address on the default bridge.
     pub mac_address: String,
     /// Endpoints by network.
+    #[serde(deserialize_with = "nullable")]
     pub networks: BTreeMap<String, EndpointSettings>,
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hako_model::image::nullable;
 use serde::{Deserialize, Serialize};
 
 /// A network.
@@ -38,6 +39,7 @@ pub struct Network {
     /// It is a configuration for others.
     pub config_only: bool,
     /// Endpoints by container; always empty in lists.
+    #[serde(deserialize_with = "nullable")]
     pub containers: BTreeMap<String, EndpointResource>,
     /// The driver's options.
     pub options: Option<BTreeMap<String, String>>,
@@ -100,4 +102,12 @@ pub struct EndpointResource {
     /// Its IPv6 address with prefix length.
     #[serde(rename = "IPv6Address")]
     pub ipv6_address: String,
+}
+
+/// The answer to prune.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Pruned {
+    /// What went; `null` when nothing did.
+    pub networks_deleted: Option<Vec<String>>,
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hako_model::image::nullable;
 use serde::{Deserialize, Serialize};
 
 use crate::is_default;
@@ -146,6 +147,7 @@ pub struct Memory {
     pub max_usage: u64,
     /// The kernel's own table.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(deserialize_with = "nullable")]
     pub stats: BTreeMap<String, u64>,
     /// How often the limit was hit, on cgroup v1.
     #[serde(skip_serializing_if = "is_default")]

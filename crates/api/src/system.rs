@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hako_model::image::nullable;
 use serde::{Deserialize, Serialize};
 
 pub use hako_model::event::Event;
@@ -13,6 +14,7 @@ pub struct Version {
     /// Whose product this is.
     pub platform: PlatformName,
     /// Its parts.
+    #[serde(deserialize_with = "nullable")]
     pub components: Vec<Component>,
     /// The daemon's version.
     pub version: String,
@@ -79,6 +81,7 @@ pub struct Info {
     /// The storage driver.
     pub driver: String,
     /// What the storage driver tells.
+    #[serde(deserialize_with = "nullable")]
     pub driver_status: Vec<[String; 2]>,
     /// Plugins by kind.
     pub plugins: Plugins,
@@ -155,12 +158,14 @@ pub struct Info {
     /// The host's name.
     pub name: String,
     /// The daemon's labels.
+    #[serde(deserialize_with = "nullable")]
     pub labels: Vec<String>,
     /// Whether experimental features are on.
     pub experimental_build: bool,
     /// The daemon's version.
     pub server_version: String,
     /// Runtimes by name.
+    #[serde(deserialize_with = "nullable")]
     pub runtimes: BTreeMap<String, Runtime>,
     /// The runtime used when none is named.
     pub default_runtime: String,
@@ -179,15 +184,18 @@ pub struct Info {
     /// Which init.
     pub init_commit: Commit,
     /// `name=seccomp,profile=builtin` and the like.
+    #[serde(deserialize_with = "nullable")]
     pub security_options: Vec<String>,
     /// Pools of addresses for networks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "nullable")]
     pub default_address_pools: Vec<AddressPool>,
     /// How the firewall is programmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firewall_backend: Option<FirewallBackend>,
     /// Directories with device specifications.
     #[serde(rename = "CDISpecDirs")]
+    #[serde(deserialize_with = "nullable")]
     pub cdi_spec_dirs: Vec<String>,
     /// What a user should know; `null` when there is nothing.
     pub warnings: Option<Vec<String>>,
@@ -198,12 +206,15 @@ pub struct Info {
 #[serde(default, rename_all = "PascalCase")]
 pub struct Plugins {
     /// Volume drivers.
+    #[serde(deserialize_with = "nullable")]
     pub volume: Vec<String>,
     /// Network drivers.
+    #[serde(deserialize_with = "nullable")]
     pub network: Vec<String>,
     /// Authorization plugins.
     pub authorization: Option<Vec<String>>,
     /// Log drivers.
+    #[serde(deserialize_with = "nullable")]
     pub log: Vec<String>,
 }
 
@@ -213,9 +224,11 @@ pub struct Plugins {
 pub struct RegistryConfig {
     /// Networks that may be plain http.
     #[serde(rename = "InsecureRegistryCIDRs")]
+    #[serde(deserialize_with = "nullable")]
     pub insecure_registry_cidrs: Vec<String>,
     /// Registries by name.
     #[serde(rename = "IndexConfigs")]
+    #[serde(deserialize_with = "nullable")]
     pub index_configs: BTreeMap<String, IndexInfo>,
     /// Mirrors of docker.io.
     #[serde(rename = "Mirrors")]
@@ -229,6 +242,7 @@ pub struct IndexInfo {
     /// Its name.
     pub name: String,
     /// Its mirrors.
+    #[serde(deserialize_with = "nullable")]
     pub mirrors: Vec<String>,
     /// It must have a good certificate.
     pub secure: bool,
@@ -296,6 +310,7 @@ pub struct FirewallBackend {
     pub driver: String,
     /// More facts.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "nullable")]
     pub info: Vec<[String; 2]>,
 }
 

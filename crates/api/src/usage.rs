@@ -21,3 +21,13 @@ pub struct DiskUsage {
     /// The builder's cache.
     pub build_cache: Option<Vec<Value>>,
 }
+
+/// The answer to `POST /build/prune`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct BuildsPruned {
+    /// What went; `null` when nothing did.
+    pub caches_deleted: Option<Vec<String>>,
+    /// Bytes.
+    pub space_reclaimed: u64,
+}

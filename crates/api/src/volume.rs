@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use hako_model::image::nullable;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -68,6 +69,7 @@ pub struct CreateBody {
 #[serde(default, rename_all = "PascalCase")]
 pub struct List {
     /// The volumes.
+    #[serde(deserialize_with = "nullable")]
     pub volumes: Vec<Volume>,
     /// What could not be listed; `null` when all could.
     pub warnings: Option<Vec<String>>,

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream as StdStream;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
-use hako_api::version::UPGRADE;
+use hako_api::version::{RAW_STREAM, UPGRADE};
 use hako_engine::containers::Attachment;
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE as UPGRADE_HEADER};
 use http::{HeaderValue, StatusCode};
@@ -29,7 +29,7 @@ const CHUNK: usize = 64 << 10;
 /// Answers, and connects the client with the container's streams.
 pub(crate) async fn connect(asked: Asked, attachment: Attachment) -> Outcome {
     let kind = stream_type(attachment.tty(), asked.version);
-    let Some(upgrade) = asked.upgrade else { return without_upgrade(kind, attachment).await };
+    let Some(upgrade) = asked.upgrade else { return without_upgrade(attachment).await };
     let guard = asked.activity.begin();
     tokio::spawn(async move {
         let _guard = guard;
@@ -71,12 +71,12 @@ async fn connect_pair(attachment: Attachment, leftover: Bytes) -> Result<UnixStr
     Ok(UnixStream::from_std(ours)?)
 }
 
-/// The client only listens: its output is the body of an ordinary answer, its input is at an end.
-async fn without_upgrade(kind: &'static str, attachment: Attachment) -> Outcome {
+/// The client only listens, and is told "raw" whatever comes, as by Docker: its output is the body of an ordinary answer, its input is at an end.
+async fn without_upgrade(attachment: Attachment) -> Outcome {
     let failed = |cause: Broken| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("connect streams: {cause}"));
     let mut ours = connect_pair(attachment, Bytes::new()).await.map_err(failed)?;
     ours.shutdown().await.map_err(|cause| failed(cause.into()))?;
-    Ok(reply::stream(kind, output(ours)))
+    Ok(reply::stream(RAW_STREAM, output(ours)))
 }
 
 fn output(ours: UnixStream) -> impl Stream<Item = Result<Bytes, Broken>> {

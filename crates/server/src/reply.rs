@@ -35,9 +35,8 @@ pub(crate) fn json<T: Serialize>(value: &T) -> Outcome {
 }
 
 pub(crate) fn json_with<T: Serialize>(status: StatusCode, value: &T) -> Outcome {
-    let mut text = serde_json::to_vec(value)
+    let text = line(value)
         .map_err(|cause| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("encode answer: {cause}")))?;
-    text.push(b'\n');
     Ok(with_type(status, JSON, full(text)))
 }
 
@@ -65,19 +64,23 @@ where
     with_type(StatusCode::OK, HeaderValue::from_static(kind), StreamBody::new(frames).boxed_unsync())
 }
 
-/// One JSON text per line, as they come.
-pub(crate) fn lines<T, S>(values: S) -> Reply
+/// One JSON text per line, as they come. Progress has always had the line ends of terminals, `\r\n`.
+pub(crate) fn lines<T, S>(end: &'static str, values: S) -> Reply
 where
     T: Serialize,
     S: Stream<Item = T> + Send + 'static,
 {
-    stream("application/json", values.map(|value| line(&value)))
+    stream("application/json", values.map(move |value| ended(&value, end)))
 }
 
-/// A value and its line end.
+/// A value on a line of its own.
 pub(crate) fn line<T: Serialize>(value: &T) -> Result<Bytes, serde_json::Error> {
+    ended(value, "\n")
+}
+
+fn ended<T: Serialize>(value: &T, end: &str) -> Result<Bytes, serde_json::Error> {
     let mut text = serde_json::to_vec(value)?;
-    text.extend_from_slice(b"\r\n");
+    text.extend_from_slice(end.as_bytes());
     Ok(Bytes::from(text))
 }
 

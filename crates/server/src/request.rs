@@ -74,7 +74,10 @@ impl Asked {
 }
 
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
-    hako_api::body::read(bytes).map_err(|cause| Failure::invalid(format!("invalid JSON: {cause}")))
+    hako_api::body::read(bytes).map_err(|cause| {
+        let reason = if cause.is_eof() { "unexpected EOF".to_owned() } else { cause.to_string() };
+        Failure::invalid(format!("invalid JSON: {reason}"))
+    })
 }
 
 fn check_json_type(headers: &HeaderMap) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use hako_engine::containers::{
     AttachOptions, Channel, CreateRequest, ListOptions, Logs, LogsOptions, RemoveOptions, Stats, StopOptions,
     UpdateRequest, WaitCondition,
 };
-use hako_model::container::RestartName;
+use hako_model::container::{Config, RestartName};
 use hako_model::platform::Platform;
 use hako_model::time::Timestamp;
 use http::StatusCode;
@@ -35,6 +35,9 @@ pub(super) async fn list(asked: Asked) -> Outcome {
 pub(super) async fn create(mut asked: Asked) -> Outcome {
     let query = query::CreateContainer::read(&asked.query)?;
     let body: CreateBody = asked.json().await?;
+    if body.config == Config::default() {
+        return Err(Failure::invalid("config cannot be empty in order to create a container"));
+    }
     let request = CreateRequest {
         name: Some(query.name).filter(|name| !name.is_empty()),
         platform: platform(&query.platform)?,
@@ -197,7 +200,8 @@ pub(super) async fn logs(asked: Asked) -> Outcome {
         until: moment("until", &query.until)?,
         timestamps: query.timestamps,
         details: query.details,
-        tail: tail(&query.tail)?,
+        // Docker takes anything that is not a number for "all".
+        tail: query.tail.parse().ok(),
     };
     let logs = asked.engine.containers().logs(&asked.name, options).await?;
     let raw = logs.tty();
@@ -215,11 +219,6 @@ pub(super) fn moment(name: &str, text: &str) -> Result<Option<Timestamp>, Failur
         return Ok(None);
     }
     Timestamp::parse(text).map(Some).map_err(|cause| Failure::invalid(format!("invalid value for \"{name}\": {cause}")))
-}
-
-/// Docker takes anything that is not a number for "all".
-fn tail(text: &str) -> Result<Option<u64>, Failure> {
-    Ok(text.parse().ok())
 }
 
 fn log_chunks(logs: Logs, raw: bool) -> impl Stream<Item = Result<Bytes, Broken>> {

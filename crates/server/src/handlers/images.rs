@@ -121,7 +121,7 @@ async fn messages(mut progress: ProgressStream) -> Outcome {
         Ok(step) => wire::image::progress(step),
         Err(error) => progress::Progress::failure(&error.to_string()),
     });
-    Ok(reply::lines(told))
+    Ok(reply::lines("\r\n", told))
 }
 
 pub(super) async fn tag(asked: Asked) -> Outcome {

@@ -1,5 +1,6 @@
 //! Network requests: looking at the three that exist.
 
+use hako_api::network::Pruned;
 use hako_api::query;
 
 use crate::reply::{self, Outcome};
@@ -15,4 +16,10 @@ pub(super) async fn list(asked: Asked) -> Outcome {
 pub(super) async fn inspect(asked: Asked) -> Outcome {
     let found = asked.engine.networks().inspect(&asked.name).await?;
     reply::json(&wire::storage::network(found, true))
+}
+
+/// The three networks are never removed: `docker system prune` asks all the same.
+pub(super) fn prune(asked: &Asked) -> Outcome {
+    query::Filtered::read(&asked.query)?;
+    reply::json(&Pruned::default())
 }

@@ -55,7 +55,7 @@ pub(super) async fn events(asked: Asked) -> Outcome {
     let query = query::Events::read(&asked.query)?;
     let (since, until) = (moment("since", &query.since)?, moment("until", &query.until)?);
     let subscription = asked.engine.events().subscribe(since, until, query.filters).await?;
-    Ok(reply::lines(told(subscription)))
+    Ok(reply::lines("\n", told(subscription)))
 }
 
 fn told(subscription: Subscription) -> impl Stream<Item = Event> {
@@ -63,4 +63,14 @@ fn told(subscription: Subscription) -> impl Stream<Item = Event> {
         let event = subscription.next().await?;
         Some((event, subscription))
     })
+}
+
+/// There is no build cache, so that nothing of it is removed: `docker system prune` asks all the same.
+pub(super) fn prune_builds() -> Outcome {
+    reply::json(&hako_api::usage::BuildsPruned::default())
+}
+
+/// There are no plugins.
+pub(super) fn plugins() -> Outcome {
+    reply::json(&[(); 0])
 }

@@ -184,9 +184,9 @@ pub(crate) fn exec(found: ExecInspected) -> Exec {
         open_stdin: found.open_stdin,
         open_stderr: request.attach_stderr,
         open_stdout: request.attach_stdout,
-        can_remove: !found.running && found.exit_code.is_some(),
+        can_remove: false,
         container_id: found.container.to_string(),
-        detach_keys: request.detach_keys.map(|keys| STANDARD.encode(keys)),
+        detach_keys: request.detach_keys.map(|keys| STANDARD.encode(keys)).unwrap_or_default(),
         pid: found.pid,
     }
 }

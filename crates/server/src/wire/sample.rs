@@ -11,8 +11,12 @@ pub(crate) fn sample(found: Sample) -> wire::Sample {
         id: found.id,
         read: found.read.to_string(),
         preread: found.preread.to_string(),
-        pids_stats: wire::Pids { current: found.pids, limit: found.pids_limit },
-        blkio_stats: blkio(found.io_bytes, found.io_operations),
+        // Without a limit there is nothing to show; the greatest number would not survive every client's JSON.
+        pids_stats: wire::Pids {
+            current: found.pids,
+            limit: if found.pids_limit == u64::MAX { 0 } else { found.pids_limit },
+        },
+        blkio_stats: blkio(found.io_bytes, found.io_operations, found.memory.max_usage.is_some()),
         cpu_stats: cpu(found.cpu),
         precpu_stats: cpu(found.precpu),
         memory_stats: memory(found.memory),
@@ -21,13 +25,19 @@ pub(crate) fn sample(found: Sample) -> wire::Sample {
     }
 }
 
-/// Docker shows all counters of a running container, those without a value as empty lists on cgroup v1, `null` on v2.
-fn blkio(bytes: Vec<BlockSample>, operations: Vec<BlockSample>) -> wire::Blkio {
+/// cgroup v1 has lists of everything, mostly empty ones; v2 only counts bytes.
+fn blkio(bytes: Vec<BlockSample>, operations: Vec<BlockSample>, first_version: bool) -> wire::Blkio {
     let entries = |found: Vec<BlockSample>| found.into_iter().map(block).collect::<Vec<_>>();
+    let empty = || first_version.then(Vec::new);
     wire::Blkio {
         io_service_bytes_recursive: Some(entries(bytes)),
-        io_serviced_recursive: Some(entries(operations)).filter(|list| !list.is_empty()),
-        ..wire::Blkio::default()
+        io_serviced_recursive: first_version.then(|| entries(operations)),
+        io_queue_recursive: empty(),
+        io_service_time_recursive: empty(),
+        io_wait_time_recursive: empty(),
+        io_merged_recursive: empty(),
+        io_time_recursive: empty(),
+        sectors_recursive: empty(),
     }
 }
 

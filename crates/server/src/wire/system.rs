@@ -15,6 +15,9 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The registry that plain names mean, in Docker's historical words.
 const INDEX: &str = "https://index.docker.io/v1/";
 
+/// Networks whose registries may be plain http without being asked.
+const LOOPBACK: &[&str] = &["::1/128", "127.0.0.0/8"];
+
 /// The word for the one built-in runtime: clients compare it with what Docker ships.
 const RUNTIME: &str = "runc";
 
@@ -141,15 +144,16 @@ fn registries(found: &Info) -> wire::RegistryConfig {
         found.insecure_registries.iter().cloned().partition(|registry| registry.contains('/'));
     let insecure = hosts.into_iter().map(|name| (name.clone(), wire::IndexInfo { name, ..wire::IndexInfo::default() }));
     wire::RegistryConfig {
-        insecure_registry_cidrs: networks,
+        insecure_registry_cidrs: LOOPBACK.iter().map(|network| (*network).to_owned()).chain(networks).collect(),
         index_configs: std::iter::once(("docker.io".to_owned(), hub)).chain(insecure).collect(),
         mirrors: (!found.registry_mirrors.is_empty()).then(|| found.registry_mirrors.clone()),
     }
 }
 
-/// The answer to df; `kinds` are those asked for, all when there are none.
+/// The answer to df; `kinds` are those asked for, all when there are none. Until 1.41 nobody could ask.
 pub(crate) fn usage(found: DiskUsage, kinds: &[String], version: ApiVersion) -> WireUsage {
-    let wanted = |kind: &str| kinds.is_empty() || kinds.iter().any(|asked| asked == kind);
+    let all = kinds.is_empty() || version < ApiVersion::minor(42);
+    let wanted = |kind: &str| all || kinds.iter().any(|asked| asked == kind);
     WireUsage {
         layers_size: if wanted("image") { signed(found.layers_size) } else { 0 },
         images: wanted("image").then(|| found.images.into_iter().map(|line| image::summary(line, version)).collect()),
