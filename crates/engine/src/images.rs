@@ -2,7 +2,23 @@
 //! Leaves out containers and the wire's JSON.
 
 mod answer;
+mod archive;
+mod change;
+mod failure;
+mod hello;
+mod inspect;
+mod job;
+mod layer;
+mod list;
+mod make;
+mod manifest;
 mod progress;
+mod prune;
+mod pull;
+mod push;
+mod remote;
+mod remove;
+mod resolve;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +29,12 @@ pub use answer::{
 };
 use hako_model::digest::Digest;
 use hako_model::filter::Filters;
+use hako_store::Store;
 pub use progress::{Amount, Progress, ProgressStream};
+use tokio::sync::Semaphore;
 
 use crate::stream::{ByteSource, ByteStream};
-use crate::{Result, Settings};
+use crate::{Error, Result, Settings};
 
 /// What the image verbs need from the rest of the engine.
 pub trait Surroundings: Send + Sync + 'static {
@@ -29,98 +47,140 @@ pub trait Surroundings: Send + Sync + 'static {
 /// The image verbs. Cheap to clone.
 #[derive(Clone)]
 pub struct Images {
-    house: Arc<House>,
+    room: Arc<Room>,
 }
 
 /// What all verbs share.
-struct House {
-    store: Arc<hako_store::Store>,
+struct Room {
+    store: Store,
+    client: hako_registry::Client,
     around: Arc<dyn Surroundings>,
+    downloads: Arc<Semaphore>,
+    uploads: Arc<Semaphore>,
+    pulls: job::Joint<PullRequest>,
+}
+
+impl Room {
+    /// Tells an event about an image, with its labels.
+    fn tell(&self, action: &str, id: &str, name: &str, image: Option<&hako_store::Image>) {
+        let labels = image.and_then(|image| image.config.config.labels.clone());
+        let mut attributes = labels.unwrap_or_default();
+        attributes.insert("name".to_owned(), name.to_owned());
+        self.around.tell(action, id, attributes);
+    }
 }
 
 impl Images {
     /// Opens the verbs over a store.
-    pub fn open(store: Arc<hako_store::Store>, settings: &Settings, around: Arc<dyn Surroundings>) -> Result<Self> {
-        todo!()
+    ///
+    /// # Errors
+    /// A mirror in the settings is no address.
+    pub fn open(store: Store, settings: &Settings, around: Arc<dyn Surroundings>) -> Result<Self> {
+        let registry = hako_registry::Settings {
+            mirrors: settings.registry_mirrors.clone(),
+            insecure: settings.insecure_registries.clone(),
+            proxies: settings.proxies.clone(),
+            ..hako_registry::Settings::default()
+        };
+        let room = Room {
+            store,
+            client: hako_registry::Client::new(registry).map_err(|error| failure::of_registry(&error))?,
+            around,
+            downloads: Arc::new(Semaphore::new(settings.max_concurrent_downloads.max(1))),
+            uploads: Arc::new(Semaphore::new(settings.max_concurrent_uploads.max(1))),
+            pulls: job::Joint::default(),
+        };
+        Ok(Self { room: Arc::new(room) })
     }
 
     /// Pulls an image, or all tags of a repository. The same pull asked for twice at once is done once.
     pub fn pull(&self, request: PullRequest) -> ProgressStream {
-        todo!()
+        let images = self.clone();
+        let key = request.clone();
+        self.room.pulls.join(key, || job::Lease::start(|reporter| images.run_pull(request, reporter))).watch()
     }
 
     /// Pushes one tag or all.
     pub fn push(&self, request: PushRequest) -> ProgressStream {
-        todo!()
+        let images = self.clone();
+        job::Lease::start(|reporter| images.run_push(request, reporter)).watch()
     }
 
-    /// Lists images.
+    /// Lists images, newest first.
     pub async fn list(&self, request: ListRequest) -> Result<Vec<Summary>> {
-        todo!()
+        self.blocking(move |images| images.run_list(&request)).await
     }
 
     /// Everything about one image.
     pub async fn inspect(&self, name: &str, platform: &str) -> Result<Details> {
-        todo!()
+        let (name, platform) = (name.to_owned(), platform.to_owned());
+        self.blocking(move |images| images.run_inspect(&name, &platform)).await
     }
 
     /// The image for a new container; `hello` is made when it is not there. Not found is Docker's `No such image: …`.
     pub async fn find(&self, name: &str, platform: &str) -> Result<Found> {
-        todo!()
+        let (name, platform) = (name.to_owned(), platform.to_owned());
+        self.blocking(move |images| {
+            let image = images.resolve_or_hello(&name, &platform)?;
+            let lowers = images.room.store.images().lowers(&image.id).map_err(|error| failure::of_store(&error))?;
+            Ok(Found { id: image.id.clone(), config: (*image.config).clone(), lowers })
+        })
+        .await
     }
 
     /// The steps of an image's making, newest first.
     pub async fn history(&self, name: &str, platform: &str) -> Result<Vec<HistoryEntry>> {
-        todo!()
+        let (name, platform) = (name.to_owned(), platform.to_owned());
+        self.blocking(move |images| images.run_history(&name, &platform)).await
     }
 
     /// Gives an image another name; an empty tag is `latest`.
     pub async fn tag(&self, name: &str, repository: &str, tag: &str) -> Result<()> {
-        todo!()
+        let (name, repository, tag) = (name.to_owned(), repository.to_owned(), tag.to_owned());
+        self.blocking(move |images| images.run_tag(&name, &repository, &tag)).await
     }
 
     /// Removes a name, and the image with its last name.
     pub async fn remove(&self, name: &str, force: bool, no_prune: bool) -> Result<Vec<Removed>> {
-        todo!()
+        let name = name.to_owned();
+        self.blocking(move |images| images.run_remove(&name, force, !no_prune)).await
     }
 
     /// Removes unused images: dangling ones, or with the filter `dangling=false` all.
     pub async fn prune(&self, filters: Filters) -> Result<Pruned> {
-        todo!()
+        self.blocking(move |images| images.run_prune(&filters)).await
     }
 
     /// Writes images as a docker-archive that is an OCI layout as well.
     pub async fn save(&self, request: SaveRequest) -> Result<ByteStream> {
-        todo!()
+        self.blocking(move |images| images.run_save(&request)).await
     }
 
     /// Reads a docker-archive or an OCI layout, packed or not.
     pub fn load(&self, archive: ByteSource, quiet: bool, platform: &str) -> ProgressStream {
-        todo!()
+        let (images, platform) = (self.clone(), platform.to_owned());
+        job::Lease::start(|reporter| images.run_load(archive, quiet, platform, reporter)).watch()
     }
 
     /// Makes an image of one tar stream.
     pub fn import(&self, archive: ByteSource, request: ImportRequest) -> ProgressStream {
-        todo!()
+        let images = self.clone();
+        job::Lease::start(|reporter| images.run_import(archive, request, reporter)).watch()
     }
 
     /// Makes an image of a layer (`store`'s `Writable::commit`) on top of another image; gives its id.
     pub async fn commit(&self, layer: hako_store::Staged, request: CommitRequest) -> Result<Digest> {
-        todo!()
+        self.blocking(move |images| images.run_commit(layer, &request)).await
     }
 
-    /// Checks credentials with their registry.
-    pub async fn login(&self, credential: Credential) -> Result<Login> {
-        todo!()
-    }
-
-    /// What the registry has under a name.
-    pub async fn distribution(&self, name: &str, credential: Option<Credential>) -> Result<Distribution> {
-        todo!()
-    }
-
-    /// Searching needs docker.io's index, which hako does not speak.
-    pub async fn search(&self, term: &str) -> Result<()> {
-        todo!()
+    /// Runs blocking work on its own thread.
+    async fn blocking<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self) -> Result<T> + Send + 'static,
+    {
+        let images = self.clone();
+        let outcome = tokio::task::spawn_blocking(move || work(&images)).await;
+        outcome.map_err(|error| Error::io("work on images", error))?
     }
 }

@@ -11,7 +11,7 @@ use hako_model::time::Timestamp;
 pub use hako_registry::credentials::Credential;
 
 /// What to pull.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PullRequest {
     /// The `fromImage` parameter: a reference with or without tag.
     pub image: String,

@@ -1,0 +1,130 @@
+//! Save and load: images as archives.
+
+use hako_model::platform::Platform;
+use hako_model::reference::Reference;
+use hako_store::archive::{self, Load, Loaded, Saved};
+
+use super::answer::SaveRequest;
+use super::job::Reporter;
+use super::progress::Progress;
+use super::resolve::{familiar, is_id_of, key};
+use super::{Images, failure};
+use crate::stream::{self, ByteSource, ByteStream};
+use crate::{Error, Result};
+
+impl Images {
+    pub(super) fn run_save(&self, request: &SaveRequest) -> Result<ByteStream> {
+        let mut saved: Vec<Saved> = Vec::new();
+        let hold = self.room.store.hold();
+        for name in &request.names {
+            for (id, references) in self.meant(name, &request.platform)? {
+                match saved.iter_mut().find(|other| other.id == id) {
+                    Some(other) => other.references.extend(references),
+                    None => saved.push(Saved { id, references }),
+                }
+            }
+        }
+        for one in &mut saved {
+            one.references.sort();
+            one.references.dedup();
+            self.room.tell("save", one.id.as_str(), one.id.as_str(), None);
+        }
+        let store = self.room.store.clone();
+        Ok(stream::written_by(move |out| {
+            let outcome = archive::save(&store, &saved, out).map_err(|error| failure::of_store(&error));
+            drop(hold);
+            outcome
+        }))
+    }
+
+    /// The images a name to save means: one, or all tags of a bare repository.
+    fn meant(&self, name: &str, platform: &str) -> Result<Vec<(hako_model::digest::Digest, Vec<String>)>> {
+        let bare = Reference::parse(name).ok().filter(Reference::is_name_only);
+        if let Some(repository) = bare {
+            let all = self.tags_in(&repository, platform)?;
+            if !all.is_empty() {
+                return Ok(all);
+            }
+        }
+        let image = self.resolve(name, platform)?;
+        let by_id = is_id_of(&image.id, name);
+        let tagged = || Reference::parse_tagged(name).ok().filter(|reference| reference.digest().is_none());
+        let references = if by_id { None } else { tagged() };
+        Ok(vec![(image.id, references.iter().map(Reference::familiar).collect())])
+    }
+
+    fn tags_in(
+        &self,
+        repository: &Reference,
+        platform: &str,
+    ) -> Result<Vec<(hako_model::digest::Digest, Vec<String>)>> {
+        let stored = self.room.store.images().references();
+        let own = stored.iter().filter(|(text, _)| {
+            Reference::parse(text).is_ok_and(|other| other.digest().is_none() && other.repository() == *repository)
+        });
+        own.map(|(text, _)| Ok((self.resolve(text, platform)?.id, vec![familiar(text)]))).collect()
+    }
+
+    pub(super) async fn run_load(
+        self,
+        source: ByteSource,
+        quiet: bool,
+        platform: String,
+        reporter: Reporter,
+    ) -> Result<()> {
+        let platform = if platform.is_empty() { None } else { Some(Platform::parse(&platform)?) };
+        let reader = stream::reader(source);
+        self.blocking(move |images| {
+            let _hold = images.room.store.hold();
+            let options = Load { platform, ..Load::default() };
+            let mut told = Told { reporter: reporter.clone(), quiet, next: std::time::Instant::now() };
+            let loaded = archive::load(&images.room.store, reader, &options, &mut told);
+            let loaded = loaded.map_err(|error| failure::of_store(&error))?;
+            if loaded.is_empty() {
+                return Err(Error::invalid("load images: the archive holds no image for the platform"));
+            }
+            loaded.iter().try_for_each(|image| images.name_loaded(image, &reporter))
+        })
+        .await
+    }
+
+    /// Gives a loaded image the names the archive has for it.
+    fn name_loaded(&self, loaded: &Loaded, reporter: &Reporter) -> Result<()> {
+        let say = |text: String| reporter.tell(Progress::Stream { text });
+        for text in &loaded.references {
+            let reference = Reference::parse_tagged(text)?;
+            let images = self.room.store.images();
+            let before = images.tag(&key(&reference), &loaded.id).map_err(|error| failure::of_store(&error))?;
+            let name = reference.familiar();
+            if let Some(before) = before.filter(|before| *before != loaded.id) {
+                say(format!(
+                    "The image {name} already exists, renaming the old one with ID {before} to empty string\n"
+                ));
+            }
+            say(format!("Loaded image: {name}\n"));
+        }
+        if loaded.references.is_empty() {
+            say(format!("Loaded image ID: {}\n", loaded.id));
+        }
+        self.room.tell("load", loaded.id.as_str(), loaded.id.as_str(), None);
+        Ok(())
+    }
+}
+
+/// Tells how far layers are, not more often than somebody can see.
+struct Told {
+    reporter: Reporter,
+    quiet: bool,
+    next: std::time::Instant,
+}
+
+impl archive::Progress for Told {
+    fn layer(&mut self, id: &str, done: u64, total: u64) {
+        let now = std::time::Instant::now();
+        if self.quiet || (now < self.next && done < total) {
+            return;
+        }
+        self.next = now + std::time::Duration::from_millis(100);
+        self.reporter.amount(id, "Loading layer", done, total);
+    }
+}
