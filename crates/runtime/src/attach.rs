@@ -56,14 +56,14 @@ impl<'a> Attacher<'a> {
         match mount.kind.as_str() {
             "proc" | "sysfs" => {
                 let target = self.plain_directory(destination)?;
-                let mounted = filesystem::simple(&mount.kind, &options)?;
+                let mounted = filesystem::simple(mount, &options)?;
                 Ok(hako_sys::mount::attach(mounted.as_fd(), target.as_fd())?)
             }
             "cgroup" | "cgroup2" => self.attach_cgroups(destination, &options),
             kind => {
                 let target = self.directory(destination)?;
                 refuse_inside_proc(&target, destination)?;
-                let mounted = filesystem::mount(kind, &options, self.label, &target)?;
+                let mounted = filesystem::mount(mount, &options, self.label, &target)?;
                 hako_sys::mount::attach(mounted.as_fd(), target.as_fd())?;
                 if kind == "devpts" {
                     self.pts = Some(mounted);
@@ -84,6 +84,7 @@ impl<'a> Attacher<'a> {
             return Ok(hako_sys::mount::attach(view.as_fd(), target.as_fd())?);
         }
         let holder = FileSystem::open("tmpfs")?;
+        holder.option("source", "cgroup")?;
         holder.option("mode", "755")?;
         holder.option("size", "64k")?;
         let holder = holder.mount(options.set.without(Attributes::READ_ONLY))?;
@@ -109,6 +110,7 @@ impl<'a> Attacher<'a> {
         }
         let kind = if mount.name.is_empty() { "cgroup2" } else { "cgroup" };
         let view = FileSystem::open(kind)?;
+        view.option("source", "cgroup")?;
         for controller in &mount.controllers {
             view.flag(controller)?;
         }

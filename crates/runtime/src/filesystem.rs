@@ -9,16 +9,31 @@ use hako_sys::pty::Pty;
 
 use crate::LaunchError;
 use crate::option::MountOptions;
-use crate::spec::ConsoleSize;
+use crate::spec::{ConsoleSize, Mount};
 
 /// A file system that takes no options of its own.
-pub(crate) fn simple(kind: &str, options: &MountOptions) -> hako_sys::Result<OwnedFd> {
-    FileSystem::open(kind)?.mount(options.set)
+pub(crate) fn simple(mount: &Mount, options: &MountOptions) -> hako_sys::Result<OwnedFd> {
+    open(mount)?.mount(options.set)
+}
+
+/// A file system named in the mount table as described.
+fn open(mount: &Mount) -> hako_sys::Result<FileSystem> {
+    let opened = FileSystem::open(&mount.kind)?;
+    if !mount.source.is_empty() {
+        opened.option("source", &mount.source)?;
+    }
+    Ok(opened)
 }
 
 /// A file system with its own options. `target` is where it will be attached; `tmpcopyup` copies from there.
-pub(crate) fn mount(kind: &str, options: &MountOptions, label: &str, target: &OwnedFd) -> Result<OwnedFd, LaunchError> {
-    let mounting = FileSystem::open(kind)?;
+pub(crate) fn mount(
+    mount: &Mount,
+    options: &MountOptions,
+    label: &str,
+    target: &OwnedFd,
+) -> Result<OwnedFd, LaunchError> {
+    let mounting = open(mount)?;
+    let kind = mount.kind.as_str();
     let mut copy_up = false;
     for (key, value) in &options.data {
         match (key.as_str(), value) {

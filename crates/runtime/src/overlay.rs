@@ -54,6 +54,7 @@ impl Overlay<'_> {
 
     fn layer_by_layer(&self) -> hako_sys::Result<OwnedFd> {
         let overlay = FileSystem::open("overlay")?;
+        overlay.option("source", "overlay")?;
         for lower in self.lowers {
             overlay.directory("lowerdir+", lower)?;
         }

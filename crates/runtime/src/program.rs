@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use hako_sys::{own, seccomp as kernel};
-use rustix::fs::{Access, AtFlags, CWD, FileType, Mode};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, StatxFlags};
 use rustix::io::Errno;
 
 use crate::LaunchError;
@@ -57,6 +57,7 @@ impl Start<'_> {
         enter_directory(&process.cwd)?;
         let environment = environment(process);
         let path = find(process, &environment)?;
+        refuse_own_binary(&path, self.procfs)?;
         own::close_rest_on_exec()?;
         if process.no_new_privileges {
             own::renounce_new_privileges()?;
@@ -177,6 +178,20 @@ fn find(process: &Process, environment: &[String]) -> Result<String, LaunchError
         }
     }
     Err(not_found(program, "executable file not found in $PATH"))
+}
+
+/// A link to `/proc/self/exe` leads, until execution, to the engine's own binary. (A copy of it that was mounted into
+/// the container on purpose is on another mount, and may be executed.)
+fn refuse_own_binary(path: &str, procfs: &OwnedFd) -> Result<(), LaunchError> {
+    let identity = |directory: std::os::fd::BorrowedFd<'_>, path: &str| {
+        let flags = StatxFlags::INO | StatxFlags::MNT_ID;
+        rustix::fs::statx(directory, path, AtFlags::empty(), flags).map(|found| (found.stx_mnt_id, found.stx_ino)).ok()
+    };
+    let own = identity(procfs.as_fd(), "self/exe");
+    if own.is_some() && own == identity(CWD, path) {
+        return Err(not_executable(path, "permission denied"));
+    }
+    Ok(())
 }
 
 /// Whether a path is something this user may execute.

@@ -168,19 +168,41 @@ pub struct Program<'a> {
     environment: Vec<std::ffi::CString>,
     fds: Vec<(BorrowedFd<'a>, i32)>,
     session: bool,
+    /// Holds the mount the path leads to.
+    sealed: Option<OwnedFd>,
 }
 
 impl<'a> Program<'a> {
     /// A program by its path, with no arguments but its own name, no environment and no descriptors.
     pub fn new(path: &std::path::Path) -> Result<Self> {
         let path = text(path.as_os_str().as_encoded_bytes())?;
-        Ok(Self { arguments: vec![path.clone()], path, environment: Vec::new(), fds: Vec::new(), session: false })
+        Ok(Self {
+            arguments: vec![path.clone()],
+            path,
+            environment: Vec::new(),
+            fds: Vec::new(),
+            session: false,
+            sealed: None,
+        })
     }
 
-    /// This process's own binary, named `name` in the process list.
+    /// This process's own binary, with `name` as its first argument.
+    ///
+    /// It is executed from a read-only mount of itself that nobody else has, so that a container which gets hold of
+    /// a forked stage's `/proc/PID/exe` holds nothing it can write to. (Without the privilege to mount there are no
+    /// containers either, and the binary is executed as it is.)
     pub fn own(name: &str) -> Result<Self> {
-        let mut program = Self::new(std::path::Path::new("/proc/self/exe"))?;
+        let path = std::path::Path::new("/proc/self/exe");
+        let sealed = crate::mount::copy_tree(path, false).and_then(|copy| {
+            let (set, clear) = (crate::mount::Attributes::READ_ONLY, crate::mount::Attributes::NONE);
+            crate::mount::set_attributes(copy.as_fd(), set, clear, false).map(|()| copy)
+        });
+        let mut program = match &sealed {
+            Ok(copy) => Self::new(std::path::Path::new(&crate::file::fd_path(copy.as_fd())))?,
+            Err(_) => Self::new(path)?,
+        };
         program.arguments = vec![text(name.as_bytes())?];
+        program.sealed = sealed.ok();
         Ok(program)
     }
 
@@ -216,7 +238,10 @@ impl<'a> Program<'a> {
 
     /// Starts it with an empty signal mask and default signal actions.
     pub fn spawn(&self) -> Result<Process> {
-        let name = self.path.to_string_lossy().into_owned();
+        let name = match self.sealed {
+            Some(_) => "own binary".to_owned(),
+            None => self.path.to_string_lossy().into_owned(),
+        };
         let pid = crate::syscall::posix_spawn(&self.path, &self.arguments, &self.environment, &self.fds, self.session)
             .map_err(Error::os("start", name))?;
         Process::open(pid)
