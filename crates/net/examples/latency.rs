@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let target = Target { v4: Some(plan.address.addr()), v6: None };
     let wanted = port::wanted(&port::publish(["8080:80"], [])?.1, [], false)?;
-    let mut clocks: [Vec<Duration>; 7] = Default::default();
+    let mut clocks: [Vec<Duration>; 8] = Default::default();
     for _ in 0..ROUNDS {
         let container = netns::create()?;
         let witness = SingleThreaded::check()?;
@@ -53,11 +53,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut published = timed(&mut clocks[1], || Published::publish(&table, target, &wanted))?;
         timed(&mut clocks[2], || published.withdraw())?;
         timed(&mut clocks[3], || Ok(drop(published)))?;
+        timed(&mut clocks[7], || endpoint::retire(&plan.host_name))?;
         timed(&mut clocks[4], || endpoint::detach(&plan.host_name))?;
         timed(&mut clocks[5], || firewall::admit(&bridge.name))?;
         timed(&mut clocks[6], || table.ensure(std::slice::from_ref(&bridge)))?;
     }
-    let names = ["attach", "publish", "withdraw", "drop published", "detach", "admit", "table ensure"];
+    let names = ["attach", "publish", "withdraw", "drop published", "detach", "admit", "table ensure", "retire"];
     for (name, mut clock) in names.into_iter().zip(clocks) {
         clock.sort();
         println!("{name:>15}: median {:>9.1?}  fastest {:>9.1?}", clock[clock.len() / 2], clock[0]);

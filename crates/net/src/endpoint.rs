@@ -3,12 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use hako_sys::netlink::Socket;
 use hako_sys::netns;
 use hako_sys::process::SingleThreaded;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use netlink_packet_core::DefaultNla;
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
-    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge,
 };
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -92,18 +94,18 @@ fn attach_with<'a>(
     done
 }
 
-/// Two messages: the pair, its far end in the container's namespace under its final name; then the near end's port
-/// settings, which the kernel does not take at birth.
+/// Makes the pair. A retired one of the same name, still on its way out, is waited for.
 fn make_pair(netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
     let mut socket = rtnetlink::socket()?;
     let bridge = rtnetlink::index_of(socket.as_fd(), &plan.bridge)?;
-    let missing =
-        || plan.refused("find bridge of")(hako_sys::Error::os("look up", &*plan.bridge)(rustix::io::Errno::NODEV));
-    let bridge = bridge.ok_or_else(missing)?;
-    let mut requests = Requests::new();
-    requests.push(RouteNetlinkMessage::NewLink(pair(netns, plan, bridge)), NEW);
-    requests.push(RouteNetlinkMessage::NewLink(port(plan)), CHANGE);
-    match requests.send(&mut socket) {
+    let missing = || plan.refused("find bridge of")(no_device(&plan.bridge));
+    let requests = pair_requests(netns, plan, bridge.ok_or_else(missing)?);
+    let mut made = requests.send(&mut socket);
+    if made.as_ref().is_err_and(hako_sys::Error::is_exists) && is_retired(&mut socket, &plan.host_name) {
+        detach(&plan.host_name)?;
+        made = requests.send(&mut socket);
+    }
+    match made {
         Err(error) => {
             // Not ours to remove if the name was taken.
             if !error.is_exists() {
@@ -113,6 +115,19 @@ fn make_pair(netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
         }
         Ok(_) => Ok(()),
     }
+}
+
+fn no_device(name: &str) -> hako_sys::Error {
+    hako_sys::Error::os("look up", name)(rustix::io::Errno::NODEV)
+}
+
+/// Two messages: the pair, its far end in the container's namespace under its final name; then the near end's port
+/// settings, which the kernel does not take at birth.
+fn pair_requests(netns: BorrowedFd<'_>, plan: &Plan, bridge: u32) -> Requests {
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::NewLink(pair(netns, plan, bridge)), NEW);
+    requests.push(RouteNetlinkMessage::NewLink(port(plan)), CHANGE);
+    requests
 }
 
 fn pair(netns: BorrowedFd<'_>, plan: &Plan, bridge: u32) -> LinkMessage {
@@ -148,19 +163,23 @@ fn port(plan: &Plan) -> LinkMessage {
         LinkAttribute::IfName(plan.host_name.clone()),
         // A bridge port needs no address of its own, and its making would cost timers and multicasts.
         LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)])]),
-        LinkAttribute::LinkInfo(vec![
-            LinkInfo::PortKind(InfoPortKind::Bridge),
-            LinkInfo::PortData(InfoPortData::BridgePort(settings)),
-        ]),
+        port_data(settings),
     ];
     message
+}
+
+fn port_data(settings: Vec<InfoBridgePort>) -> LinkAttribute {
+    LinkAttribute::LinkInfo(vec![
+        LinkInfo::PortKind(InfoPortKind::Bridge),
+        LinkInfo::PortData(InfoPortData::BridgePort(settings)),
+    ])
 }
 
 /// Runs in the container's namespace.
 fn raise_inside(plan: &Plan) -> Result<()> {
     let mut socket = rtnetlink::socket()?;
-    let gone = || plan.refused("find")(hako_sys::Error::os("look up", &*plan.name)(rustix::io::Errno::NODEV));
-    let device = rtnetlink::index_of(socket.as_fd(), &plan.name)?.ok_or_else(gone)?;
+    let device = rtnetlink::index_of(socket.as_fd(), &plan.name)?;
+    let device = device.ok_or_else(|| plan.refused("find")(no_device(&plan.name)))?;
     let off = if plan.address6.is_some() { "0" } else { "1" };
     sysctl::set(&format!("ipv6/conf/{}/disable_ipv6", plan.name), off)?;
     let mut requests = Requests::new();
@@ -198,16 +217,69 @@ fn default_route(gateway: IpAddr) -> RouteMessage {
     message
 }
 
+/// Unplugs a container that is gone, at once: the bridge forgets its addresses, so that they can be leased again. The
+/// kernel removes the pair when the container's namespace goes. One that is gone already is fine.
+///
+/// [`detach`] waits for the removal, which takes the kernel ten milliseconds and more.
+pub fn retire(host_name: &str) -> Result<()> {
+    let mut socket = rtnetlink::socket()?;
+    let Some(device) = rtnetlink::index_of(socket.as_fd(), host_name)? else { return Ok(()) };
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::SetLink(marked(device)), CHANGE);
+    // Last: any other change of the device makes the bridge enable the port again.
+    requests.push(RouteNetlinkMessage::SetLink(disabled_port(device)), CHANGE);
+    unless_gone(requests.send(&mut socket), kernel("retire", format!("device {host_name}")))
+}
+
+fn disabled_port(device: u32) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.interface_family = AddressFamily::Bridge;
+    message.header.index = device;
+    let setting = |kind, value: &[u8]| LinkProtoInfoBridge::Other(DefaultNla::new(kind, value.to_vec()));
+    message.attributes =
+        vec![LinkAttribute::ProtoInfoBridge(vec![setting(PORT_STATE, &[PORT_DISABLED]), setting(PORT_FLUSH, &[])])];
+    message
+}
+
+/// Says that the name may be taken over, should the same container start before the pair is gone.
+fn marked(device: u32) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = device;
+    message.attributes = vec![LinkAttribute::IfAlias(RETIRED.to_owned())];
+    message
+}
+
+const RETIRED: &str = "retired by hako";
+
+/// Bridge port settings by number, in the bridge's own kind of message.
+const PORT_STATE: u16 = 1;
+const PORT_FLUSH: u16 = 24;
+const PORT_DISABLED: u8 = 0;
+
+fn is_retired(socket: &mut Socket, host_name: &str) -> bool {
+    let mut ask = LinkMessage::default();
+    ask.attributes = vec![LinkAttribute::IfName(host_name.to_owned())];
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::GetLink(ask), CHANGE);
+    let retired = LinkAttribute::IfAlias(RETIRED.to_owned());
+    requests.send(socket).unwrap_or_default().iter().any(|reply| match reply {
+        RouteNetlinkMessage::NewLink(link) => link.attributes.contains(&retired),
+        _ => false,
+    })
+}
+
 /// Removes the pair by its host side; one that is gone already is fine.
 pub fn detach(host_name: &str) -> Result<()> {
     let mut message = LinkMessage::default();
     message.attributes = vec![LinkAttribute::IfName(host_name.to_owned())];
     let mut requests = Requests::new();
     requests.push(RouteNetlinkMessage::DelLink(message), CHANGE);
-    match requests.send(&mut rtnetlink::socket()?) {
-        Err(error) if error.errno() != Some(rustix::io::Errno::NODEV) => {
-            Err(kernel("remove", format!("device {host_name}"))(error))
-        }
+    unless_gone(requests.send(&mut rtnetlink::socket()?), kernel("remove", format!("device {host_name}")))
+}
+
+fn unless_gone<T>(done: hako_sys::Result<T>, refused: impl FnOnce(hako_sys::Error) -> Error) -> Result<()> {
+    match done {
+        Err(error) if error.errno() != Some(rustix::io::Errno::NODEV) => Err(refused(error)),
         _ => Ok(()),
     }
 }

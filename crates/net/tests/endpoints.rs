@@ -5,10 +5,11 @@ mod lab;
 use std::net::UdpSocket;
 use std::os::fd::AsFd;
 
+use hako_net::endpoint::Plan;
 use hako_net::publish::Published;
 use hako_net::{bridge, endpoint, route, traffic};
 use hako_sys::netns;
-use lab::{HOST, ask_from, lab, run};
+use lab::{BRIEF, Container, HOST, ask, ask_for, ask_from, lab, run};
 
 #[test]
 fn a_container_looks_as_dockers_does() {
@@ -119,6 +120,30 @@ fn routes_and_addresses_are_taken() {
             assert!(taken.contains(&subnet.parse().unwrap()), "{subnet} in {taken:?}");
         }
         assert!(taken.iter().all(|subnet| subnet.prefix_len() > 0), "{taken:?}");
+    });
+}
+
+#[test]
+fn a_retired_endpoint_gives_its_address_and_its_name_free() {
+    lab(|lab| {
+        let first = lab.ready().container("172.17.0.2");
+        first.tcp(80);
+        assert_eq!(ask("172.17.0.2:80"), "172.17.0.1");
+        endpoint::retire(&first.plan.host_name).unwrap();
+        endpoint::retire("nobody").unwrap();
+        // The first container's namespace, and with it the pair, is still there.
+        let second = Container { netns: netns::create().unwrap(), plan: first.plan.clone() };
+        endpoint::attach(second.netns.as_fd(), &second.plan).unwrap();
+        second.tcp(80);
+        assert_eq!(ask("172.17.0.2:80"), "172.17.0.1");
+        let third = Container {
+            netns: netns::create().unwrap(),
+            plan: Plan { host_name: "hkthird".into(), ..first.plan.clone() },
+        };
+        endpoint::retire(&second.plan.host_name).unwrap();
+        endpoint::attach(third.netns.as_fd(), &third.plan).unwrap();
+        third.tcp(80);
+        assert_eq!(ask_for("172.17.0.2:80", BRIEF), "172.17.0.1", "at once, by the neighbour's old entry");
     });
 }
 
