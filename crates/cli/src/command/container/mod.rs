@@ -1,0 +1,22 @@
+//! Commands about containers.
+
+pub(crate) mod attach;
+pub(crate) mod commit;
+pub(crate) mod copy;
+pub(crate) mod create;
+pub(crate) mod diff;
+pub(crate) mod exec;
+pub(crate) mod exit;
+pub(crate) mod export;
+pub(crate) mod inspect;
+pub(crate) mod lifecycle;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod port;
+pub(crate) mod remove;
+pub(crate) mod run;
+pub(crate) mod signals;
+pub(crate) mod start;
+pub(crate) mod stats;
+pub(crate) mod top;
+pub(crate) mod update;

@@ -1,0 +1,69 @@
+//! `start`, attached or not.
+
+use hako_api::query;
+
+use super::exit::Ending;
+use super::run::{detach_keys, together};
+use super::signals::Signals;
+use crate::command::each;
+use crate::failure::Failure;
+use crate::flags::{Matches, switch, text};
+use crate::session::Session;
+use crate::stream::{Ends, Relay};
+use crate::tree::{Arity, Command, Offer, Outcome, run};
+
+const NO_CHECKPOINTS: &str = "checkpoints are an experiment of docker's";
+
+pub(crate) static START: Command = Command {
+    usage: &["[OPTIONS] CONTAINER [CONTAINER...]"],
+    aliases: &["hako container start", "hako start"],
+    arity: Arity::AtLeast(1),
+    flags: &[&[
+        switch("attach", "Attach STDOUT/STDERR and forward signals").short('a'),
+        text("checkpoint", "Restore from this checkpoint").refused(NO_CHECKPOINTS).hidden(),
+        text("checkpoint-dir", "Use a custom checkpoint storage directory").refused(NO_CHECKPOINTS).hidden(),
+        text("detach-keys", "Override the key sequence for detaching a container"),
+        switch("interactive", "Attach container's STDIN").short('i'),
+    ]],
+    examples: &[
+        ("hako start web db", "Start two containers in the background"),
+        ("hako start -ai shell", "Start one and join it"),
+    ],
+    offer: Offer::Stopped,
+    ..Command::new("Start one or more stopped containers", run!(start))
+};
+
+async fn start(session: &Session, found: &Matches) -> Outcome {
+    if found.on("attach") || found.on("interactive") {
+        return attached(session, found).await;
+    }
+    let client = session.client()?;
+    let outcome = each(found.words(), |name| async move {
+        client.containers().start(name, &query::Start::default()).await?;
+        Ok(name.clone())
+    })
+    .await;
+    outcome.map_err(|failure| {
+        let names = found.words().join(", ");
+        Failure::local(format!("{failure}\nfailed to start containers: {names}"))
+    })
+}
+
+async fn attached(session: &Session, found: &Matches) -> Outcome {
+    let [name] = found.words() else {
+        return Err(Failure::local("you cannot start and attach multiple containers at once"));
+    };
+    let client = session.client()?;
+    let container = client.containers().inspect(name, false).await?;
+    let (tty, stdin) = (container.config.tty, found.on("interactive") && container.config.open_stdin);
+    let keys = detach_keys(session, found)?;
+    let signals = if tty { None } else { Some(Signals::catch()?) };
+    let options =
+        query::Attach { detach_keys: Some(keys.clone()), logs: false, stream: true, stdin, stdout: true, stderr: true };
+    let hijacked = client.containers().attach(&container.id, &options).await?;
+    let removes = container.host_config.auto_remove;
+    let ending = Ending::begin(client, &container.id, removes).await?;
+    let relay = Relay::begin(hijacked, &Ends { stdin, tty, detach_keys: keys })?;
+    client.containers().start(&container.id, &query::Start::default()).await?;
+    together(client, &container.id, relay, ending, signals, tty).await.map(drop)
+}

@@ -1,0 +1,97 @@
+//! `network`, as far as there are networks.
+
+use hako_api::network::Network;
+
+use crate::command::inspect::{Asked, Object, show};
+use crate::command::{LIST_FORMAT, NETWORKS, OBJECT_FORMAT, filters};
+use crate::flags::{Matches, filter, switch};
+use crate::output;
+use crate::render::clock;
+use crate::render::listing::{Listing, column, joined_labels, text};
+use crate::render::units::short_id;
+use crate::session::Session;
+use crate::tree::{Arity, Command, Group, Node, Offer, Outcome, run};
+
+/// `network …`
+pub(crate) static NETWORK: Group = Group {
+    short: "Manage networks",
+    nodes: &[
+        Node::missing("connect", NETWORKS),
+        Node::missing("create", NETWORKS),
+        Node::missing("disconnect", NETWORKS),
+        Node::command("inspect", &INSPECT),
+        Node::command("ls", &LIST).also(&["list"]),
+        Node::missing("prune", NETWORKS),
+        Node::missing("rm", NETWORKS),
+        Node::missing("remove", NETWORKS),
+    ],
+};
+
+static INSPECT: Command = Command {
+    usage: &["[OPTIONS] NETWORK [NETWORK...]"],
+    arity: Arity::AtLeast(1),
+    flags: &[&[OBJECT_FORMAT, switch("verbose", "Verbose output for diagnostics").short('v')]],
+    examples: &[("hako network inspect bridge", "Its addresses, and the containers on it")],
+    offer: Offer::Networks,
+    ..Command::new("Display detailed information on one or more networks", run!(inspect))
+};
+
+static LIST: Command = Command {
+    usage: &["[OPTIONS]"],
+    aliases: &["hako network ls", "hako network list"],
+    flags: &[&[
+        filter("Provide filter values (e.g. \"driver=bridge\")").short('f'),
+        LIST_FORMAT,
+        switch("no-trunc", "Do not truncate the output"),
+        switch("quiet", "Only display network IDs").short('q'),
+    ]],
+    ..Command::new("List networks", run!(ls))
+};
+
+async fn inspect(session: &Session, found: &Matches) -> Outcome {
+    show(session, found, &[Object::Network], &Asked { verbose: found.on("verbose"), ..Asked::default() }).await
+}
+
+/// One line of the table.
+struct Row {
+    network: Network,
+    whole: bool,
+}
+
+const ROWS: Listing<Row> = Listing {
+    columns: &[
+        column("ID", "NETWORK ID", |row: &Row| text(id(row))),
+        column("Name", "NAME", |row: &Row| text(&row.network.name)),
+        column("Driver", "DRIVER", |row: &Row| text(&row.network.driver)),
+        column("Scope", "SCOPE", |row: &Row| text(&row.network.scope)),
+        column("IPv4", "IPV4", |row: &Row| text(row.network.enable_ipv4.to_string())),
+        column("IPv6", "IPV6", |row: &Row| text(row.network.enable_ipv6.to_string())),
+        column("Internal", "INTERNAL", |row: &Row| text(row.network.internal.to_string())),
+        column("Labels", "LABELS", |row: &Row| text(joined_labels(&row.network.labels.clone().unwrap_or_default()))),
+        column("CreatedAt", "CREATED AT", |row: &Row| {
+            text(clock::seconds(&row.network.created).map(clock::go_local).unwrap_or_default())
+        }),
+    ],
+    shown: &["ID", "Name", "Driver", "Scope"],
+    row_type: "*network.networkContext",
+    labels: Some(|row: &Row| row.network.labels.clone().unwrap_or_default()),
+};
+
+fn id(row: &Row) -> &str {
+    if row.whole { &row.network.id } else { short_id(&row.network.id) }
+}
+
+async fn ls(session: &Session, found: &Matches) -> Outcome {
+    let mut networks = session.client()?.networks().list(&filters(found)).await?;
+    networks.sort_by(|a, b| a.name.cmp(&b.name));
+    let whole = found.on("no-trunc");
+    let rows: Vec<Row> = networks.into_iter().map(|network| Row { network, whole }).collect();
+    if found.on("quiet") && found.text("format").is_empty() {
+        return output::print(rows.iter().map(|row| format!("{}\n", id(row))).collect::<String>());
+    }
+    let format = match found.text("format") {
+        "" => session.config().networks_format.as_str(),
+        format => format,
+    };
+    output::print(ROWS.render(format, &rows)?)
+}

@@ -1,0 +1,115 @@
+//! `events`.
+
+use hako_api::query;
+use hako_api::system::Event;
+
+use crate::command::filters;
+use crate::failure::Failure;
+use crate::flags::{Matches, filter, text};
+use crate::output;
+use crate::render::clock::{event_time, moment};
+use crate::render::json::Order;
+use crate::render::template::{Format, unescape};
+use crate::session::Session;
+use crate::tree::{Command, Outcome, run};
+
+pub(crate) static EVENTS: Command = Command {
+    usage: &["[OPTIONS]"],
+    aliases: &["hako system events", "hako events"],
+    flags: &[&[
+        filter("Filter output based on conditions provided").short('f'),
+        crate::command::EVENT_FORMAT,
+        text("since", "Show all events created since timestamp"),
+        text("until", "Stream events until this timestamp"),
+    ]],
+    examples: &[
+        ("hako events --since 10m", "The last ten minutes, and what comes"),
+        ("hako events -f container=web -f event=die --until 0s --since 24h", "When did it end today?"),
+    ],
+    ..Command::new("Get real time events from the server", run!(events))
+};
+
+async fn events(session: &Session, found: &Matches) -> Outcome {
+    let shape = match found.text("format") {
+        "" => Shape::Line,
+        "json" | "{{json .}}" => Shape::Json,
+        template => Shape::Template(parsed(template)?),
+    };
+    let options = query::Events {
+        since: moment(found.text("since"))?,
+        until: moment(found.text("until"))?,
+        filters: filters(found),
+    };
+    let mut events = session.client()?.system().events(&options).await?;
+    while let Some(event) = events.next().await? {
+        output::line(shape.apply(&event)?)?;
+    }
+    Ok(())
+}
+
+/// How an event is shown.
+enum Shape {
+    Line,
+    Json,
+    Template(Format),
+}
+
+impl Shape {
+    fn apply(&self, event: &Event) -> Result<String, Failure> {
+        let json = || serde_json::to_string(event).map_err(|error| Failure::local(error.to_string()));
+        match self {
+            Self::Line => Ok(line(event)),
+            Self::Json => json(),
+            Self::Template(format) => {
+                let value = format.order().read(&json()?).map_err(|error| Failure::local(error.to_string()))?;
+                Ok(format.run(&with_go_names(value))?)
+            }
+        }
+    }
+}
+
+fn parsed(template: &str) -> Result<Format, Failure> {
+    Format::parse(&unescape(template), Order::default()).map_err(|message| Failure::Usage { message, code: 64 })
+}
+
+/// Templates name fields as Go does (`.Status`, `.TimeNano`), the JSON has them in lower case.
+fn with_go_names(value: gotmpl::Value) -> gotmpl::Value {
+    let gotmpl::Value::Map(map) = &value else { return value };
+    let names = [
+        ("status", "Status"),
+        ("id", "ID"),
+        ("from", "From"),
+        ("scope", "Scope"),
+        ("time", "Time"),
+        ("timeNano", "TimeNano"),
+    ];
+    let mut wider = (**map).clone();
+    for (wire, go) in names {
+        let found = map.get(wire).cloned().unwrap_or(gotmpl::Value::String("".into()));
+        wider.insert(go.into(), found);
+    }
+    gotmpl::Value::Map(std::sync::Arc::new(wider))
+}
+
+/// `2025-01-01T00:00:00.000000000Z container start ID (image=nginx, name=web)`.
+fn line(event: &Event) -> String {
+    let attributes: Vec<String> = event.actor.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let attributes = if attributes.is_empty() { String::new() } else { format!(" ({})", attributes.join(", ")) };
+    let (time, kind) = (event_time(event.time_nano), event.kind.as_str());
+    format!("{time} {kind} {} {}{attributes}", event.action, event.actor.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_in_one_line() {
+        let event: Event = serde_json::from_str(
+            r#"{"Type":"container","Action":"start","Actor":{"ID":"ab","Attributes":{"name":"web","image":"nginx"}},
+                "scope":"local","time":1,"timeNano":1500000000}"#,
+        )
+        .unwrap();
+        assert!(line(&event).ends_with(" container start ab (image=nginx, name=web)"), "{}", line(&event));
+    }
+}

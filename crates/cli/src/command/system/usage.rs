@@ -1,0 +1,166 @@
+//! `system df`.
+
+use hako_api::container::Summary as Container;
+use hako_api::image::Summary as Image;
+use hako_api::usage::DiskUsage;
+
+use crate::command::{LIST_FORMAT, volume};
+use crate::flags::{Matches, switch};
+use crate::output;
+use crate::render::clock::ago;
+use crate::render::listing::{Listing, column, text};
+use crate::render::table::align;
+use crate::render::units::{ellipsis, human_size_with, short_id};
+use crate::session::Session;
+use crate::tree::{Command, Outcome, run};
+
+pub(crate) static USAGE: Command = Command {
+    usage: &["[OPTIONS]"],
+    flags: &[&[LIST_FORMAT, switch("verbose", "Show detailed information on space usage").short('v')]],
+    ..Command::new("Show hako disk usage", run!(usage))
+};
+
+/// One line of the summary.
+struct Row {
+    kind: &'static str,
+    total: usize,
+    active: usize,
+    size: i64,
+    reclaimable: i64,
+}
+
+const ROWS: Listing<Row> = Listing {
+    columns: &[
+        column("Type", "TYPE", |row: &Row| text(row.kind)),
+        column("TotalCount", "TOTAL", |row: &Row| text(row.total.to_string())),
+        column("Active", "ACTIVE", |row: &Row| text(row.active.to_string())),
+        column("Size", "SIZE", |row: &Row| text(human_size_with(row.size as f64, 3))),
+        column("Reclaimable", "RECLAIMABLE", |row: &Row| text(reclaimable(row))),
+    ],
+    shown: &["Type", "TotalCount", "Active", "Size", "Reclaimable"],
+    row_type: "*formatter.diskUsageContext",
+    labels: None,
+};
+
+fn reclaimable(row: &Row) -> String {
+    let size = human_size_with(row.reclaimable as f64, 3);
+    if row.size > 0 && row.kind != "Build Cache" {
+        format!("{size} ({}%)", row.reclaimable * 100 / row.size)
+    } else {
+        size
+    }
+}
+
+async fn usage(session: &Session, found: &Matches) -> Outcome {
+    let usage = session.client()?.system().disk_usage(&[]).await?;
+    if found.on("verbose") && found.text("format").is_empty() {
+        return output::print(details(&usage));
+    }
+    output::print(ROWS.render(found.text("format"), &summary(&usage))?)
+}
+
+fn summary(usage: &DiskUsage) -> Vec<Row> {
+    let images = usage.images.as_deref().unwrap_or_default();
+    let containers = usage.containers.as_deref().unwrap_or_default();
+    let volumes = usage.volumes.as_deref().unwrap_or_default();
+    let used: i64 = images.iter().filter(|image| image.containers > 0).map(own_size).sum();
+    let runs = |container: &&Container| ["running", "paused", "restarting"].contains(&container.state.as_str());
+    let written = |all: &mut dyn Iterator<Item = &Container>| all.map(|container| container.size_rw).sum::<i64>();
+    let size_of = |volume: &hako_api::volume::Volume| volume.usage_data.map_or(0, |usage| usage.size.max(0));
+    let links = |volume: &hako_api::volume::Volume| volume.usage_data.map_or(0, |usage| usage.ref_count);
+    vec![
+        Row {
+            kind: "Images",
+            total: images.len(),
+            active: images.iter().filter(|image| image.containers > 0).count(),
+            size: usage.layers_size,
+            reclaimable: (usage.layers_size - used).max(0),
+        },
+        Row {
+            kind: "Containers",
+            total: containers.len(),
+            active: containers.iter().filter(runs).count(),
+            size: written(&mut containers.iter()),
+            reclaimable: written(&mut containers.iter().filter(|container| !runs(container))),
+        },
+        Row {
+            kind: "Local Volumes",
+            total: volumes.len(),
+            active: volumes.iter().filter(|volume| links(volume) > 0).count(),
+            size: volumes.iter().map(size_of).sum(),
+            reclaimable: volumes.iter().filter(|volume| links(volume) <= 0).map(size_of).sum(),
+        },
+        Row { kind: "Build Cache", total: 0, active: 0, size: 0, reclaimable: 0 },
+    ]
+}
+
+/// What goes when this image goes: what it shares with others stays.
+fn own_size(image: &Image) -> i64 {
+    if image.size == -1 || image.shared_size == -1 { 0 } else { image.size - image.shared_size }
+}
+
+fn details(usage: &DiskUsage) -> String {
+    let images = align(&image_lines(usage.images.as_deref().unwrap_or_default()));
+    let containers = align(&container_lines(usage.containers.as_deref().unwrap_or_default()));
+    let volumes = usage.volumes.as_deref().unwrap_or_default();
+    let volumes = volume::ROWS.render_columns("", &["Name", "Links", "Size"], volumes).unwrap_or_default();
+    format!(
+        "Images space usage:\n\n{images}\nContainers space usage:\n\n{containers}\nLocal Volumes space usage:\n\n{volumes}\n\
+         Build cache usage: 0B\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n"
+    )
+}
+
+fn image_lines(images: &[Image]) -> String {
+    let mut out = String::from("REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE\tSHARED SIZE\tUNIQUE SIZE\tCONTAINERS\n");
+    let size = |bytes: i64| human_size_with(bytes.max(0) as f64, 3);
+    for image in images {
+        let name = image.repo_tags.first().map_or("<none>:<none>", String::as_str);
+        let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "<none>"));
+        let (id, created) = (short_id(&image.id), ago(image.created));
+        let (all, shared, unique) =
+            (size(image.size), size(image.shared_size), size(image.size - image.shared_size.max(0)));
+        out +=
+            &format!("{repository}\t{tag}\t{id}\t{created}\t{all}\t{shared}\t{unique}\t{}\n", image.containers.max(0));
+    }
+    out
+}
+
+fn container_lines(containers: &[Container]) -> String {
+    let mut out = String::from("CONTAINER ID\tIMAGE\tCOMMAND\tLOCAL VOLUMES\tSIZE\tCREATED\tSTATUS\tNAMES\n");
+    for container in containers {
+        let volumes = container.mounts.iter().filter(|mount| mount.driver == "local").count();
+        let name = container.names.first().map_or("", |name| name.trim_start_matches('/'));
+        out += &format!(
+            "{}\t{}\t\"{}\"\t{volumes}\t{}\t{}\t{}\t{name}\n",
+            short_id(&container.id),
+            container.image,
+            ellipsis(&container.command, 20),
+            human_size_with(container.size_rw as f64, 3),
+            ago(container.created),
+            container.status
+        );
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_summary_as_docker_shows_it() {
+        let usage: DiskUsage = serde_json::from_value(serde_json::json!({
+            "LayersSize": 1000,
+            "Images": [{"Id": "a", "Containers": 1, "Size": 600, "SharedSize": 0}, {"Id": "b", "Containers": 0, "Size": 400}],
+            "Containers": [{"Id": "c", "State": "running", "SizeRw": 5}, {"Id": "d", "State": "exited", "SizeRw": 7}],
+            "Volumes": []
+        }))
+        .unwrap();
+        let expect = "TYPE            TOTAL     ACTIVE    SIZE      RECLAIMABLE\n\
+                      Images          2         1         1kB       400B (40%)\n\
+                      Containers      2         1         12B       7B (58%)\n\
+                      Local Volumes   0         0         0B        0B\n\
+                      Build Cache     0         0         0B        0B\n";
+        assert_eq!(ROWS.render("", &summary(&usage)).unwrap(), expect);
+    }
+}

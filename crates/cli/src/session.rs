@@ -1,0 +1,129 @@
+//! One run of the program: the global flags, the person's configuration, and the daemon they lead to.
+
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
+
+use hako_client::{Choice, Client};
+
+use crate::config::{self, Config, contexts};
+use crate::failure::Failure;
+use crate::flags::{Flag, Matches, list, switch, text};
+
+const NO_TLS: &str = "TLS endpoints come with a later version; forward the socket with `ssh -L` instead";
+
+/// The flags before the command.
+pub(crate) const GLOBALS: &[Flag] = &[
+    text("config", "Location of client config files (default \"~/.docker\")"),
+    text(
+        "context",
+        "Name of the context to use to connect to the daemon (overrides HAKO_HOST and DOCKER_HOST env vars and \
+         default context set with \"hako context use\")",
+    )
+    .short('c'),
+    switch("debug", "Enable debug mode").short('D'),
+    list("host", "Daemon socket to connect to").short('H'),
+    text("log-level", "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")")
+        .short('l')
+        .default("info")
+        .check(check_level),
+    text("root", "Keep everything of a private hako (data, runtime files, socket) below one directory"),
+    switch("tls", "Use TLS; implied by --tlsverify").refused(NO_TLS),
+    text("tlscacert", "Trust certs signed only by this CA").refused(NO_TLS),
+    text("tlscert", "Path to TLS certificate file").refused(NO_TLS),
+    text("tlskey", "Path to TLS key file").refused(NO_TLS),
+    switch("tlsverify", "Use TLS and verify the remote").refused(NO_TLS),
+    switch("version", "Print version information and quit").short('v'),
+];
+
+fn check_level(text: &str) -> Result<(), String> {
+    if ["debug", "info", "warn", "warning", "error", "fatal", "trace", "panic"].contains(&text) {
+        return Ok(());
+    }
+    Err(format!("unable to parse logging level: {text}"))
+}
+
+/// One run of the program. What is not asked for is not read.
+pub(crate) struct Session {
+    globals: Matches,
+    config: OnceCell<Config>,
+    client: OnceCell<Client>,
+}
+
+impl Session {
+    /// A run with these global flags.
+    pub(crate) fn new(globals: Matches) -> Self {
+        Self { globals, config: OnceCell::new(), client: OnceCell::new() }
+    }
+
+    /// The directory of `config.json`.
+    pub(crate) fn directory(&self) -> PathBuf {
+        config::directory(self.globals.text("config"))
+    }
+
+    /// The person's `config.json`.
+    pub(crate) fn config(&self) -> &Config {
+        self.config.get_or_init(|| config::load(&self.directory()))
+    }
+
+    /// The daemon to talk to. Nothing is connected yet.
+    pub(crate) fn client(&self) -> Result<&Client, Failure> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        let client = Client::chosen(&self.choice()?)?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    fn choice(&self) -> Result<Choice, Failure> {
+        let given = |flag: &str| self.globals.text_given(flag).filter(|text| !text.is_empty()).map(str::to_owned);
+        let hosts = self.globals.list("host");
+        if hosts.len() > 1 {
+            return Err(Failure::local("specify only one -H"));
+        }
+        let mut choice = Choice {
+            host: hosts.first().map(|host| (*host).to_owned()),
+            context: given("context"),
+            root: given("root").map(|root| absolute(&root)),
+            config: Some(self.directory()),
+            ..Choice::from_environment()
+        };
+        choice.hako_root = choice.hako_root.map(|root| absolute(&root.to_string_lossy()));
+        if choice.host.is_some() && choice.context.is_some() {
+            return Err(Failure::local("conflicting options: cannot specify both --host and --context"));
+        }
+        let decided = choice.host.is_some() || choice.context.is_some() || choice.root.is_some();
+        let from_environment = choice.hako_host.is_some() || choice.hako_root.is_some() || choice.docker_host.is_some();
+        if !decided && !from_environment && choice.docker_context.is_none() {
+            choice.docker_context = Some(self.config().current_context.clone()).filter(|name| !name.is_empty());
+        }
+        Ok(choice)
+    }
+
+    /// The name of the context in use, as `context show` tells it.
+    pub(crate) fn context_name(&self) -> String {
+        let environment = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        if let Some(named) = self.globals.text_given("context").filter(|name| !name.is_empty()) {
+            return named.to_owned();
+        }
+        let overridden = self.globals.given("host")
+            || self.globals.given("root")
+            || ["HAKO_HOST", "HAKO_ROOT", "DOCKER_HOST"].into_iter().any(|name| environment(name).is_some());
+        if overridden {
+            return contexts::DEFAULT.to_owned();
+        }
+        environment("DOCKER_CONTEXT")
+            .or_else(|| Some(self.config().current_context.clone()).filter(|name| !name.is_empty()))
+            .unwrap_or_else(|| contexts::DEFAULT.to_owned())
+    }
+
+    /// Whether `-D` was given.
+    pub(crate) fn debug(&self) -> bool {
+        self.globals.on("debug")
+    }
+}
+
+/// A private root may be written relative to the working directory; the daemon has another one.
+fn absolute(root: &str) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_else(|_| Path::new("/").to_owned());
+    PathBuf::from(crate::paths::clean(&here.join(root).to_string_lossy()))
+}
