@@ -8,6 +8,7 @@ use hako_net::{endpoint, nft};
 use hako_runtime::spec::{Namespace, NamespaceKind, Spec};
 use hako_sys::cgroup::{Group, OomWatch};
 use hako_sys::file::{Durability, Lock};
+use hako_sys::process::SingleThreaded;
 
 use crate::description::Description;
 use crate::journal::Journal;
@@ -94,8 +95,9 @@ impl Container {
             return Ok(());
         }
         let kept = netns.try_clone_to_owned().map_err(hako_sys::Error::os("keep", "network namespace"))?;
+        let witness = SingleThreaded::check()?;
         for (index, plan) in network.endpoints.iter().enumerate() {
-            if let Err(error) = endpoint::attach(netns, plan) {
+            if let Err(error) = endpoint::attach_here(witness, netns, plan) {
                 network.endpoints[..index].iter().for_each(unplug);
                 return Err(error.into());
             }
@@ -141,11 +143,15 @@ impl Container {
     /// Gives everything back. Every step is tried; what fails is left to the engine's sweep.
     pub(crate) fn leave(&mut self) {
         self.end_life();
-        if let Some(mut published) = self.published.take() {
+        if let Some(published) = &mut self.published {
+            // Not dropped here: closing its socket takes the kernel some ten milliseconds.
             let _ = published.withdraw();
         }
         if self.netns.take().is_some() {
-            self.description.network.endpoints.iter().for_each(unplug);
+            // Nor is the removal of the pairs waited for: they go with the namespace.
+            for plan in &self.description.network.endpoints {
+                let _ = endpoint::retire(&plan.host_name);
+            }
         }
         self.lock = None;
     }
