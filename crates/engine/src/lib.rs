@@ -3,13 +3,27 @@
 //!
 //! [`Engine::open`] makes the one engine of a data root; its verbs are grouped by what they act on.
 
+mod accounts;
+mod blocking;
+mod boot;
+mod clock;
+mod container;
 pub mod containers;
 mod error;
 pub mod events;
+mod house;
 pub mod images;
+mod index;
+mod layout;
+mod life;
 pub mod networks;
+mod oci;
+mod readiness;
+mod record;
 mod settings;
+mod signal;
 pub mod stream;
+mod surroundings;
 pub mod system;
 pub mod volumes;
 
@@ -20,8 +34,10 @@ pub use settings::Settings;
 
 use crate::containers::Containers;
 use crate::events::Events;
+use crate::house::House;
 use crate::images::Images;
 use crate::networks::Networks;
+use crate::surroundings::Neighbours;
 use crate::system::System;
 use crate::volumes::Volumes;
 
@@ -29,18 +45,22 @@ use crate::volumes::Volumes;
 #[derive(Clone)]
 pub struct Engine {
     house: Arc<House>,
-}
-
-/// What all verbs share.
-struct House {
-    settings: Settings,
+    images: Images,
 }
 
 impl Engine {
     /// Opens the data root: sweeps what was left half-done, finds living supervisors again, starts what its restart
     /// policy wants started. Only one process may have a data root open.
     pub async fn open(settings: Settings) -> Result<Self> {
-        todo!()
+        let house = Arc::new(House::open(settings)?);
+        let around = Arc::new(Neighbours { house: Arc::downgrade(&house) });
+        let images = Images::open(house.store.clone(), &house.settings, around)?;
+        if house.images.set(images.clone()).is_err() {
+            return Err(Error::system("open engine: it is open"));
+        }
+        boot::boot(&house).await?;
+        house.spares.refill();
+        Ok(Self { house, images })
     }
 
     /// What it was told.
@@ -50,36 +70,36 @@ impl Engine {
 
     /// The container verbs.
     pub fn containers(&self) -> Containers {
-        todo!()
+        Containers { house: Arc::clone(&self.house) }
     }
 
     /// The image verbs.
     pub fn images(&self) -> Images {
-        todo!()
+        self.images.clone()
     }
 
     /// The volume verbs.
     pub fn volumes(&self) -> Volumes {
-        todo!()
+        Volumes { house: Arc::clone(&self.house) }
     }
 
     /// The network verbs.
     pub fn networks(&self) -> Networks {
-        todo!()
+        Networks { house: Arc::clone(&self.house) }
     }
 
     /// Events, live and from history.
     pub fn events(&self) -> Events {
-        todo!()
+        Events::new(self.house.hub.clone())
     }
 
     /// About the engine itself.
     pub fn system(&self) -> System {
-        todo!()
+        System { house: Arc::clone(&self.house) }
     }
 
-    /// Leaves: lets the spare supervisors go and saves what is pending. Running containers go on.
+    /// Leaves: lets the spare supervisors go. Running containers go on.
     pub async fn close(&self) {
-        todo!()
+        self.house.spares.close();
     }
 }

@@ -1,15 +1,23 @@
 //! About the engine itself: info, version, disk usage.
 
-use hako_model::time::Timestamp;
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::Result;
-use crate::containers::Summary as ContainerSummary;
-use crate::images::Summary as ImageSummary;
-use crate::volumes::Volume;
+use hako_model::time::Timestamp;
+use hako_sys::cgroup::{Group, Version};
+
+use crate::clock::now;
+use crate::containers::{Containers, ListOptions, Summary as ContainerSummary, machine_memory};
+use crate::house::House;
+use crate::images::{ListRequest, Summary as ImageSummary};
+use crate::volumes::{Volume, Volumes};
+use crate::{Error, Result};
 
 /// The system verbs. Cheap to clone.
 #[derive(Clone)]
-pub struct System {}
+pub struct System {
+    pub(crate) house: Arc<House>,
+}
 
 /// What `info` tells.
 #[derive(Debug, Clone, Default)]
@@ -103,11 +111,139 @@ pub struct DiskUsage {
 impl System {
     /// What the engine is and has.
     pub async fn info(&self) -> Result<Info> {
-        todo!()
+        let house = &self.house;
+        let mut info = Info {
+            id: house.engine_id.clone(),
+            images: house.store.images().list().len(),
+            driver_status: driver_status(&house.layout.data_root),
+            data_root: house.layout.data_root.to_string_lossy().into_owned(),
+            ipv4_forwarding: read("/proc/sys/net/ipv4/ip_forward").trim() == "1",
+            debug: tracing::enabled!(tracing::Level::DEBUG),
+            descriptors: entries("/proc/self/fd"),
+            threads: entries("/proc/self/task"),
+            event_listeners: house.hub.listeners(),
+            system_time: now(),
+            logging_driver: house.settings.log.driver.clone(),
+            ncpu: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            mem_total: machine_memory(),
+            labels: house.settings.labels.clone(),
+            security_options: security_options(),
+            registry_mirrors: house.settings.registry_mirrors.clone(),
+            insecure_registries: house.settings.insecure_registries.clone(),
+            ..Info::default()
+        };
+        count_containers(house, &mut info);
+        describe_host(&mut info);
+        describe_cgroups(house, &mut info)?;
+        Ok(info)
     }
 
     /// What takes how much room.
     pub async fn disk_usage(&self) -> Result<DiskUsage> {
-        todo!()
+        let house = Arc::clone(&self.house);
+        let measured = tokio::task::spawn_blocking(move || {
+            let usage = house.store.usage().map_err(|e| Error::io("measure store", e))?;
+            Ok::<_, Error>((usage, Volumes { house }.measured()))
+        });
+        let (usage, volumes) = measured.await.map_err(|e| Error::io("measure store", e))??;
+        let images = self.house.images.get().ok_or_else(|| Error::system("measure images: engine is not open"))?;
+        let listed = images.list(ListRequest { all: true, shared_size: true, ..ListRequest::default() }).await?;
+        let containers = Containers { house: Arc::clone(&self.house) };
+        let containers = containers.list(ListOptions { all: true, size: true, ..ListOptions::default() }).await?;
+        Ok(DiskUsage { layers_size: usage.layers + usage.blobs, images: listed, containers, volumes })
     }
+}
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(path).unwrap_or_default()
+}
+
+fn entries(path: &str) -> usize {
+    std::fs::read_dir(path).map_or(0, Iterator::count)
+}
+
+fn count_containers(house: &House, info: &mut Info) {
+    for container in house.index.all() {
+        let status = container.status();
+        info.containers += 1;
+        match (status.state.is_paused(), status.state.is_running()) {
+            (true, _) => info.paused += 1,
+            (false, true) => info.running += 1,
+            (false, false) => info.stopped += 1,
+        }
+    }
+}
+
+fn describe_host(info: &mut Info) {
+    let uname = rustix::system::uname();
+    info.kernel_version = uname.release().to_string_lossy().into_owned();
+    info.architecture = uname.machine().to_string_lossy().into_owned();
+    info.name = uname.nodename().to_string_lossy().into_owned();
+    let release = read("/etc/os-release");
+    let field = |key: &str| {
+        let value = release.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        value.map(|value| value.trim_matches('"').to_owned()).unwrap_or_default()
+    };
+    info.operating_system = field("PRETTY_NAME");
+    info.os_version = field("VERSION_ID");
+    if info.operating_system.is_empty() {
+        "Linux".clone_into(&mut info.operating_system);
+    }
+}
+
+/// Which limits the host's control groups can enforce.
+fn describe_cgroups(house: &House, info: &mut Info) -> Result<()> {
+    let group = Group::open(&house.cgroup_parent).map_err(|e| Error::io("open cgroup", e))?;
+    let unified = group.version() == Version::V2;
+    let there = |controller: &str| group.directory(controller).is_some();
+    info.cgroup_version = if unified { 2 } else { 1 };
+    info.memory_limit = there("memory");
+    info.swap_limit = there("memory") && (unified || has_root_file(&group, "memory", "memory.memsw.limit_in_bytes"));
+    info.cpu_cfs = there("cpu");
+    info.cpu_shares = there("cpu");
+    info.cpuset = there("cpuset");
+    info.pids_limit = there("pids");
+    info.oom_kill_disable = !unified && there("memory");
+    let missing = [
+        (info.memory_limit, "memory limit"),
+        (info.swap_limit, "swap limit"),
+        (info.cpu_cfs, "cpu cfs quota"),
+        (info.cpu_shares, "cpu shares"),
+        (info.cpuset, "cpuset"),
+        (info.pids_limit, "pids limit"),
+    ];
+    let warnings = missing.iter().filter(|(there, _)| !there);
+    info.warnings = warnings.map(|(_, what)| format!("WARNING: No {what} support")).collect();
+    if !info.ipv4_forwarding {
+        info.warnings.push("WARNING: IPv4 forwarding is disabled".to_owned());
+    }
+    Ok(())
+}
+
+/// Whether the controller has a file, looked up where the hierarchy is mounted: the group may not exist yet.
+fn has_root_file(group: &Group, controller: &str, file: &str) -> bool {
+    let own = group.directory(controller);
+    own.is_some_and(|dir| dir.ancestors().any(|dir| dir.join(file).exists()))
+}
+
+fn driver_status(data_root: &Path) -> Vec<(String, String)> {
+    let mounts = read("/proc/self/mounts");
+    let around = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        let (point, kind) = (fields.nth(1)?, fields.next()?);
+        data_root.starts_with(point).then(|| (point.len(), kind.to_owned()))
+    });
+    let backing = around.max_by_key(|(length, _)| *length).map(|(_, kind)| kind).unwrap_or_default();
+    let pairs = [("Backing Filesystem", backing.as_str()), ("Supports d_type", "true"), ("Using metacopy", "false")];
+    pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec()
+}
+
+fn security_options() -> Vec<String> {
+    let mut options = Vec::new();
+    if read("/sys/module/apparmor/parameters/enabled").starts_with('Y') {
+        options.push("name=apparmor".to_owned());
+    }
+    options.push("name=seccomp,profile=builtin".to_owned());
+    options.push("name=cgroupns".to_owned());
+    options
 }

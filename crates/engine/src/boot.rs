@@ -1,0 +1,210 @@
+//! Opening an engine: sweep what was left half-done, find living supervisors again, settle what ended meanwhile, and
+//! start what its restart policy wants started.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use hako_model::container::{Config, HostConfig};
+use hako_model::id::ContainerId;
+use hako_model::state::{State, Status};
+use hako_model::time::Timestamp;
+use hako_supervisor::Handle;
+use hako_supervisor::protocol::{Answer, Ask, Welcome};
+use hako_sys::cgroup::Group;
+use hako_sys::file::Lock;
+
+use crate::container::{Container, Run};
+use crate::containers::{Containers, RemoveOptions};
+use crate::house::House;
+use crate::life::{self, Link};
+use crate::record::{self, Record};
+use crate::{Error, Result};
+
+/// Finds all containers; blocks on the disk, then waits for living supervisors' first words.
+pub(crate) async fn boot(house: &Arc<House>) -> Result<()> {
+    sweep_tmp(house);
+    let containers = load(house)?;
+    for container in &containers {
+        if let Err(error) = rejoin(house, container).await {
+            tracing::warn!(id = container.id.short(), %error, "container not rejoined");
+        }
+    }
+    sweep_cgroups(house);
+    for container in containers {
+        restart(house, &container);
+    }
+    Ok(())
+}
+
+/// Removed containers whose files were not all gone yet, and half-written things.
+fn sweep_tmp(house: &House) {
+    for entry in std::fs::read_dir(house.layout.tmp()).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with("removed-") {
+            tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path));
+        }
+    }
+}
+
+/// Reads every record. A directory without one was never a container; one that cannot be read still is.
+fn load(house: &Arc<House>) -> Result<Vec<Arc<Container>>> {
+    let root = house.layout.containers();
+    let entries = std::fs::read_dir(&root).map_err(|e| Error::io(format!("list {}", root.display()), e))?;
+    let mut containers = Vec::new();
+    for entry in entries.flatten() {
+        let Ok(id) = ContainerId::parse(&entry.file_name().to_string_lossy()) else { continue };
+        let dir = entry.path();
+        if !dir.join("record.json").exists() {
+            tokio::task::spawn_blocking(move || std::fs::remove_dir_all(dir));
+            continue;
+        }
+        let container = match Record::load(&dir) {
+            Ok(record) if record.id == id => sound(house, record, &dir),
+            Ok(_) => damaged(&id, &dir, "the record is another container's".to_owned()),
+            Err(error) => damaged(&id, &dir, error.to_string()),
+        };
+        if let Err(error) = house.index.reserve(&container.record().name, &id) {
+            tracing::warn!(id = id.short(), %error, "two containers of one name");
+        }
+        house.index.insert(Arc::clone(&container));
+        containers.push(container);
+    }
+    Ok(containers)
+}
+
+fn sound(house: &House, record: Record, dir: &Path) -> Arc<Container> {
+    let pin = record.layer.as_ref().and_then(|layer| house.store.layers().pin(layer).ok());
+    let container = Container::new(record, dir.to_owned(), record::load_status(dir));
+    let run = std::fs::read(dir.join("run.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let mut inside = container.inside();
+    inside.pin = pin;
+    inside.run = run.unwrap_or_default();
+    drop(inside);
+    Arc::new(container)
+}
+
+/// Stands in for a container whose record cannot be read, so that it is listed and can be removed.
+fn damaged(id: &ContainerId, dir: &Path, damage: String) -> Arc<Container> {
+    tracing::warn!(id = id.short(), %damage, "damaged record");
+    let record = Record {
+        id: id.clone(),
+        name: id.short().to_owned(),
+        created: Timestamp::ZERO,
+        image: hako_store::Hasher::digest(b""),
+        layer: None,
+        os: "linux".to_owned(),
+        config: Config::default(),
+        host_config: HostConfig::default(),
+        endpoints: BTreeMap::new(),
+        mounts: Vec::new(),
+    };
+    let status = Status { state: State::Dead, ..Status::default() };
+    let mut container = Container::new(record, dir.to_owned(), status);
+    container.damage = Some(damage);
+    Arc::new(container)
+}
+
+/// Connects to the container's supervisor if one lives; else settles what it left.
+async fn rejoin(house: &Arc<House>, container: &Arc<Container>) -> Result<()> {
+    let lock = container.dir.join("lock");
+    let lives = Lock::is_held(&lock).map_err(|e| Error::io("look at lock", e))?;
+    if lives && container.damage.is_none() {
+        match connect(house, container).await {
+            Ok(()) => return Ok(()),
+            Err(error) => tracing::warn!(id = container.id.short(), %error, "supervisor does not answer"),
+        }
+        // A supervisor that lives but does not answer keeps its container; it is tried again at the next start.
+        if Lock::is_held(&lock).unwrap_or(true) {
+            return Ok(());
+        }
+    }
+    settle(house, container).await
+}
+
+async fn connect(house: &Arc<House>, container: &Arc<Container>) -> Result<()> {
+    let handle = Handle::connect(&house.layout.door(&container.id)).map_err(|e| Error::io("connect supervisor", e))?;
+    let link = Link::new(handle)?;
+    let welcome = match link.ask(Ask::Hello { since: Some(0) }, Vec::new()).await? {
+        Ok(Answer::Welcome(welcome)) => welcome,
+        Ok(_) => return Err(Error::system("greet supervisor: it answered something else")),
+        Err(failure) => return Err(Error::io("greet supervisor", failure)),
+    };
+    take_over(house, container, &link, *welcome);
+    life::follow(house, container, &link);
+    Ok(())
+}
+
+fn take_over(house: &House, container: &Arc<Container>, link: &Arc<Link>, welcome: Welcome) {
+    {
+        let mut inside = container.inside();
+        inside.link = Some(Arc::clone(link));
+        inside.run.ports = welcome.ports;
+        if let Some(plan) = &inside.run.endpoint {
+            house.bridge.claim(plan.address.addr());
+        }
+    }
+    container.turn(|phase| {
+        phase.status = Arc::new(welcome.status);
+        phase.held = true;
+    });
+}
+
+/// Nobody supervises it: what its supervisor told while no engine listened is told now, and what it held is cleared
+/// away if it did not do that itself.
+async fn settle(house: &Arc<House>, container: &Arc<Container>) -> Result<()> {
+    life::tell_journal(house, container);
+    let status = container.status();
+    let unfinished = status.state.is_running() || status.state == State::Starting;
+    if unfinished || container.inside().run.endpoint.is_some() || house.layout.door(&container.id).exists() {
+        life::vanished(house, container, false).await;
+    }
+    container.inside().run = Run::default();
+    let leftover = container.record().host_config.auto_remove && container.status().state != State::Created;
+    if leftover && !container.phase.borrow().removed {
+        let containers = Containers { house: Arc::clone(house) };
+        let options = RemoveOptions { force: true, volumes: true, link: false };
+        containers.remove(container.id.as_str(), options).await?;
+    }
+    Ok(())
+}
+
+/// Groups below the instance's own that belong to nobody: seeds of spares whose supervisor was killed.
+fn sweep_cgroups(house: &House) {
+    let Ok(parent) = Group::open(&house.cgroup_parent) else { return };
+    let directories = ["memory", "pids", "cpu", "freezer"].iter().filter_map(|controller| parent.directory(controller));
+    let mut names: Vec<String> = directories
+        .flat_map(|dir| std::fs::read_dir(dir).into_iter().flatten().flatten())
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .filter(|name| name.starts_with("spare-"))
+        .collect();
+    names.sort();
+    names.dedup();
+    let used: Vec<String> = house.index.all().iter().map(|container| container.inside().run.cgroup.clone()).collect();
+    for path in names.iter().map(|name| format!("{}/{name}", house.cgroup_parent)) {
+        if used.contains(&path) {
+            continue;
+        }
+        let swept = Group::open(&path).and_then(|group| group.kill_all().and_then(|()| group.delete()));
+        if let Err(error) = swept {
+            tracing::debug!(%error, path, "spare's group not swept");
+        }
+    }
+}
+
+/// Starts a container whose policy wants that at boot.
+fn restart(house: &Arc<House>, container: &Arc<Container>) {
+    let status = container.status();
+    let policy = container.record().restart();
+    let ended = !status.state.is_running() && status.state != State::Starting;
+    let at_boot = matches!(policy, hako_model::restart::Policy::Always | hako_model::restart::Policy::UnlessStopped);
+    if !ended || !at_boot || container.damage.is_some() || !status.starts_at_boot(policy) {
+        return;
+    }
+    let (containers, id) = (Containers { house: Arc::clone(house) }, container.id.clone());
+    tokio::spawn(async move {
+        if let Err(error) = containers.start(id.as_str()).await {
+            tracing::warn!(id = id.short(), %error, "container not restarted at boot");
+        }
+    });
+}

@@ -1,0 +1,137 @@
+//! Attaching clients: checked here, then their connection is the supervisor's.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hako_model::id::ExecId;
+use hako_model::state::State;
+use hako_supervisor::protocol::{Ask, Attach, ExecClient, Framing};
+
+use super::lifecycle::failure;
+use super::{AttachOptions, Containers};
+use crate::container::Container;
+use crate::house::House;
+use crate::{Error, Result};
+
+/// ctrl-p, ctrl-q.
+const DEFAULT_DETACH: &[u8] = &[16, 17];
+
+impl Containers {
+    /// Checks that it can be attached to; the streams connect when the attachment is handed over.
+    pub async fn attach(&self, name: &str, options: AttachOptions) -> Result<Attachment> {
+        let container = self.house.index.find(name)?;
+        if container.damage.is_some() {
+            return Err(Error::conflict(format!("container {} is damaged", container.id)));
+        }
+        match container.status().state {
+            State::Paused(_) => {
+                return Err(Error::conflict(format!(
+                    "container {} is paused, unpause the container before attach",
+                    container.id
+                )));
+            }
+            State::Restarting { .. } => {
+                return Err(Error::conflict(format!(
+                    "container {} is restarting, wait until the container is running",
+                    container.id
+                )));
+            }
+            _ => {}
+        }
+        let terminal = container.record().config.tty;
+        let attach = Attach {
+            stdin: options.stdin,
+            stdout: options.stdout,
+            stderr: options.stderr,
+            logs: options.logs,
+            stream: options.stream,
+            framing: if terminal { Framing::Raw } else { Framing::Multiplexed },
+            detach_keys: detach_keys(options.detach_keys.as_deref())?,
+            leftover: Vec::new(),
+        };
+        let kind = Kind::Attach(attach);
+        Ok(Attachment { house: Arc::clone(&self.house), container, terminal, kind })
+    }
+}
+
+/// Streams checked and ready to be connected.
+pub struct Attachment {
+    pub(super) house: Arc<House>,
+    pub(super) container: Arc<Container>,
+    pub(super) terminal: bool,
+    pub(super) kind: Kind,
+}
+
+/// Whose streams.
+pub(super) enum Kind {
+    Attach(Attach),
+    Exec { exec: ExecId, size: Option<(u16, u16)> },
+}
+
+impl Attachment {
+    /// Whether the stream is a terminal's (raw); else it is multiplexed.
+    pub fn tty(&self) -> bool {
+        self.terminal
+    }
+
+    /// Gives the client's connection to the supervisor, with what was already read from it. The caller sends the
+    /// `101` (or `200`) head before this, and drops its own side after.
+    pub async fn hand_over(self, client: UnixStream, leftover: Bytes) -> Result<()> {
+        let framing = if self.terminal { Framing::Raw } else { Framing::Multiplexed };
+        let leftover = leftover.to_vec();
+        let (link, ask) = match self.kind {
+            Kind::Attach(attach) => {
+                let link = self.house.supervisor(&self.container)?;
+                (link, Ask::Attach(Attach { leftover, ..attach }))
+            }
+            Kind::Exec { exec, size } => {
+                let client = Some(ExecClient { framing, leftover });
+                (self.container.live_link()?, Ask::ExecStart { exec, client, size })
+            }
+        };
+        let reply = link.ask(ask, vec![OwnedFd::from(client)]).await?;
+        reply.map(|_| ()).map_err(|other| failure(&self.container, other))
+    }
+}
+
+/// `ctrl-p,ctrl-q` and the like as bytes; empty text means the default.
+pub(super) fn detach_keys(text: Option<&str>) -> Result<Vec<u8>> {
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(DEFAULT_DETACH.to_vec()) };
+    let key = |word: &str| {
+        let invalid = || Error::invalid(format!("Invalid detach keys ({text}) provided"));
+        match (word.strip_prefix("ctrl-"), word.as_bytes()) {
+            (Some(letter), _) => control(letter).ok_or_else(invalid),
+            (None, [byte]) => Ok(*byte),
+            _ => Err(invalid()),
+        }
+    };
+    text.split(',').map(key).collect()
+}
+
+fn control(letter: &str) -> Option<u8> {
+    match letter.as_bytes() {
+        [byte @ b'a'..=b'z'] => Some(byte - b'a' + 1),
+        [b'@'] => Some(0),
+        [b'['] => Some(27),
+        [b'\\'] => Some(28),
+        [b']'] => Some(29),
+        [b'^'] => Some(30),
+        [b'_'] => Some(31),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys() {
+        assert_eq!(detach_keys(None).unwrap(), [16, 17]);
+        assert_eq!(detach_keys(Some("ctrl-a,x,ctrl-[")).unwrap(), [1, b'x', 27]);
+        assert!(detach_keys(Some("ctrl-A")).is_err());
+        assert!(detach_keys(Some("abc")).is_err());
+    }
+}

@@ -1,0 +1,62 @@
+//! Making an image of a container.
+
+use std::sync::Arc;
+
+use hako_model::platform::Platform;
+use hako_model::state::State;
+use hako_store::{Limits, Staged};
+
+use super::{CommitRequest, Containers};
+use crate::container::Container;
+use crate::{Error, Result, images};
+
+impl Containers {
+    /// Makes an image of it; gives the image's id.
+    pub async fn commit(&self, request: CommitRequest) -> Result<String> {
+        let container = self.house.index.find(&request.container)?;
+        let freeze = request.pause && matches!(container.status().state, State::Running(_));
+        if freeze {
+            self.pause(container.id.as_str()).await?;
+        }
+        let made = self.commit_layer(&container, request).await;
+        if freeze {
+            self.unpause(container.id.as_str()).await?;
+        }
+        let image = made?;
+        self.house.tell(&container, "commit");
+        Ok(image)
+    }
+
+    async fn commit_layer(&self, container: &Arc<Container>, request: CommitRequest) -> Result<String> {
+        let images = self.house.images.get().ok_or_else(|| Error::system("commit: engine is not open"))?;
+        let record = container.record();
+        let (repository, tag) = split_reference(request.reference.as_deref().unwrap_or_default());
+        let layer = self.layer(container).await?;
+        let commit = images::CommitRequest {
+            repository,
+            tag,
+            author: request.author,
+            message: request.comment,
+            changes: request.changes,
+            parent: Some(record.image.clone()).filter(|_| record.layer.is_some()),
+            container: container.id.to_string(),
+            config: request.config.unwrap_or_else(|| record.config.clone()),
+            platform: Platform::host(),
+        };
+        Ok(images.commit(layer, commit).await?.to_string())
+    }
+
+    async fn layer(&self, container: &Container) -> Result<Staged> {
+        let (writable, layers) = (self.house.store.writable(&container.dir), self.house.store.layers());
+        let staged = tokio::task::spawn_blocking(move || writable.commit(&layers, &Limits::default())).await;
+        staged.map_err(|e| Error::io("copy layer", e))?.map_err(|e| Error::io("copy layer", e))
+    }
+}
+
+/// `host:5000/name:tag` → name and tag.
+fn split_reference(text: &str) -> (String, String) {
+    match text.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => (name.to_owned(), tag.to_owned()),
+        _ => (text.to_owned(), String::new()),
+    }
+}

@@ -1,0 +1,213 @@
+//! Making containers: everything is checked before anything exists, and what exists half-way is taken back.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hako_model::container::{Config, EndpointSettings, HostConfig, RestartName};
+use hako_model::id::ContainerId;
+use hako_model::mount::Plan;
+use hako_model::name;
+use hako_model::state::Status;
+
+use super::{Containers, CreateRequest, Created, merge, mounts, validate};
+use crate::blocking::blocking;
+use crate::clock::now;
+use crate::container::Container;
+use crate::house::House;
+use crate::images::Found;
+use crate::networks::mode_network;
+use crate::oci::paths;
+use crate::record::Record;
+use crate::{Error, Result};
+
+impl Containers {
+    /// Makes a container. Nothing exists when it is refused.
+    pub async fn create(&self, mut request: CreateRequest) -> Result<Created> {
+        let house = &self.house;
+        let chosen = request.name.as_deref().filter(|name| !name.is_empty()).map(name::container).transpose()?;
+        let chosen = chosen.map(str::to_owned);
+        complete(house, &mut request);
+        validate::check(house, &request)?;
+        let mut warnings = validate::complete_resources(&mut request.host_config.resources);
+        let found = self.image(&request).await?;
+        merge::merge(&mut request.config, &found.config.config)?;
+        let plans = mounts::plan(house, &request.config, &request.host_config)?;
+        warnings.extend(host_warning(&request.host_config));
+        let id = new_id()?;
+        let name = reserve(house, &id, chosen)?;
+        let record = record(id.clone(), name.clone(), request, &found, plans);
+        let made = blocking(|| make(house, record, &found));
+        if made.is_err() {
+            house.index.release(&name, &id);
+        }
+        let container = made?;
+        house.index.insert(Arc::clone(&container));
+        house.tell(&container, "create");
+        Ok(Created { id, warnings })
+    }
+
+    async fn image(&self, request: &CreateRequest) -> Result<Found> {
+        let images = self.house.images.get().ok_or_else(|| Error::system("find image: engine is not open"))?;
+        let platform = request.platform.as_ref().map(ToString::to_string).unwrap_or_default();
+        images.find(&request.config.image, &platform).await
+    }
+}
+
+pub(crate) fn new_id() -> Result<ContainerId> {
+    let mut bytes = [0; 32];
+    loop {
+        hako_sys::random::fill(&mut bytes).map_err(|e| Error::io("make id", e))?;
+        let id = ContainerId::from_bytes(&bytes);
+        // A short id of digits alone could be taken for a number by those who read it.
+        if id.short().parse::<u64>().is_err() {
+            return Ok(id);
+        }
+    }
+}
+
+/// Reserves the name asked for, or one made up.
+fn reserve(house: &House, id: &ContainerId, chosen: Option<String>) -> Result<String> {
+    if let Some(name) = chosen {
+        house.index.reserve(&name, id)?;
+        return Ok(name);
+    }
+    for attempt in 0..64 {
+        let mut bytes = [0; 8];
+        hako_sys::random::fill(&mut bytes).map_err(|e| Error::io("make name", e))?;
+        let name = name::made_up(u64::from_le_bytes(bytes), attempt);
+        if house.index.reserve(&name, id).is_ok() {
+            return Ok(name);
+        }
+    }
+    house.index.reserve(id.short(), id)?;
+    Ok(id.short().to_owned())
+}
+
+/// Fills in Docker's defaults, which `inspect` shows.
+fn complete(house: &House, request: &mut CreateRequest) {
+    let host = &mut request.host_config;
+    mode_network(&host.network_mode).to_owned().clone_into(&mut host.network_mode);
+    fill(&mut host.ipc_mode, "private");
+    fill(&mut host.cgroupns_mode, house.settings.cgroupns_mode.as_deref().unwrap_or("private"));
+    fill(&mut host.log_config.driver, &house.settings.log.driver);
+    fill(&mut host.runtime, "hako");
+    host.log_config.config.get_or_insert_default();
+    if host.restart_policy.name == RestartName::Unset {
+        host.restart_policy.name = RestartName::No;
+    }
+    if host.shm_size == 0 {
+        host.shm_size = house.settings.shm_size;
+    }
+    complete_paths(host);
+    if request.config.stop_timeout.is_some_and(|seconds| seconds < -1) {
+        request.config.stop_timeout = Some(-1);
+    }
+}
+
+fn fill(field: &mut String, default: &str) {
+    if field.is_empty() {
+        default.clone_into(field);
+    }
+}
+
+/// Masked and read-only paths: Docker's unless others are given; none for a privileged container.
+fn complete_paths(host: &mut HostConfig) {
+    let open = host.privileged || crate::oci::security::system_paths_unconfined(host);
+    let list = |paths: &[&str]| paths.iter().filter(|_| !open).map(|path| (*path).to_owned()).collect::<Vec<_>>();
+    host.masked_paths.get_or_insert_with(|| list(paths::MASKED));
+    host.readonly_paths.get_or_insert_with(|| list(paths::READ_ONLY));
+    if open {
+        host.masked_paths = None;
+        host.readonly_paths = None;
+    }
+}
+
+fn host_warning(host: &HostConfig) -> Option<String> {
+    let published = host.port_bindings.iter().flatten().next().is_some();
+    let discarded = published && host.network_mode == "host";
+    discarded.then(|| "Published ports are discarded when using host network mode".to_owned())
+}
+
+fn record(id: ContainerId, name: String, request: CreateRequest, found: &Found, mounts: Vec<Plan>) -> Record {
+    let CreateRequest { mut config, host_config, networking, .. } = request;
+    complete_hostname(&mut config, &host_config, &id);
+    let endpoints = endpoints(&mut config, &host_config, networking.endpoints_config.unwrap_or_default());
+    Record {
+        id,
+        name,
+        created: now(),
+        image: found.id.clone(),
+        layer: None,
+        os: "linux".to_owned(),
+        config,
+        host_config,
+        endpoints,
+        mounts,
+    }
+}
+
+fn complete_hostname(config: &mut Config, host: &HostConfig, id: &ContainerId) {
+    if !config.hostname.is_empty() || host.network_mode.starts_with("container:") {
+        return;
+    }
+    config.hostname = if host.network_mode == "host" || host.uts_mode == "host" {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    } else {
+        id.short().to_owned()
+    };
+}
+
+/// What the joined network was asked for.
+fn endpoints(
+    config: &mut Config,
+    host: &HostConfig,
+    mut asked: BTreeMap<String, EndpointSettings>,
+) -> BTreeMap<String, EndpointSettings> {
+    if host.network_mode.starts_with("container:") {
+        return BTreeMap::new();
+    }
+    let network = host.network_mode.clone();
+    let by_default = asked.remove("default");
+    let mut settings = asked.remove(&network).or(by_default).unwrap_or_default();
+    if settings.mac_address.is_empty() {
+        settings.mac_address = std::mem::take(&mut config.mac_address);
+    }
+    BTreeMap::from([(network, settings)])
+}
+
+/// What exists of a container in the making; taken back unless it is kept.
+struct Draft<'a> {
+    dir: &'a Path,
+    kept: bool,
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What cannot be removed now has no record, and is swept at the next start.
+            let _ = std::fs::remove_dir_all(self.dir);
+        }
+    }
+}
+
+/// Puts the container on the disk. The record comes last: without it there is no container.
+fn make(house: &House, mut record: Record, found: &Found) -> Result<Arc<Container>> {
+    let dir: PathBuf = house.layout.container(&record.id);
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new().mode(0o710).create(&dir).map_err(|e| Error::io(format!("make {}", dir.display()), e))?;
+    let mut draft = Draft { dir: &dir, kept: false };
+    let image = house.store.images().get(&found.id).map_err(|e| Error::not_found(e.to_string()))?;
+    record.layer = image.layers.last().cloned();
+    let pin = record.layer.as_ref().map(|layer| house.store.layers().pin(layer)).transpose();
+    let pin = pin.map_err(|e| Error::io("pin layers", e))?;
+    let writable = house.store.writable(&dir);
+    writable.create(&found.lowers).map_err(|e| Error::io("make writable layer", e))?;
+    mounts::make_volumes(house, &mut record.mounts, &found.lowers)?;
+    record.save(&dir)?;
+    draft.kept = true;
+    drop(draft);
+    let container = Container::new(record, dir, Status::default());
+    container.inside().pin = pin;
+    Ok(Arc::new(container))
+}

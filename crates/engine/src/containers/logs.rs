@@ -1,0 +1,194 @@
+//! Reading logs: in pieces ready to be sent, from the files the supervisor writes; following them costs no polling.
+
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use hako_model::state::State;
+use hako_supervisor::log::Stream;
+use hako_supervisor::log::config::Driver;
+use hako_supervisor::log::read::{Entry, Query, Reader};
+use tokio::sync::mpsc;
+
+use super::{Containers, LogsOptions};
+use crate::container::{Container, Phase};
+use crate::readiness::Readiness;
+use crate::{Error, Result};
+
+/// Pieces of one channel are joined up to this many bytes.
+const PIECE: usize = 32 * 1024;
+
+/// Which stream a piece of a log came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl From<Stream> for Channel {
+    fn from(stream: Stream) -> Self {
+        match stream {
+            Stream::Stdout => Self::Stdout,
+            Stream::Stderr => Self::Stderr,
+        }
+    }
+}
+
+impl Containers {
+    /// Its log.
+    pub async fn logs(&self, name: &str, options: LogsOptions) -> Result<Logs> {
+        let container = self.house.index.find(name)?;
+        if !options.stdout && !options.stderr {
+            return Err(Error::invalid("Bad parameters: you must choose at least one stream"));
+        }
+        let record = container.record();
+        let config = super::start::log_config(&record, &container.dir)?;
+        if config.driver == Driver::None {
+            return Err(Error::not_implemented("configured logging driver does not support reading"));
+        }
+        let query = Query {
+            since: options.since,
+            until: options.until,
+            tail: options.tail,
+            stdout: options.stdout,
+            stderr: options.stderr,
+            follow: options.follow,
+        };
+        let reader = Reader::open(&config, query).map_err(|e| Error::io("open log", e))?;
+        let (send, pieces) = mpsc::channel(4);
+        let pump = Pump { reader, container, options, carry: None, send };
+        tokio::spawn(pump.run());
+        Ok(Logs { terminal: record.config.tty, pieces })
+    }
+}
+
+/// A log being read.
+pub struct Logs {
+    terminal: bool,
+    pieces: mpsc::Receiver<Result<(Channel, Bytes)>>,
+}
+
+impl Logs {
+    /// Whether the container has a terminal: then the bytes go out raw, else each piece as a frame of its channel.
+    pub fn tty(&self) -> bool {
+        self.terminal
+    }
+
+    /// The next piece, ready to be sent (timestamps and details included): frame headers are the caller's.
+    pub async fn next(&mut self) -> Option<Result<(Channel, Bytes)>> {
+        self.pieces.recv().await
+    }
+}
+
+struct Pump {
+    reader: Reader,
+    container: Arc<Container>,
+    options: LogsOptions,
+    /// An entry already read that belongs to the next piece.
+    carry: Option<(Channel, BytesMut)>,
+    send: mpsc::Sender<Result<(Channel, Bytes)>>,
+}
+
+/// Why a pump paused.
+enum Pause {
+    /// Everything written so far was read.
+    End,
+    /// Nobody listens any more.
+    Deaf,
+}
+
+impl Pump {
+    async fn run(mut self) {
+        let outcome = self.pump().await;
+        if let Err(error) = outcome {
+            // The listener may have gone.
+            let _ = self.send.send(Err(error)).await;
+        }
+    }
+
+    async fn pump(&mut self) -> Result<()> {
+        if !self.options.follow {
+            return self.drain().await.map(drop);
+        }
+        let mut phase = self.container.phase.subscribe();
+        let watch = self.reader.watch().map_err(|e| Error::io("watch log", e))?;
+        let watch = Readiness::of(watch).map_err(|e| Error::io("watch log", e))?;
+        loop {
+            // Asked before reading: what is written before an end is then read after it.
+            let over = is_over(&phase.borrow_and_update());
+            if matches!(self.drain().await?, Pause::Deaf) || over || self.reader.is_over() {
+                return Ok(());
+            }
+            tokio::select! {
+                ready = watch.readable() => {
+                    ready.map_err(|e| Error::io("watch log", e))?;
+                    self.reader.woken();
+                }
+                _ = phase.changed() => {}
+                () = self.send.closed() => return Ok(()),
+                () = super::wait::until(self.options.until) => { self.drain().await?; return Ok(()) }
+            }
+        }
+    }
+
+    /// Sends everything written so far.
+    async fn drain(&mut self) -> Result<Pause> {
+        loop {
+            let Some((channel, piece)) = crate::blocking::blocking(|| self.piece())? else { return Ok(Pause::End) };
+            if self.send.send(Ok((channel, piece))).await.is_err() {
+                return Ok(Pause::Deaf);
+            }
+        }
+    }
+
+    /// The next entries of one channel, joined.
+    fn piece(&mut self) -> Result<Option<(Channel, Bytes)>> {
+        let details = self.details();
+        let Some((channel, mut joined)) = self.carry.take() else { return self.first_piece(&details) };
+        while joined.len() < PIECE {
+            let Some(entry) = self.reader.next().map_err(|e| Error::io("read log", e))? else { break };
+            let of = Channel::from(entry.stream);
+            if of != channel {
+                let mut other = BytesMut::new();
+                write_entry(&mut other, &entry, self.options.timestamps, &details);
+                self.carry = Some((of, other));
+                break;
+            }
+            write_entry(&mut joined, &entry, self.options.timestamps, &details);
+        }
+        Ok(Some((channel, joined.freeze())))
+    }
+
+    fn first_piece(&mut self, details: &str) -> Result<Option<(Channel, Bytes)>> {
+        let Some(entry) = self.reader.next().map_err(|e| Error::io("read log", e))? else { return Ok(None) };
+        let mut joined = BytesMut::with_capacity(PIECE);
+        write_entry(&mut joined, &entry, self.options.timestamps, details);
+        self.carry = Some((Channel::from(entry.stream), joined));
+        self.piece()
+    }
+
+    /// What `--details` puts before each line.
+    fn details(&self) -> String {
+        let attributes = self.reader.attributes();
+        if !self.options.details {
+            return String::new();
+        }
+        let pairs: Vec<String> = attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        pairs.join(",") + " "
+    }
+}
+
+fn write_entry(into: &mut BytesMut, entry: &Entry<'_>, timestamps: bool, details: &str) {
+    if timestamps {
+        into.put_slice(entry.time.fixed().as_bytes());
+        into.put_u8(b' ');
+    }
+    into.put_slice(details.as_bytes());
+    into.put_slice(entry.line);
+}
+
+/// Whether nothing more will be written.
+fn is_over(phase: &Phase) -> bool {
+    phase.removed || (!phase.status.state.is_running() && !phase.held && phase.status.state != State::Starting)
+}

@@ -1,0 +1,124 @@
+//! Removing containers.
+
+use std::sync::Arc;
+
+use hako_model::event::Kind;
+use hako_model::mount::Origin;
+use hako_model::state::{State, Status};
+
+use super::{Containers, RemoveOptions};
+use crate::container::Container;
+use crate::house::House;
+use crate::{Error, Result, record};
+
+impl Containers {
+    /// Removes it.
+    pub async fn remove(&self, name: &str, options: RemoveOptions) -> Result<()> {
+        let container = self.house.index.find(name)?;
+        if options.link {
+            return Err(Error::invalid("removing legacy links is not supported"));
+        }
+        if container.inside().removing && !options.force {
+            return Err(Error::conflict(format!("removal of container {name} is already in progress")));
+        }
+        if options.force {
+            self.end(&container).await?;
+        }
+        let _alone = container.verbs.lock().await;
+        if container.phase.borrow().removed {
+            return Ok(());
+        }
+        check_removable(&container)?;
+        dismiss(&container);
+        erase(&self.house, &container, options.volumes).await
+    }
+
+    /// Kills a running container and waits until it holds nothing any more.
+    async fn end(&self, container: &Arc<Container>) -> Result<()> {
+        container.inside().removing = true;
+        let outcome = self.kill_and_settle(container).await;
+        if outcome.is_err() {
+            container.inside().removing = false;
+        }
+        outcome
+    }
+}
+
+fn check_removable(container: &Container) -> Result<()> {
+    let status = container.status();
+    let name = container.record().name.clone();
+    let refuse = |why: &str| Err(Error::conflict(format!("cannot remove container \"/{name}\": container is {why}")));
+    match &status.state {
+        State::Paused(_) => refuse("paused and must be unpaused first"),
+        State::Restarting { .. } => refuse("restarting: stop the container before removing or force remove"),
+        State::Running(_) | State::Starting => refuse("running: stop the container before removing or force remove"),
+        _ => Ok(()),
+    }
+}
+
+/// Lets go a supervisor that was assigned by an attach but never started.
+fn dismiss(container: &Container) {
+    if let Some(link) = container.inside().link.take() {
+        link.dismiss();
+    }
+}
+
+/// Takes a container that does not run off the disk and out of the index, with its anonymous volumes if wanted.
+pub(crate) async fn erase(house: &Arc<House>, container: &Arc<Container>, volumes: bool) -> Result<()> {
+    container.inside().removing = true;
+    let grave = house.layout.tmp().join(format!("removed-{}", container.id));
+    if let Err(error) = std::fs::rename(&container.dir, &grave)
+        && error.kind() != std::io::ErrorKind::NotFound
+    {
+        return Err(not_removed(container, &error));
+    }
+    // From here on the container is gone; its files follow in the background.
+    house.index.remove(&container.id);
+    container.inside().pin = None;
+    if volumes {
+        remove_anonymous_volumes(house, container);
+    }
+    house.tell(container, "destroy");
+    container.turn(|phase| phase.removed = true);
+    bury(grave);
+    Ok(())
+}
+
+fn bury(grave: std::path::PathBuf) {
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = std::fs::remove_dir_all(&grave)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(%error, path = %grave.display(), "remains of a removed container");
+        }
+    });
+}
+
+fn not_removed(container: &Container, cause: &std::io::Error) -> Error {
+    let mut status = Status::clone(&container.status());
+    status.state = State::Dead;
+    status.error = format!("remove: {cause}");
+    // Memory says it even if the disk does not.
+    let _ = record::save_status(&container.dir, &status);
+    container.set_status(status);
+    container.inside().removing = false;
+    Error::io(format!("remove container {}", container.id), cause)
+}
+
+/// Volumes nobody named go with their container, unless another one uses them.
+fn remove_anonymous_volumes(house: &House, container: &Container) {
+    let record = container.record();
+    for mount in &record.mounts {
+        let Origin::Volume(volume) = &mount.origin else { continue };
+        if !volume.anonymous || house.index.all().iter().any(|other| other.uses_volume(&volume.name)) {
+            continue;
+        }
+        match house.store.volumes().remove(&volume.name) {
+            Ok(()) => {
+                let facts = std::collections::BTreeMap::from([("driver".to_owned(), "local".to_owned())]);
+                house.hub.tell(Kind::Volume, "destroy", &volume.name, facts);
+            }
+            Err(error) => tracing::warn!(%error, volume = volume.name, "anonymous volume not removed"),
+        }
+    }
+}

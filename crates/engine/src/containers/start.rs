@@ -1,0 +1,293 @@
+//! Starting containers: the run description, one message, one reply.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hako_model::container::HealthConfig;
+use hako_model::health::Probe;
+use hako_model::port;
+use hako_model::state::{State, Status};
+use hako_model::time::Timestamp;
+use hako_net::endpoint;
+use hako_net::publish::Binding;
+use hako_supervisor::description::{Description, Network, RootfsPlan};
+use hako_supervisor::log::config::{LogConfig, Source};
+use hako_supervisor::protocol::{Answer, Ask, Failure};
+use hako_sys::file::{Durability, write_atomic};
+
+use super::Containers;
+use crate::accounts;
+use crate::blocking::blocking;
+use crate::container::{Container, Phase, Run};
+use crate::house::House;
+use crate::life;
+use crate::networks::mode_network;
+use crate::record::{self, Record};
+use crate::{Error, Result, oci};
+
+impl Containers {
+    /// Starts it. `NotModified` when it runs.
+    pub async fn start(&self, name: &str) -> Result<()> {
+        let container = self.house.index.find(name)?;
+        let _alone = container.verbs.lock().await;
+        self.start_alone(&container).await
+    }
+
+    /// Starts a container whose verbs the caller holds.
+    pub(super) async fn start_alone(&self, container: &Arc<Container>) -> Result<()> {
+        check_startable(container)?;
+        settled(container).await?;
+        let house = &self.house;
+        let description = match blocking(|| prepare(house, container)) {
+            Ok(description) => description,
+            Err(error) => {
+                life::give_back(house, container);
+                return Err(error);
+            }
+        };
+        let started = launch(house, container, description).await;
+        if started.is_err() {
+            life::give_back(house, container);
+        }
+        started
+    }
+}
+
+fn check_startable(container: &Container) -> Result<()> {
+    if let Some(damage) = &container.damage {
+        return Err(Error::conflict(format!(
+            "container {} is damaged and can only be removed: {damage}",
+            container.id
+        )));
+    }
+    match container.status().state {
+        State::Running(_) | State::Restarting { .. } | State::Starting => {
+            Err(Error::not_modified(format!("Container {} is already running", container.id)))
+        }
+        State::Paused(_) => Err(Error::conflict("cannot start a paused container, try unpause instead")),
+        State::Removing | State::Dead => Err(Error::conflict("container is marked for removal and cannot be started")),
+        State::Created | State::Exited => Ok(()),
+    }
+}
+
+/// Waits until an earlier run has given back what it held.
+async fn settled(container: &Container) -> Result<()> {
+    let mut phase = container.phase.subscribe();
+    let waited = tokio::time::timeout(Duration::from_secs(10), phase.wait_for(|phase| !phase.held)).await;
+    match waited {
+        Ok(_) if !container.phase.borrow().removed => Ok(()),
+        Ok(_) => Err(Error::not_found(format!("No such container: {}", container.id))),
+        Err(_) => Err(Error::conflict(format!("container {} is still ending", container.id))),
+    }
+}
+
+/// Everything a supervisor must know, with an address leased and the container's files written. Blocks.
+fn prepare(house: &House, container: &Arc<Container>) -> Result<Description> {
+    let record = container.record();
+    let ports = wanted_ports(house, &record)?;
+    if !ports.is_empty() {
+        house.bridge.check_rules();
+    }
+    let endpoint = lease(house, container, &record)?;
+    container.inside().run = Run { endpoint: endpoint.clone(), ..Run::default() };
+    if !record.host_config.network_mode.starts_with("container:") {
+        oci::files::write(&container.dir, &record, &house.settings, endpoint.as_ref())?;
+    }
+    let lowers = lowers(house, &record)?;
+    let accounts = accounts::of(house, container, &lowers)?;
+    let spec = oci::spec(house, container, &accounts)?;
+    let network = Network { endpoints: endpoint.into_iter().collect(), ports };
+    describe(house, container, &record, spec, lowers, network)
+}
+
+fn lease(house: &House, container: &Container, record: &Record) -> Result<Option<endpoint::Plan>> {
+    let network = mode_network(&record.host_config.network_mode);
+    if network != "bridge" || record.config.network_disabled {
+        return Ok(None);
+    }
+    let asked = record.endpoints.get(network).cloned().unwrap_or_default();
+    house.bridge.lease(&container.id, &asked).map(Some)
+}
+
+fn wanted_ports(house: &House, record: &Record) -> Result<Vec<port::Publication>> {
+    let host = &record.host_config;
+    if mode_network(&host.network_mode) != "bridge" {
+        return Ok(Vec::new());
+    }
+    let exposed = record.config.exposed_ports.iter().flatten().map(|(port, _)| port.as_str());
+    let bindings = host.port_bindings.clone().unwrap_or_default();
+    let wanted = port::wanted(&bindings, exposed, host.publish_all_ports);
+    let mut wanted = wanted.map_err(|e| Error::invalid(e.to_string()))?;
+    let default = house.settings.default_publish_ip;
+    if !default.is_unspecified() {
+        wanted.iter_mut().for_each(|publication| publication.host = publication.host.or(Some(default)));
+    }
+    Ok(wanted)
+}
+
+pub(super) fn lowers(house: &House, record: &Record) -> Result<Vec<std::path::PathBuf>> {
+    match &record.layer {
+        Some(layer) => house.store.layers().lowers(layer).map_err(|e| Error::io("find layers", e)),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn describe(
+    house: &House,
+    container: &Container,
+    record: &Record,
+    spec: hako_supervisor::spec::Spec,
+    lowers: Vec<std::path::PathBuf>,
+    network: Network,
+) -> Result<Description> {
+    let writable = house.store.writable(&container.dir);
+    let volatile = record.host_config.auto_remove;
+    Ok(Description {
+        id: container.id.clone(),
+        name: record.name.clone(),
+        instance: house.layout.instance.clone(),
+        spec,
+        rootfs: RootfsPlan::Overlay { lowers, upper: writable.upper(), work: writable.work(), volatile },
+        network,
+        log: log_config(record, &container.dir)?,
+        restart: record.restart(),
+        probe: probe(record),
+        stop_signal: stop_signal(record),
+        stop_timeout: record.config.stop_timeout.unwrap_or(10),
+        open_stdin: record.config.open_stdin,
+        stdin_once: record.config.stdin_once,
+        init: record.host_config.init.unwrap_or(house.settings.init),
+        directory: container.dir.clone(),
+        socket: house.layout.door(&container.id),
+    })
+}
+
+pub(super) fn stop_signal(record: &Record) -> i32 {
+    crate::signal::parse(&record.config.stop_signal).unwrap_or(15)
+}
+
+/// Where a container's output goes.
+pub(crate) fn log_config(record: &Record, dir: &Path) -> Result<LogConfig> {
+    let log = &record.host_config.log_config;
+    let labels = record.labels();
+    let source = Source {
+        id: record.id.as_str(),
+        name: &record.name,
+        image: &record.config.image,
+        image_id: record.image.as_str(),
+        labels: &labels,
+        env: record.config.env.as_deref().unwrap_or_default(),
+    };
+    let options = log.config.clone().unwrap_or_default();
+    let path = dir.join(format!("{}-json.log", record.id));
+    LogConfig::from_options(&log.driver, &options, path, source).map_err(|e| Error::invalid(e.to_string()))
+}
+
+fn probe(record: &Record) -> Option<Probe> {
+    let config = record.config.healthcheck.as_ref()?;
+    let argv = probe_command(record, config)?;
+    let time = |nanos: i64| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
+    let probe = Probe {
+        argv,
+        interval: time(config.interval),
+        timeout: time(config.timeout),
+        start_period: time(config.start_period),
+        start_interval: time(config.start_interval),
+        retries: u32::try_from(config.retries).unwrap_or(0),
+    };
+    Some(probe.with_defaults())
+}
+
+fn probe_command(record: &Record, config: &HealthConfig) -> Option<Vec<String>> {
+    let (kind, rest) = config.test.split_first()?;
+    match kind.as_str() {
+        "CMD" if !rest.is_empty() => Some(rest.to_vec()),
+        "CMD-SHELL" if !rest.is_empty() => {
+            let shell = record.config.shell.clone().filter(|shell| !shell.is_empty());
+            let mut argv = shell.unwrap_or_else(|| vec!["/bin/sh".to_owned(), "-c".to_owned()]);
+            argv.extend(rest.iter().cloned());
+            Some(argv)
+        }
+        _ => None,
+    }
+}
+
+/// Sends Start and waits for the reply, then for its effects to be visible to every verb.
+async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Description) -> Result<()> {
+    let link = house.supervisor(container)?;
+    container.turn(|phase| phase.held = true);
+    let connected = description.network.endpoints.first().is_some();
+    let (status, ports, cgroup) = match link.ask(Ask::Start(Box::new(description)), Vec::new()).await {
+        Ok(Ok(Answer::Started { status, ports, cgroup })) => (status, ports, cgroup),
+        Ok(Ok(_)) => return Err(Error::system("start container: the supervisor answered something else")),
+        Ok(Err(failure)) => return Err(failed(house, container, failure)),
+        Err(error) => return Err(error),
+    };
+    remember_run(container, ports, cgroup)?;
+    if connected {
+        life::network_event(house, container, "connect");
+    }
+    wait_until(container, |phase| phase.status.started_at >= status.started_at || phase.removed).await;
+    Ok(())
+}
+
+/// What a later engine must know of the run.
+fn remember_run(container: &Container, ports: Vec<Binding>, cgroup: String) -> Result<()> {
+    let run = {
+        let mut inside = container.inside();
+        inside.run.ports = ports;
+        inside.run.cgroup = cgroup;
+        inside.run.clone()
+    };
+    let bytes = serde_json::to_vec(&run).map_err(|e| Error::io("encode run", e))?;
+    match write_atomic(&container.dir.join("run.json"), &bytes, Durability::Process) {
+        // A container that ended and removed itself meanwhile has nothing to be remembered.
+        Err(_) if container.inside().removing || container.phase.borrow().removed => Ok(()),
+        written => written.map_err(|e| Error::io("save run", e)),
+    }
+}
+
+/// Waits for the phase to be so; a supervisor that never tells must not hold a verb for ever.
+pub(super) async fn wait_until(container: &Container, so: impl FnMut(&Phase) -> bool) {
+    let mut phase = container.phase.subscribe();
+    let _ = tokio::time::timeout(Duration::from_secs(5), phase.wait_for(so)).await;
+}
+
+/// A failed start in Docker's words; the status remembers it.
+fn failed(house: &House, container: &Container, failure: Failure) -> Error {
+    let endpoint = || {
+        let record = container.record();
+        let id = crate::networks::endpoint_id(container.id.as_str(), house.bridge.remembered().bridge.as_str());
+        format!("{} ({id})", record.name)
+    };
+    let (exit_code, error) = match failure {
+        Failure::Launch { exit_code, error } => {
+            let text = format!("failed to create task for container: {error}");
+            let kind: fn(String) -> Error = if exit_code == 125 { Error::system } else { Error::invalid };
+            (exit_code, kind(text))
+        }
+        Failure::Port { error } => {
+            let text =
+                "failed to set up container networking: driver failed programming external connectivity on endpoint";
+            (128, Error::system(format!("{text} {}: {error}", endpoint())))
+        }
+        Failure::Invalid { error } => (125, Error::invalid(error)),
+        other => (125, Error::system(other.to_string())),
+    };
+    remember_failure(container, exit_code, &error);
+    error
+}
+
+fn remember_failure(container: &Container, exit_code: i32, error: &Error) {
+    let mut status = Status::clone(&container.status());
+    if status.state == State::Starting {
+        status.state = if status.started_at == Timestamp::ZERO { State::Created } else { State::Exited };
+    }
+    status.exit_code = exit_code;
+    status.error = error.to_string();
+    if let Err(error) = record::save_status(&container.dir, &status) {
+        tracing::warn!(id = container.id.short(), %error, "failed start not recorded");
+    }
+    container.set_status(status);
+}

@@ -1,0 +1,137 @@
+//! What a container uses, once a second or once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hako_sys::cgroup::{BlockIoUsage, Usage};
+use tokio::time::Instant;
+
+use super::Containers;
+use super::sample::{BlockSample, CpuSample, InterfaceSample, MemorySample, Sample};
+use crate::Result;
+use crate::clock::now;
+use crate::container::Container;
+use crate::house::House;
+
+const EVERY: Duration = Duration::from_secs(1);
+
+/// Nanoseconds in one of procfs's clock ticks.
+const TICK: u64 = 10_000_000;
+
+impl Containers {
+    /// What it uses: one sample a second, or with `one_shot` a single one at once (no earlier sample in it).
+    pub async fn stats(&self, name: &str, one_shot: bool) -> Result<Stats> {
+        let container = self.house.index.find(name)?;
+        Ok(Stats { house: Arc::clone(&self.house), container, one_shot, last: None, due: Instant::now() })
+    }
+}
+
+/// A container's use, watched.
+pub struct Stats {
+    house: Arc<House>,
+    container: Arc<Container>,
+    one_shot: bool,
+    last: Option<Sample>,
+    due: Instant,
+}
+
+impl Stats {
+    /// The next sample; `None` when the container is gone.
+    pub async fn next(&mut self) -> Option<Result<Sample>> {
+        if self.container.phase.borrow().removed {
+            return None;
+        }
+        if self.last.is_none() && !self.one_shot {
+            self.last = Some(self.sample());
+            self.due = Instant::now() + EVERY;
+        }
+        tokio::time::sleep_until(self.due).await;
+        self.due += EVERY;
+        let mut sample = self.sample();
+        if let Some(last) = self.last.take() {
+            sample.preread = last.read;
+            sample.precpu = last.cpu;
+        }
+        self.last = Some(sample.clone());
+        Some(Ok(sample))
+    }
+
+    /// Empty but for its name when it does not run.
+    fn sample(&self) -> Sample {
+        let record = self.container.record();
+        let mut sample =
+            Sample { id: self.container.id.to_string(), name: format!("/{}", record.name), ..Sample::default() };
+        if self.container.status().state.live().is_some()
+            && let Ok(usage) = self.house.group(&self.container).map(|group| group.usage())
+        {
+            sample.read = now();
+            fill(&mut sample, usage);
+            sample.networks = self.interfaces();
+        }
+        sample
+    }
+
+    fn interfaces(&self) -> BTreeMap<String, InterfaceSample> {
+        let plan = self.container.inside().run.endpoint.clone();
+        let Some(plan) = plan else { return BTreeMap::new() };
+        let Ok(Some(traffic)) = hako_net::traffic::of_endpoint(&plan.host_name) else { return BTreeMap::new() };
+        let interface = InterfaceSample {
+            rx_bytes: traffic.rx_bytes,
+            rx_packets: traffic.rx_packets,
+            rx_errors: traffic.rx_errors,
+            rx_dropped: traffic.rx_dropped,
+            tx_bytes: traffic.tx_bytes,
+            tx_packets: traffic.tx_packets,
+            tx_errors: traffic.tx_errors,
+            tx_dropped: traffic.tx_dropped,
+        };
+        BTreeMap::from([(plan.name, interface)])
+    }
+}
+
+fn fill(sample: &mut Sample, usage: Usage) {
+    let online = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    sample.cpu = CpuSample {
+        total: usage.cpu.total,
+        per_cpu: usage.cpu.per_cpu,
+        kernel: usage.cpu.kernel,
+        user: usage.cpu.user,
+        system: system_cpu(),
+        online: u32::try_from(online).unwrap_or(1),
+        periods: usage.cpu.periods,
+        throttled_periods: usage.cpu.throttled_periods,
+        throttled_time: usage.cpu.throttled,
+    };
+    let counted = usage.memory.max_usage > 0;
+    sample.memory = MemorySample {
+        usage: usage.memory.usage,
+        max_usage: counted.then_some(usage.memory.max_usage),
+        stats: usage.memory.stats,
+        failcnt: counted.then_some(usage.memory.failures),
+        limit: usage.memory.limit.unwrap_or_else(machine_memory),
+    };
+    sample.pids = usage.pids;
+    sample.pids_limit = usage.pids_limit.unwrap_or(u64::MAX);
+    let BlockIoUsage { bytes, operations } = usage.block_io;
+    sample.io_bytes = blocks(bytes);
+    sample.io_operations = blocks(operations);
+}
+
+fn blocks(counted: Vec<(u64, u64, String, u64)>) -> Vec<BlockSample> {
+    counted.into_iter().map(|(major, minor, op, value)| BlockSample { major, minor, op, value }).collect()
+}
+
+/// The machine's time on all CPUs, idle time included.
+fn system_cpu() -> u64 {
+    let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = stat.lines().next().unwrap_or_default().split_ascii_whitespace().skip(1).take(8);
+    fields.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * TICK
+}
+
+/// Bytes of memory of the machine.
+pub(crate) fn machine_memory() -> u64 {
+    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    total.and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1024
+}

@@ -1,0 +1,247 @@
+//! What is refused before anything is created, in Docker's words.
+
+mod resources;
+
+use hako_model::container::{Config, HealthConfig, HostConfig, RestartName};
+use hako_sys::caps;
+
+use super::CreateRequest;
+use crate::house::House;
+use crate::{Error, Result};
+
+pub(super) use resources::{check as check_resources, complete as complete_resources};
+
+/// The shortest interval, timeout and start period of a health check: 1 ms.
+const SHORTEST: i64 = 1_000_000;
+
+/// Everything that can be refused without looking at the image.
+pub(super) fn check(house: &House, request: &CreateRequest) -> Result<()> {
+    check_config(&request.config)?;
+    let host = &request.host_config;
+    check_unsupported(host)?;
+    check_restart(host)?;
+    check_capabilities(host)?;
+    check_network_mode(&request.config, host)?;
+    check_modes(house, host)?;
+    check_sysctls(host)?;
+    check_hosts(host)?;
+    check_networks(request)?;
+    crate::oci::security::Options::parse(host)?;
+    resources::check(&host.resources, host.oom_score_adj, host.shm_size)
+}
+
+fn check_config(config: &Config) -> Result<()> {
+    let dir = &config.working_dir;
+    if !dir.is_empty() && !dir.starts_with('/') {
+        let text = format!("the working directory '{dir}' is invalid, it needs to be an absolute path");
+        return Err(Error::invalid(text));
+    }
+    for pair in config.env.iter().flatten() {
+        if pair.is_empty() || pair.starts_with('=') {
+            return Err(Error::invalid(format!("invalid environment variable: {pair}")));
+        }
+    }
+    if !config.stop_signal.is_empty() {
+        crate::signal::parse(&config.stop_signal)?;
+    }
+    if config.hostname.len() > 64 {
+        return Err(Error::invalid(format!("invalid hostname: {}", config.hostname)));
+    }
+    config.healthcheck.as_ref().map_or(Ok(()), check_health)
+}
+
+fn check_health(health: &HealthConfig) -> Result<()> {
+    for (name, value) in [
+        ("Interval", health.interval),
+        ("Timeout", health.timeout),
+        ("StartPeriod", health.start_period),
+        ("StartInterval", health.start_interval),
+    ] {
+        if value != 0 && value < SHORTEST {
+            return Err(Error::invalid(format!("{name} in Healthcheck cannot be less than 1ms")));
+        }
+    }
+    if health.retries < 0 {
+        return Err(Error::invalid("Retries in Healthcheck cannot be negative"));
+    }
+    match health.test.first().map_or("", String::as_str) {
+        "" | "NONE" | "CMD" | "CMD-SHELL" => Ok(()),
+        kind => Err(Error::invalid(format!("Unknown healthcheck type '{kind}' (expected 'CMD')"))),
+    }
+}
+
+/// What hako does not do is refused by name.
+fn check_unsupported(host: &HostConfig) -> Result<()> {
+    if let Some(request) = host.resources.device_requests.iter().flatten().next() {
+        let capabilities = request.capabilities.clone().unwrap_or_default();
+        let listed: Vec<String> = capabilities.iter().map(|any| format!("[{}]", any.join(" "))).collect();
+        let text =
+            format!("could not select device driver {:?} with capabilities: [{}]", request.driver, listed.join(" "));
+        return Err(Error::not_implemented(text));
+    }
+    if host.links.iter().flatten().next().is_some() {
+        return Err(Error::not_implemented("links are not supported: use a network's names"));
+    }
+    if host.storage_opt.iter().flatten().next().is_some() {
+        return Err(Error::not_implemented("--storage-opt is not supported"));
+    }
+    if !host.volume_driver.is_empty() && host.volume_driver != "local" {
+        let driver = &host.volume_driver;
+        return Err(Error::not_found(format!(
+            "error looking up volume plugin {driver}: plugin \"{driver}\" not found"
+        )));
+    }
+    match host.runtime.as_str() {
+        "" | "hako" | "runc" | "io.containerd.runc.v2" => {}
+        name => return Err(Error::invalid(format!("unknown or invalid runtime name: {name}"))),
+    }
+    match host.isolation.as_str() {
+        "" | "default" => Ok(()),
+        name => Err(Error::invalid(format!("invalid isolation '{name}' on linux"))),
+    }
+}
+
+fn check_restart(host: &HostConfig) -> Result<()> {
+    let policy = host.restart_policy;
+    let count = policy.maximum_retry_count;
+    if host.auto_remove && !matches!(policy.name, RestartName::Unset | RestartName::No) {
+        return Err(Error::invalid("can't create 'AutoRemove' container with restart policy"));
+    }
+    if count < 0 {
+        return Err(Error::invalid("invalid restart policy: maximum retry count cannot be negative"));
+    }
+    if count > 0 && policy.name != RestartName::OnFailure {
+        let text = "invalid restart policy: maximum retry count can only be used with 'on-failure'";
+        return Err(Error::invalid(text));
+    }
+    Ok(())
+}
+
+fn check_capabilities(host: &HostConfig) -> Result<()> {
+    for (what, list) in [("CapAdd", &host.cap_add), ("CapDrop", &host.cap_drop)] {
+        for name in list.iter().flatten().filter(|name| !name.eq_ignore_ascii_case("all")) {
+            let name = crate::oci::capabilities::full_name(name);
+            if caps::Set::number(&name).is_none() {
+                return Err(Error::invalid(format!("invalid {what}: unknown capability: \"{name}\"")));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_network_mode(config: &Config, host: &HostConfig) -> Result<()> {
+    let conflict = |what: &str| Err(Error::invalid(format!("conflicting options: {what}")));
+    if host.uts_mode == "host" && !config.hostname.is_empty() {
+        return conflict("hostname and the UTS mode");
+    }
+    let Some(other) = host.network_mode.strip_prefix("container:") else { return Ok(()) };
+    if other.is_empty() {
+        return Err(Error::invalid("invalid container format container:<name|id>"));
+    }
+    let some = |list: &Option<Vec<String>>| list.iter().flatten().next().is_some();
+    if !config.hostname.is_empty() {
+        return conflict("hostname and the network mode");
+    }
+    if some(&host.dns) {
+        return conflict("dns and the network mode");
+    }
+    if some(&host.extra_hosts) {
+        return conflict("custom host-to-IP mapping and the network mode");
+    }
+    if host.port_bindings.iter().flatten().next().is_some() || host.publish_all_ports {
+        return conflict("port publishing and the container type network mode");
+    }
+    if config.exposed_ports.iter().flatten().next().is_some() {
+        return conflict("port exposing and the container type network mode");
+    }
+    Ok(())
+}
+
+fn check_modes(house: &House, host: &HostConfig) -> Result<()> {
+    let one_of = |what: &str, mode: &str, known: &[&str], joins: bool| {
+        let other = mode.strip_prefix("container:").filter(|_| joins);
+        match other {
+            Some(other) => house.index.find(other).map(|_| ()),
+            None if known.contains(&mode) => Ok(()),
+            None => Err(Error::invalid(format!("invalid {what} mode: {mode}"))),
+        }
+    };
+    one_of("PID", &host.pid_mode, &["", "host"], true)?;
+    one_of("IPC", &host.ipc_mode, &["", "none", "private", "shareable", "host"], true)?;
+    one_of("UTS", &host.uts_mode, &["", "host"], false)?;
+    one_of("user namespace", &host.userns_mode, &["", "host"], false)?;
+    one_of("cgroup namespace", &host.cgroupns_mode, &["", "private", "host"], false)?;
+    match crate::networks::mode_network(&host.network_mode) {
+        "bridge" | "host" | "none" => Ok(()),
+        mode => match mode.strip_prefix("container:") {
+            Some(other) => house.index.find(other).map(|_| ()),
+            None => Err(Error::not_found(format!("network {mode} not found"))),
+        },
+    }
+}
+
+/// Parameters outside a container's own namespaces would change the host.
+fn check_sysctls(host: &HostConfig) -> Result<()> {
+    const IPC: &[&str] = &[
+        "kernel.msgmax",
+        "kernel.msgmnb",
+        "kernel.msgmni",
+        "kernel.sem",
+        "kernel.shmall",
+        "kernel.shmmax",
+        "kernel.shmmni",
+        "kernel.shm_rmid_forced",
+    ];
+    for name in host.sysctls.iter().flatten().map(|(name, _)| name) {
+        let ipc = IPC.contains(&name.as_str()) || name.starts_with("fs.mqueue.");
+        let allowed = name.starts_with("net.") || ipc || matches!(name.as_str(), "kernel.domainname");
+        if name.starts_with("net.") && host.network_mode == "host" {
+            return Err(Error::invalid(format!("sysctl '{name}' not allowed in host network namespace")));
+        }
+        if ipc && host.ipc_mode == "host" {
+            return Err(Error::invalid(format!("sysctl '{name}' not allowed in host ipc namespace")));
+        }
+        if !allowed || name.contains("..") || name.contains('/') {
+            return Err(Error::invalid(format!("sysctl \"{name}\" is not in a separate kernel namespace")));
+        }
+    }
+    Ok(())
+}
+
+fn check_hosts(host: &HostConfig) -> Result<()> {
+    for line in host.extra_hosts.iter().flatten() {
+        let parts = line.split_once(':').or_else(|| line.split_once('='));
+        match parts {
+            Some((name, address)) if !name.is_empty() => {
+                let bare = address.trim_start_matches('[').trim_end_matches(']');
+                if address != "host-gateway" && bare.parse::<std::net::IpAddr>().is_err() {
+                    return Err(Error::invalid(format!("invalid IP address in add-host: \"{address}\"")));
+                }
+            }
+            _ => return Err(Error::invalid(format!("bad format for add-host: \"{line}\""))),
+        }
+    }
+    Ok(())
+}
+
+/// Endpoints may only be described on the network that is joined.
+fn check_networks(request: &CreateRequest) -> Result<()> {
+    let joined = crate::networks::mode_network(&request.host_config.network_mode);
+    for (name, endpoint) in request.networking.endpoints_config.iter().flatten() {
+        if crate::networks::mode_network(name) != joined {
+            let text = format!("Container cannot be connected to network endpoints: {joined}, {name}");
+            return Err(Error::invalid(text));
+        }
+        let ipam = endpoint.ipam_config.as_ref();
+        if ipam.is_some_and(|ipam| !ipam.ipv4_address.is_empty() || !ipam.ipv6_address.is_empty()) {
+            return Err(Error::invalid("user specified IP address is supported on user defined networks only"));
+        }
+        if endpoint.aliases.iter().flatten().next().is_some() {
+            return Err(Error::invalid(
+                "network-scoped alias is supported only for containers in user defined networks",
+            ));
+        }
+        crate::networks::wanted_mac(endpoint)?;
+    }
+    Ok(())
+}

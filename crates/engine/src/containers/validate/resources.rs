@@ -1,0 +1,202 @@
+//! Limits: what makes no sense is refused, what Docker completes is completed.
+
+use hako_model::container::Resources;
+
+use crate::{Error, Result};
+
+/// Docker's least memory, 6 MiB.
+const LEAST_MEMORY: i64 = 6 << 20;
+
+const RLIMITS: &[&str] = &[
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+fn refuse<T>(text: impl Into<String>) -> Result<T> {
+    Err(Error::invalid(text.into()))
+}
+
+/// Refuses what makes no sense.
+pub(crate) fn check(resources: &Resources, oom_score_adj: i64, shm_size: i64) -> Result<()> {
+    check_memory(resources)?;
+    check_cpu(resources)?;
+    check_blkio(resources)?;
+    if !(-1000..=1000).contains(&oom_score_adj) {
+        return refuse(format!("Invalid value {oom_score_adj}, range for oom score adj is [-1000, 1000]"));
+    }
+    if shm_size < 0 {
+        return refuse("SHM size can not be less than 0");
+    }
+    for device in resources.devices.iter().flatten() {
+        if !device.cgroup_permissions.chars().all(|c| "rwm".contains(c)) {
+            return refuse(format!("invalid device cgroup permissions: {}", device.cgroup_permissions));
+        }
+    }
+    for rule in resources.device_cgroup_rules.iter().flatten() {
+        crate::oci::devices::parse_rule(rule)?;
+    }
+    for limit in resources.ulimits.iter().flatten() {
+        if !RLIMITS.contains(&limit.name.as_str()) {
+            return refuse(format!("invalid ulimit type: {}", limit.name));
+        }
+        if limit.hard != -1 && (limit.soft > limit.hard || limit.soft == -1) {
+            let text =
+                format!("ulimit soft limit must be less than or equal to hard limit: {} > {}", limit.soft, limit.hard);
+            return refuse(text);
+        }
+    }
+    Ok(())
+}
+
+fn check_memory(resources: &Resources) -> Result<()> {
+    let (memory, swap, reserved) = (resources.memory, resources.memory_swap, resources.memory_reservation);
+    if memory != 0 && memory < LEAST_MEMORY {
+        return refuse("Minimum memory limit allowed is 6MB");
+    }
+    if memory == 0 && swap > 0 {
+        return refuse("You should always set the Memory limit when using Memoryswap limit, see usage");
+    }
+    if memory > 0 && swap > 0 && swap < memory {
+        return refuse("Minimum memoryswap limit should be larger than memory limit, see usage");
+    }
+    if reserved > 0 && reserved < LEAST_MEMORY {
+        return refuse("Minimum memory reservation allowed is 6MB");
+    }
+    if memory > 0 && reserved > 0 && memory < reserved {
+        return refuse("Minimum memory limit can not be less than memory reservation limit, see usage");
+    }
+    match resources.memory_swappiness {
+        Some(value) if value != -1 && !(0..=100).contains(&value) => {
+            refuse(format!("Invalid value: {value}, valid memory swappiness range is 0-100"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_cpu(resources: &Resources) -> Result<()> {
+    let (period, quota, nano) = (resources.cpu_period, resources.cpu_quota, resources.nano_cpus);
+    if nano > 0 && period > 0 {
+        return refuse("Conflicting options: Nano CPUs and CPU Period cannot both be set");
+    }
+    if nano > 0 && quota > 0 {
+        return refuse("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+    }
+    let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as i64);
+    if nano < 0 || nano > cpus * 1_000_000_000 || (1..10_000_000).contains(&nano) {
+        let text = format!("range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available");
+        return refuse(text);
+    }
+    if period != 0 && !(1000..=1_000_000).contains(&period) {
+        return refuse("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)");
+    }
+    if quota > 0 && quota < 1000 {
+        return refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+    }
+    if resources.cpu_shares < 0 {
+        return refuse(format!("invalid CPU shares: {}", resources.cpu_shares));
+    }
+    check_cpuset("cpus", &resources.cpuset_cpus, "/sys/devices/system/cpu/online")?;
+    check_cpuset("mems", &resources.cpuset_mems, "/sys/devices/system/node/online")
+}
+
+fn check_cpuset(what: &str, asked: &str, available: &str) -> Result<()> {
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let Some(wanted) = parse_set(asked) else { return refuse(format!("Invalid value {asked} for cpuset {what}")) };
+    let text = std::fs::read_to_string(available).unwrap_or_else(|_| "0".to_owned());
+    let there = parse_set(text.trim()).unwrap_or_default();
+    if wanted.iter().all(|range| range.clone().all(|n| there.iter().any(|range| range.contains(&n)))) {
+        return Ok(());
+    }
+    let name = if what == "cpus" { "CPUs" } else { "memory nodes" };
+    refuse(format!("Requested {name} are not available - requested {asked}, available: {}", text.trim()))
+}
+
+fn parse_set(text: &str) -> Option<Vec<std::ops::RangeInclusive<u32>>> {
+    let range = |part: &str| {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        let (low, high): (u32, u32) = (low.parse().ok()?, high.parse().ok()?);
+        (low <= high && high < 8192).then_some(low..=high)
+    };
+    text.split(',').map(range).collect()
+}
+
+fn check_blkio(resources: &Resources) -> Result<()> {
+    let outside = |weight: u16| weight != 0 && !(10..=1000).contains(&weight);
+    if outside(resources.blkio_weight) {
+        return refuse("Range of blkio weight is from 10 to 1000");
+    }
+    let devices = resources.blkio_weight_device.iter().flatten();
+    for device in devices {
+        if outside(device.weight) {
+            return refuse(format!("Range of blkio weight is from 10 to 1000: {}", device.path));
+        }
+    }
+    Ok(())
+}
+
+/// Completes limits as Docker does, and gives the warnings for what has no effect here.
+pub(crate) fn complete(resources: &mut Resources) -> Vec<String> {
+    if resources.memory > 0 && resources.memory_swap == 0 {
+        resources.memory_swap = resources.memory * 2;
+    }
+    if resources.memory_swappiness == Some(-1) {
+        resources.memory_swappiness = None;
+    }
+    if resources.pids_limit.is_some_and(|limit| limit <= 0) {
+        resources.pids_limit = None;
+    }
+    let mut warnings = Vec::new();
+    if resources.oom_kill_disable == Some(true) && resources.memory == 0 {
+        warnings.push("OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.".to_owned());
+    }
+    if resources.kernel_memory != 0 || resources.kernel_memory_tcp != 0 {
+        (resources.kernel_memory, resources.kernel_memory_tcp) = (0, 0);
+        warnings.push("Limiting kernel memory is deprecated and has no effect. Limitation discarded.".to_owned());
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(change: impl FnOnce(&mut Resources)) -> String {
+        let mut resources = Resources::default();
+        change(&mut resources);
+        check(&resources, 0, 0).map_or_else(|error| error.to_string(), |()| String::new())
+    }
+
+    #[test]
+    fn nonsense_is_refused_in_dockers_words() {
+        assert_eq!(refusal(|_| {}), "");
+        assert_eq!(refusal(|r| r.memory = 1 << 20), "Minimum memory limit allowed is 6MB");
+        assert!(refusal(|r| r.memory_swap = 8 << 20).starts_with("You should always set the Memory limit"));
+        assert_eq!(refusal(|r| r.cpuset_cpus = "x".into()), "Invalid value x for cpuset cpus");
+        assert!(refusal(|r| r.cpuset_cpus = "4000".into()).starts_with("Requested CPUs are not available"));
+        assert!(refusal(|r| r.nano_cpus = 1).starts_with("range of CPUs is from 0.01"));
+        assert_eq!(refusal(|r| r.blkio_weight = 5), "Range of blkio weight is from 10 to 1000");
+    }
+
+    #[test]
+    fn limits_are_completed() {
+        let mut resources = Resources { memory: 64 << 20, kernel_memory: 1, ..Resources::default() };
+        assert_eq!(complete(&mut resources).len(), 1);
+        assert_eq!((resources.memory_swap, resources.kernel_memory), (128 << 20, 0));
+    }
+}

@@ -1,0 +1,55 @@
+//! Waiting for a container's end or removal.
+
+use std::sync::Arc;
+
+use hako_model::time::Timestamp;
+use tokio::sync::watch;
+
+use super::{Containers, Exit, WaitCondition};
+use crate::clock::now;
+use crate::container::{Container, Phase};
+use crate::{Error, Result};
+
+impl Containers {
+    /// Begins to wait; nothing that happens after this returned is missed.
+    pub async fn wait(&self, name: &str, condition: WaitCondition) -> Result<Waiting> {
+        let container = self.house.index.find(name)?;
+        let mut phase = container.phase.subscribe();
+        let exits = phase.borrow_and_update().exits;
+        Ok(Waiting { container, phase, condition, exits })
+    }
+}
+
+/// A wait that has begun.
+pub struct Waiting {
+    container: Arc<Container>,
+    phase: watch::Receiver<Phase>,
+    condition: WaitCondition,
+    /// How often it had ended before.
+    exits: u64,
+}
+
+impl Waiting {
+    /// The outcome. Cancel-safe.
+    pub async fn exit(&mut self) -> Result<Exit> {
+        let (condition, exits) = (self.condition, self.exits);
+        let over = |phase: &Phase| match condition {
+            WaitCondition::NotRunning => !phase.status.state.is_running() || phase.removed,
+            WaitCondition::NextExit => phase.exits > exits || phase.removed,
+            WaitCondition::Removed => phase.removed,
+        };
+        let phase = self.phase.wait_for(over).await;
+        let phase =
+            phase.map_err(|_| Error::system(format!("wait for container {}: engine is leaving", self.container.id)))?;
+        let error = Some(phase.status.error.clone()).filter(|text| !text.is_empty());
+        Ok(Exit { code: phase.status.exit_code.into(), error })
+    }
+}
+
+/// Ends at `time`; never when there is none.
+pub(super) async fn until(time: Option<Timestamp>) {
+    match time {
+        Some(time) => tokio::time::sleep(time.since(now())).await,
+        None => std::future::pending().await,
+    }
+}

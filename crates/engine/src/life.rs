@@ -1,0 +1,9 @@
+//! The engine's half of the conversation with supervisors: connections, spares, and what they tell.
+
+mod link;
+mod spares;
+mod story;
+
+pub(crate) use link::Link;
+pub(crate) use spares::Spares;
+pub(crate) use story::{follow, give_back, network_event, tell_journal, vanished};

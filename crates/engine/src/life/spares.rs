@@ -1,0 +1,113 @@
+//! Supervisors started ahead of need, so that a start finds one whose namespaces and cgroup already exist.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hako_supervisor::Handle;
+use hako_sys::process::Program;
+
+use super::Link;
+use crate::{Error, Result};
+
+/// How long after a use the next spare is begun, so that it does not take the CPU from the start it was taken for.
+const REST: Duration = Duration::from_millis(10);
+
+/// The pool. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Spares {
+    pool: Arc<Pool>,
+}
+
+struct Pool {
+    ready: Mutex<VecDeque<Arc<Link>>>,
+    wanted: usize,
+    filling: AtomicBool,
+    /// Set when the engine leaves: nothing is begun any more.
+    closed: AtomicBool,
+    binary: PathBuf,
+    cgroup_parent: String,
+}
+
+impl Spares {
+    pub(crate) fn new(wanted: usize, binary: PathBuf, cgroup_parent: String) -> Self {
+        let pool = Pool {
+            ready: Mutex::default(),
+            wanted,
+            filling: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            binary,
+            cgroup_parent,
+        };
+        Self { pool: Arc::new(pool) }
+    }
+
+    /// A started supervisor: a spare if there is one, else one begun now.
+    pub(crate) fn take(&self) -> Result<Arc<Link>> {
+        let spare = self.pool.pop();
+        self.refill();
+        match spare {
+            Some(link) => Ok(link),
+            None => self.pool.spawn(),
+        }
+    }
+
+    /// Fills the pool in the background.
+    pub(crate) fn refill(&self) {
+        let pool = Arc::clone(&self.pool);
+        if pool.closed.load(Ordering::Acquire) || pool.filling.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        tokio::spawn(async move {
+            tokio::time::sleep(REST).await;
+            pool.fill().await;
+        });
+    }
+
+    /// Lets all spares go; they end by themselves when their connection closes.
+    pub(crate) fn close(&self) {
+        self.pool.closed.store(true, Ordering::Release);
+        let spares = std::mem::take(&mut *self.pool.ready.lock().unwrap_or_else(PoisonError::into_inner));
+        spares.iter().for_each(|spare| spare.dismiss());
+    }
+}
+
+impl Pool {
+    fn pop(&self) -> Option<Arc<Link>> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        std::iter::from_fn(|| ready.pop_front()).find(|link| link.is_open())
+    }
+
+    fn spawn(&self) -> Result<Arc<Link>> {
+        Link::new(self.process()?)
+    }
+
+    fn process(&self) -> Result<Handle> {
+        let failed = |e: &dyn std::fmt::Display| Error::io("start supervisor", e);
+        let name = hako_sys::random::hex(8).map_err(|e| failed(&e))?;
+        let cgroup = format!("{}/spare-{name}", self.cgroup_parent);
+        let program = Program::new(&self.binary).map_err(|e| failed(&e))?;
+        Handle::spawn_program(program, &cgroup).map_err(|e| failed(&e))
+    }
+
+    fn missing(&self) -> bool {
+        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        ready.len() < self.wanted && !self.closed.load(Ordering::Acquire)
+    }
+
+    async fn fill(&self) {
+        while self.missing() {
+            match self.spawn() {
+                Ok(link) => self.ready.lock().unwrap_or_else(PoisonError::into_inner).push_back(link),
+                Err(error) => {
+                    tracing::warn!(%error, "no spare supervisor");
+                    break;
+                }
+            }
+            tokio::task::yield_now().await;
+        }
+        self.filling.store(false, Ordering::Release);
+    }
+}

@@ -1,0 +1,168 @@
+//! A container's mounts, in order: the kernel's file systems, the files the engine writes, then what was asked for.
+
+use std::path::Path;
+
+use hako_model::container::HostConfig;
+use hako_model::mount::{Bind, Origin, Plan, Volume};
+use hako_store::Store;
+use hako_supervisor::spec::Mount;
+
+use crate::container::Container;
+use crate::record::Record;
+use crate::{Error, Result};
+
+/// All mounts; `files` is the directory of hosts, hostname and resolv.conf.
+pub(super) fn of(store: &Store, record: &Record, files: &Path, shm: Shm) -> Result<Vec<Mount>> {
+    let host = &record.host_config;
+    let mut mounts = standard(host, shm);
+    let asked = |target: &str| record.mounts.iter().any(|plan| plan.target == target);
+    mounts.retain(|mount| !asked(&mount.destination));
+    for name in ["resolv.conf", "hostname", "hosts"] {
+        let destination = format!("/etc/{name}");
+        if !asked(&destination) {
+            let source = files.join(name).to_string_lossy().into_owned();
+            mounts.push(bind(source, destination, &["rbind", "rprivate"], host.readonly_rootfs));
+        }
+    }
+    // Parents before what is mounted inside them.
+    let mut plans: Vec<&Plan> = record.mounts.iter().collect();
+    plans.sort_by_key(|plan| plan.target.matches('/').count());
+    for plan in plans {
+        mounts.push(asked_for(store, plan)?);
+    }
+    Ok(mounts)
+}
+
+/// Where /dev/shm comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shm {
+    /// A file system of its own.
+    Own,
+    /// The host's.
+    Host,
+    /// There is none.
+    None,
+}
+
+fn mount(destination: &str, kind: &str, source: &str, options: &[&str]) -> Mount {
+    Mount {
+        destination: destination.to_owned(),
+        kind: kind.to_owned(),
+        source: source.to_owned(),
+        options: options.iter().map(|option| (*option).to_owned()).collect(),
+    }
+}
+
+fn bind(source: String, destination: String, options: &[&str], read_only: bool) -> Mount {
+    let mut bound = mount(&destination, "bind", &source, options);
+    if read_only {
+        bound.options.push("ro".to_owned());
+    }
+    bound
+}
+
+fn standard(host: &HostConfig, shm: Shm) -> Vec<Mount> {
+    let access = if host.privileged { "rw" } else { "ro" };
+    let size = format!("size={}", host.shm_size);
+    let mut mounts = vec![
+        mount("/proc", "proc", "proc", &["nosuid", "noexec", "nodev"]),
+        mount("/dev", "tmpfs", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        mount(
+            "/dev/pts",
+            "devpts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
+        mount("/sys", "sysfs", "sysfs", &["nosuid", "noexec", "nodev", access]),
+        mount("/sys/fs/cgroup", "cgroup", "cgroup", &[access, "nosuid", "noexec", "nodev"]),
+        mount("/dev/mqueue", "mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+    ];
+    match shm {
+        Shm::Own => mounts.push(mount("/dev/shm", "tmpfs", "shm", &["nosuid", "noexec", "nodev", "mode=1777", &size])),
+        Shm::Host => mounts.push(mount("/dev/shm", "bind", "/dev/shm", &["rbind", "rprivate"])),
+        Shm::None => {}
+    }
+    mounts
+}
+
+fn asked_for(store: &Store, plan: &Plan) -> Result<Mount> {
+    match &plan.origin {
+        Origin::Bind(wanted) => bound(plan, wanted),
+        Origin::Volume(volume) => volume_mount(store, plan, volume),
+        Origin::Tmpfs(tmpfs) => {
+            let mut options: Vec<&str> = tmpfs.options.iter().map(String::as_str).collect();
+            if plan.read_only && !options.contains(&"ro") {
+                options.push("ro");
+            }
+            Ok(mount(&plan.target, "tmpfs", "tmpfs", &options))
+        }
+    }
+}
+
+fn bound(plan: &Plan, wanted: &Bind) -> Result<Mount> {
+    let source = Path::new(&wanted.source);
+    if wanted.create && !source.exists() {
+        let made = std::fs::create_dir_all(source);
+        made.map_err(|e| Error::io(format!("error while creating mount source path '{}'", wanted.source), e))?;
+    }
+    let propagation = if wanted.propagation.is_empty() { "rprivate" } else { &wanted.propagation };
+    let recursion = if wanted.non_recursive { "bind" } else { "rbind" };
+    let mut options = vec![recursion, propagation];
+    if plan.read_only {
+        options.push(read_only_option(wanted)?);
+    }
+    Ok(mount(&plan.target, "bind", &wanted.source, &options))
+}
+
+/// Read-only with everything mounted below, where the kernel can (5.12).
+fn read_only_option(wanted: &Bind) -> Result<&'static str> {
+    let can = hako_sys::proc::kernel_version() >= (5, 12);
+    match (wanted.non_recursive || wanted.read_only_non_recursive, can) {
+        (true, _) => Ok("ro"),
+        (false, true) => Ok("rro"),
+        (false, false) if wanted.read_only_force_recursive => {
+            Err(Error::not_implemented("recursive read-only mounts need kernel 5.12"))
+        }
+        (false, false) => Ok("ro"),
+    }
+}
+
+/// A volume is a directory of the data root, unless its options say what to mount instead.
+fn volume_mount(store: &Store, plan: &Plan, wanted: &Volume) -> Result<Mount> {
+    let volume =
+        store.volumes().get(&wanted.name).map_err(|e| Error::not_found(format!("get {}: {e}", wanted.name)))?;
+    let option = |key: &str| volume.options.as_ref().and_then(|options| options.get(key)).map_or("", String::as_str);
+    let (kind, device, words) = (option("type"), option("device"), option("o"));
+    let access: &[&str] = if plan.read_only { &["ro"] } else { &[] };
+    if !device.is_empty() || !kind.is_empty() {
+        let options: Vec<&str> =
+            words.split(',').filter(|word| !word.is_empty()).chain(access.iter().copied()).collect();
+        let kind = if options.iter().any(|o| matches!(*o, "bind" | "rbind")) { "bind" } else { kind };
+        return Ok(mount(&plan.target, kind, device, &options));
+    }
+    let source = inside(&volume.mountpoint, &wanted.subpath)?;
+    Ok(bind(source, plan.target.clone(), &["rbind", "rprivate"], plan.read_only))
+}
+
+/// A directory inside a volume, wherever links in the volume would lead.
+fn inside(mountpoint: &Path, subpath: &str) -> Result<String> {
+    if subpath.is_empty() {
+        return Ok(mountpoint.to_string_lossy().into_owned());
+    }
+    let failed =
+        |cause: &dyn std::fmt::Display| Error::invalid(format!("cannot access path {subpath} in volume: {cause}"));
+    let root = hako_sys::confined::Root::open(mountpoint).map_err(|e| failed(&e))?;
+    let fd = root.open_path(Path::new(subpath)).map_err(|e| failed(&e))?;
+    let resolved =
+        std::fs::read_link(hako_sys::file::fd_path(std::os::fd::AsFd::as_fd(&fd))).map_err(|e| failed(&e))?;
+    Ok(resolved.to_string_lossy().into_owned())
+}
+
+/// Where /dev/shm of a container in this IPC mode comes from.
+pub(super) fn shm(container: &Container) -> Shm {
+    match container.record().host_config.ipc_mode.as_str() {
+        "host" => Shm::Host,
+        "none" => Shm::None,
+        _ => Shm::Own,
+    }
+}
