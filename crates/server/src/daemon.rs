@@ -59,7 +59,9 @@ fn live(options: Options, inherited: Vec<listen::Bound>) -> Result<(), String> {
         .build()
         .map_err(|cause| format!("start runtime: {cause}"))?;
     let pid_file = options.pid_file.clone();
-    let outcome = runtime.block_on(serve(options, sockets));
+    // On a worker, not on this thread: a request is then taken, worked on and answered without changing threads.
+    let serving = runtime.spawn(serve(options, sockets));
+    let outcome = runtime.block_on(serving).unwrap_or_else(|cause| Err(format!("serve: {cause}")));
     runtime.shutdown_timeout(FAREWELL);
     let _ = std::fs::remove_file(pid_file);
     drop(lock);
@@ -72,7 +74,7 @@ fn workers() -> usize {
     std::thread::available_parallelism().map_or(2, |count| count.get().clamp(2, 4))
 }
 
-async fn serve(options: Options, sockets: Sockets) -> Result<Option<Lock>, String> {
+async fn serve(options: Options, mut sockets: Sockets) -> Result<Option<Lock>, String> {
     let (leave, leaving) = watch::channel(false);
     let mut listeners = sockets.open()?;
     // Taken before the engine is opened: whoever wants it to end early is heard.
@@ -80,7 +82,7 @@ async fn serve(options: Options, sockets: Sockets) -> Result<Option<Lock>, Strin
     let engine = Engine::open(options.settings).await.map_err(|cause| format!("open engine: {cause}"))?;
     let house = House { engine: engine.clone(), activity: Activity::default(), leaving };
     tracing::info!("listening on {sockets}");
-    let lock = attend(&mut listeners, &house, &sockets, options.idle_timeout, &mut stop).await?;
+    let lock = attend(&mut listeners, &house, &mut sockets, options.idle_timeout, &mut stop).await?;
     tracing::info!("leaving");
     drop(listeners);
     let _ = leave.send(true);
@@ -95,7 +97,7 @@ async fn serve(options: Options, sockets: Sockets) -> Result<Option<Lock>, Strin
 async fn attend(
     listeners: &mut Vec<Listener>,
     house: &House,
-    sockets: &Sockets,
+    sockets: &mut Sockets,
     idle_timeout: Option<Duration>,
     stop: &mut Stop,
 ) -> Result<Option<Lock>, String> {

@@ -20,6 +20,7 @@ use tokio::net::UnixStream;
 use crate::failure::Failure;
 use crate::handlers::stream_type;
 use crate::listen::Connection;
+use crate::patience::Patient;
 use crate::reply::{self, Broken, Outcome};
 use crate::request::Asked;
 
@@ -51,8 +52,8 @@ pub(crate) async fn connect(asked: Asked, attachment: Attachment) -> Outcome {
 
 async fn hand_over(upgraded: Upgraded, attachment: Attachment) -> Result<(), Broken> {
     let foreign = |_| Broken::from("the connection is not one of the daemon's");
-    let parts: Parts<TokioIo<Connection>> = upgraded.downcast().map_err(foreign)?;
-    match parts.io.into_inner() {
+    let parts: Parts<TokioIo<Patient>> = upgraded.downcast().map_err(foreign)?;
+    match parts.io.into_inner().into_inner() {
         Connection::Unix(client) => attachment.hand_over(client.into_std()?, parts.read_buf).await?,
         Connection::Tcp(mut client) => {
             let mut ours = connect_pair(attachment, parts.read_buf).await?;

@@ -7,6 +7,7 @@ mod failure;
 mod handlers;
 mod hijack;
 mod listen;
+mod patience;
 mod reply;
 mod request;
 mod router;

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 
 use crate::activity::Activity;
 use crate::failure::Failure;
+use crate::patience::Errand;
 
 /// The most bytes of a JSON body.
 const JSON_LIMIT: usize = 4 << 20;
@@ -32,6 +33,7 @@ pub(crate) struct Asked {
     pub(crate) body: Incoming,
     /// For work that outlives the answer.
     pub(crate) activity: Activity,
+    pub(crate) errand: Errand,
     /// Present when the client asked to switch protocols.
     pub(crate) upgrade: Option<OnUpgrade>,
 }
@@ -58,7 +60,10 @@ impl Asked {
         }
         check_json_type(&self.headers)?;
         match Limited::new(&mut self.body, JSON_LIMIT).collect().await {
-            Ok(body) => Ok(body.to_bytes()),
+            Ok(body) => {
+                self.errand.arrived();
+                Ok(body.to_bytes())
+            }
             Err(cause) if cause.is::<LengthLimitError>() => {
                 let message = format!("request body is longer than {JSON_LIMIT} bytes");
                 Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message))

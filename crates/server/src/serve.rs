@@ -10,7 +10,7 @@ use hako_api::query::Query;
 use hako_engine::Engine;
 use http::Request;
 use http::header::{CONNECTION, UPGRADE};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::activity::{Activity, Guard};
 use crate::failure::Failure;
 use crate::listen::{Connection, Listener};
+use crate::patience::{Errand, Patience, Patient};
 use crate::reply::{self, Outcome, Reply};
 use crate::request::Asked;
 use crate::{handlers, router};
@@ -92,13 +93,15 @@ fn welcome(connection: Connection, house: &House) {
 
 async fn converse(connection: Connection, house: House, _guard: Guard) -> hyper::Result<()> {
     let mut leaving = house.leaving.clone();
-    let service = service_fn(move |request| handle(house.clone(), request));
+    let patience = Patience::default();
+    let patient = Patient::new(connection, patience.clone());
+    let service = service_fn(move |request| handle(house.clone(), Errand::new(patience.clone()), request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_LIMIT)
         .max_headers(HEADER_LIMIT)
-        .serve_connection(TokioIo::new(connection), service)
+        .serve_connection(TokioIo::new(patient), service)
         .with_upgrades();
     let mut serving = pin!(serving);
     tokio::select! {
@@ -110,38 +113,36 @@ async fn converse(connection: Connection, house: House, _guard: Guard) -> hyper:
 
 /// Answers one request. The work has a task of its own: a panic ends only that, and a verb that has begun is not broken
 /// off half-way when the client goes.
-async fn handle(house: House, request: Request<Incoming>) -> Result<Reply, Infallible> {
+async fn handle(house: House, errand: Errand, request: Request<Incoming>) -> Result<Reply, Infallible> {
     let guard = house.activity.begin();
     let name = format!("{} {}", request.method(), request.uri().path());
+    let asked = errand.clone();
     let work = tokio::spawn(async move {
         let _guard = guard;
-        respond(house, request).await
+        respond(house, asked, request).await
     });
     let outcome = work.await.unwrap_or_else(|_| Err(Failure::crashed()));
-    Ok(reply::dress(match outcome {
-        Ok(reply) => {
-            tracing::debug!("{name}: {}", reply.status());
-            reply
-        }
-        Err(failure) => {
-            log_failure(&name, &failure);
-            reply::failure(&failure)
-        }
-    }))
+    let reply = outcome.unwrap_or_else(|failure| {
+        log_failure(&name, &failure);
+        reply::failure(&failure)
+    });
+    tracing::debug!("{name}: {}", reply.status());
+    Ok(errand.accompany(reply::dress(reply)))
 }
 
 fn log_failure(name: &str, failure: &Failure) {
     if failure.status.is_server_error() {
         tracing::error!("{name}: {} {}", failure.status, failure.message);
-    } else {
-        tracing::debug!("{name}: {} {}", failure.status, failure.message);
     }
 }
 
-async fn respond(house: House, mut request: Request<Incoming>) -> Outcome {
+async fn respond(house: House, errand: Errand, mut request: Request<Incoming>) -> Outcome {
     let route = router::route(request.method(), request.uri().path())?;
     let upgrade = wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
+    if body.is_end_stream() {
+        errand.arrived();
+    }
     let asked = Asked {
         engine: house.engine,
         version: route.version,
@@ -150,6 +151,7 @@ async fn respond(house: House, mut request: Request<Incoming>) -> Outcome {
         headers: head.headers,
         body,
         activity: house.activity,
+        errand,
         upgrade,
     };
     handlers::answer(route.endpoint, asked).await
@@ -161,3 +163,6 @@ fn wants_upgrade(request: &Request<Incoming>) -> bool {
         |value: &http::HeaderValue| value.to_str().is_ok_and(|text| text.to_ascii_lowercase().contains("upgrade"));
     request.headers().contains_key(UPGRADE) && request.headers().get_all(CONNECTION).iter().any(asks)
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,10 +10,10 @@ use crate::listen::{self, Bound, Listener, SocketFile};
 
 /// All sockets of a daemon.
 pub(super) struct Sockets {
-    bound: std::cell::RefCell<Vec<Bound>>,
+    bound: Vec<Bound>,
     names: Vec<String>,
     /// Files of sockets that this daemon removes when it leaves.
-    files: std::cell::RefCell<Vec<SocketFile>>,
+    files: Vec<SocketFile>,
     /// Held by a client that starts a daemon, and by a daemon that leaves: so neither does while the other is at it.
     start_lock: PathBuf,
     own: PathBuf,
@@ -26,9 +26,9 @@ impl Sockets {
         let exec_root = &options.settings.exec_root;
         let own = exec_root.join("hako.sock");
         let mut sockets = Self {
-            bound: inherited.into(),
+            bound: inherited,
             names: Vec::new(),
-            files: Vec::new().into(),
+            files: Vec::new(),
             start_lock: exec_root.join("start.lock"),
             own,
             group: options.group.clone(),
@@ -44,7 +44,7 @@ impl Sockets {
     }
 
     fn name_inherited(&mut self) -> Result<(), String> {
-        for bound in self.bound.get_mut() {
+        for bound in &self.bound {
             let name = match bound {
                 Bound::Unix(listener) => listener
                     .local_addr()
@@ -58,14 +58,14 @@ impl Sockets {
         if ours && !listen::is_managed() {
             listen::admit_group(&self.own, self.group.as_deref()).map_err(|cause| self.failed(&cause))?;
             let file = SocketFile::find(&self.own).map_err(|cause| self.failed(&cause))?;
-            self.files.get_mut().push(file);
+            self.files.push(file);
         }
         Ok(())
     }
 
     fn add(&mut self, host: &str, open_to_others: bool) -> Result<(), String> {
         let bound = match host.split_once("://") {
-            Some(("fd", _)) if self.bound.get_mut().is_empty() => {
+            Some(("fd", _)) if self.bound.is_empty() => {
                 return Err(format!("{host}: no sockets were passed in (LISTEN_FDS)"));
             }
             Some(("fd", _)) => return Ok(()),
@@ -74,12 +74,12 @@ impl Sockets {
             _ if host.starts_with('/') => self.bind(host)?,
             _ => return Err(format!("{host}: expected unix://PATH, tcp://ADDRESS:PORT or fd://")),
         };
-        self.bound.get_mut().push(bound);
+        self.bound.push(bound);
         self.names.push(host.to_owned());
         Ok(())
     }
 
-    fn bind(&self, path: &str) -> Result<Bound, String> {
+    fn bind(&mut self, path: &str) -> Result<Bound, String> {
         let path = if path.is_empty() { self.own.clone() } else { PathBuf::from(path) };
         let failed = |cause: std::io::Error| format!("unix://{}: {cause}", path.display());
         // A socket somebody listens on is not taken away; a stale one is replaced.
@@ -87,35 +87,35 @@ impl Sockets {
             return Err(format!("unix://{}: another daemon is listening there", path.display()));
         }
         let bound = listen::unix(&path, self.group.as_deref()).map_err(failed)?;
-        self.files.borrow_mut().push(SocketFile::find(&path).map_err(failed)?);
+        self.files.push(SocketFile::find(&path).map_err(failed)?);
         Ok(bound)
     }
 
     /// Registers the sockets with the runtime.
-    pub(super) fn open(&self) -> Result<Vec<Listener>, String> {
-        let bound = self.bound.take();
+    pub(super) fn open(&mut self) -> Result<Vec<Listener>, String> {
+        let bound = std::mem::take(&mut self.bound);
         bound.into_iter().map(Bound::open).collect::<Result<_, _>>().map_err(|cause| format!("open sockets: {cause}"))
     }
 
     /// Removes the files of the sockets, so that clients start the next daemon, who waits for the lock given back.
     /// `None` when the files are the service manager's: then its sockets keep the clients.
     pub(super) fn close_door(&self) -> Result<Option<Lock>, String> {
-        if self.files.borrow().is_empty() {
+        if self.files.is_empty() {
             return Ok(None);
         }
         let lock = Lock::exclusive(&self.start_lock).map_err(|cause| cause.to_string())?;
-        for file in self.files.borrow().iter() {
+        for file in &self.files {
             file.remove();
         }
         Ok(Some(lock))
     }
 
     /// Binds the own socket anew after [`Sockets::close_door`].
-    pub(super) fn reopen_door(&self) -> Result<Listener, String> {
-        let path = self.files.borrow().first().map_or_else(|| self.own.clone(), |file| file.path().to_owned());
+    pub(super) fn reopen_door(&mut self) -> Result<Listener, String> {
+        let path = self.files.first().map_or_else(|| self.own.clone(), |file| file.path().to_owned());
         let failed = |cause: std::io::Error| format!("unix://{}: {cause}", path.display());
         let bound = listen::unix(&path, self.group.as_deref()).map_err(failed)?;
-        *self.files.borrow_mut() = vec![SocketFile::find(&path).map_err(failed)?];
+        self.files = vec![SocketFile::find(&path).map_err(failed)?];
         bound.open().map_err(failed)
     }
 
