@@ -172,7 +172,7 @@ impl Session {
     pub(crate) async fn ask(&self, ask: &Ask) -> Result<Response<Incoming>> {
         let grant = self.granted().await?;
         let response = self.follow(ask, grant.as_ref()).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        if !self.is_own_challenge(&response) {
             return accepted(response, &ask.uri).await;
         }
         let Some(renewed) = self.renew(&response, grant.as_ref(), false).await?.0 else {
@@ -186,7 +186,7 @@ impl Session {
     pub(crate) async fn login(&self) -> Result<String> {
         let ask = Ask::new(Method::GET, self.uri("/v2/")?);
         let response = self.follow(&ask, None).await?;
-        if response.status() != StatusCode::UNAUTHORIZED {
+        if !self.is_own_challenge(&response) {
             return accepted(response, &ask.uri).await.map(|_| String::new());
         }
         let (renewed, identity) = self.renew(&response, None, true).await?;
@@ -268,6 +268,13 @@ impl Session {
         scopes
     }
 
+    /// Whether the endpoint itself wants credentials. What somebody it redirected to wants is not answered: whoever
+    /// can place a redirect could ask for the credentials of the registry that way.
+    fn is_own_challenge(&self, response: &Response<Incoming>) -> bool {
+        let from = response.extensions().get::<CameFrom>();
+        response.status() == StatusCode::UNAUTHORIZED && from.is_some_and(|from| from.0 == self.endpoint.origin())
+    }
+
     /// Sends a request and follows redirects of reading ones.
     async fn follow(&self, ask: &Ask, authorization: Option<&HeaderValue>) -> Result<Response<Incoming>> {
         let home = origin(&ask.uri);
@@ -276,7 +283,8 @@ impl Session {
         let at_home = |uri: &Uri| origin(uri) == home && home == self.endpoint.origin();
         for _ in 0..=REDIRECTS {
             let authorization = authorization.filter(|_| at_home(&uri));
-            let response = self.transports.send(ask.request(&uri, authorization)?, ask.patience).await?;
+            let mut response = self.transports.send(ask.request(&uri, authorization)?, ask.patience).await?;
+            response.extensions_mut().insert(CameFrom(origin(&uri)));
             let reading = ask.method == Method::GET || ask.method == Method::HEAD;
             if !reading || !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
                 return Ok(response);
@@ -286,6 +294,10 @@ impl Session {
         Err(Error::Protocol { url: shown(&ask.uri), reason: format!("more than {REDIRECTS} redirects") })
     }
 }
+
+/// The origin an answer came from, redirects followed.
+#[derive(Clone)]
+struct CameFrom(String);
 
 async fn accepted(response: Response<Incoming>, uri: &Uri) -> Result<Response<Incoming>> {
     if response.status().is_client_error() || response.status().is_server_error() {
@@ -299,7 +311,7 @@ fn challenges(response: &Response<Incoming>) -> Vec<Challenge> {
     headers.iter().filter_map(|value| value.to_str().ok()).flat_map(challenge::parse).collect()
 }
 
-/// `scheme://host:port` with the port always there.
+/// `scheme://host[:port]`.
 pub(crate) fn origin(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or_default();
     let authority = uri.authority().map(http::uri::Authority::as_str).unwrap_or_default();

@@ -1,0 +1,6 @@
+//! What tests of registries need: a real one, one that misbehaves, and images to put into them.
+#![allow(dead_code, reason = "each test crate uses its own part")]
+
+pub(crate) mod hostile;
+pub(crate) mod image;
+pub(crate) mod real;
