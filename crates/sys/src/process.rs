@@ -195,7 +195,9 @@ impl<'a> Program<'a> {
         let path = std::path::Path::new("/proc/self/exe");
         let sealed = crate::mount::copy_tree(path, false).and_then(|copy| {
             let (set, clear) = (crate::mount::Attributes::READ_ONLY, crate::mount::Attributes::NONE);
-            crate::mount::set_attributes(copy.as_fd(), set, clear, false).map(|()| copy)
+            crate::mount::set_attributes(copy.as_fd(), set, clear, false)?;
+            // A high number: low ones may be given to the program ([`Program::fd`]) before it is executed.
+            rustix::io::fcntl_dupfd_cloexec(&copy, 512).map_err(Error::os("duplicate", "own binary"))
         });
         let mut program = match &sealed {
             Ok(copy) => Self::new(std::path::Path::new(&crate::file::fd_path(copy.as_fd())))?,
