@@ -275,6 +275,9 @@ pub enum Refused {
     /// It must not be paused for that, or is paused already.
     #[error("is paused")]
     Paused,
+    /// It must not run for that.
+    #[error("is running")]
+    Running,
     /// It must be paused for that.
     #[error("is not paused")]
     NotPaused,
@@ -527,7 +530,8 @@ fn remove(mut next: Status) -> Outcome {
     match next.state {
         State::Created | State::Exited | State::Dead => {}
         State::Paused(_) => return Err(Refused::Paused),
-        State::Running(_) | State::Restarting { .. } => return Err(Refused::Already),
+        State::Running(_) => return Err(Refused::Running),
+        State::Restarting { .. } => return Err(Refused::Restarting),
         State::Starting => return Err(Refused::Starting),
         State::Removing => return Err(Refused::Removing),
     }
@@ -543,3 +547,6 @@ fn remove_failed(mut next: Status, error: String) -> Outcome {
     next.error = error;
     Ok((next, vec![]))
 }
+
+#[cfg(test)]
+mod tests;
