@@ -15,7 +15,7 @@ use crate::token::CONTAINER;
 
 /// SIGKILL's number.
 const KILL: i32 = 9;
-/// Docker's seconds between the stop signal and SIGKILL are in the description; this many are the most that fit a timer.
+/// Nobody means a longer grace, in seconds; and it fits a timer.
 const LONGEST_GRACE: u64 = 100 * 365 * 86_400;
 
 /// What of a request is read when the rest is not understood.
@@ -117,8 +117,9 @@ impl Supervisor {
         if self.container.is_some() {
             return Err(Failure::Invalid { error: "this supervisor has a container already".to_owned() });
         }
-        self.engines.open_door(&description.socket, &self.epoll).map_err(system)?;
+        // The lock first: a door opened without it would shut another supervisor's.
         let container = Container::assign(description).map_err(system)?;
+        self.engines.open_door(&container.description.socket, &self.epoll).map_err(system)?;
         self.container = Some(container);
         self.step(Input::Start)?;
         let container = self.assigned()?;

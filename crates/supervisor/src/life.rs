@@ -166,6 +166,8 @@ impl Supervisor {
         let Some(index) = self.sessions.iter().position(ended) else { return Ok(()) };
         let exit_code = self.sessions[index].1.exit.unwrap_or(0);
         if number == CONTAINER {
+            // A probe cut short by the end says nothing about health.
+            self.stop_probing();
             self.finish_others()?;
             self.sessions.retain(|(known, _)| *known != CONTAINER);
             self.advance(Input::Exited { exit_code });

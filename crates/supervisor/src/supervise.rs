@@ -217,7 +217,10 @@ impl Supervisor {
         const SIZE: usize = 256 * 1024;
         self.deadlines.set_once(Due::Rest, REST);
         let mut scratch = std::mem::take(&mut self.scratch);
-        scratch.resize(SIZE, 0);
+        if scratch.is_empty() {
+            // Zeroed by the kernel, page by page as they are used; resizing would touch them all.
+            scratch = vec![0; SIZE];
+        }
         scratch
     }
 

@@ -1,7 +1,7 @@
 //! Writing the log: pieces are encoded into one buffer, the buffer is written in one go, full files are turned over.
 //!
-//! Writing never waits for anybody but the disk. When the disk refuses, what could not be written is lost and
-//! counted, and the container goes on.
+//! Writing never waits for anybody but the disk. When the disk refuses, what could not be written is lost, and the
+//! container goes on; once the disk takes more, an entry of the log says how much is missing.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -79,11 +79,6 @@ impl Writer {
         &self.sink.config
     }
 
-    /// Bytes of output that the disk did not take.
-    pub fn lost(&self) -> u64 {
-        self.sink.lost
-    }
-
     /// Whether a file has become full since the last call, so that there may be something to compress.
     pub fn take_turned(&mut self) -> bool {
         std::mem::take(&mut self.sink.turned)
@@ -120,6 +115,16 @@ impl Sink {
         if self.out.capacity() == 0 {
             self.out.reserve(GATHER + GATHER / 4);
         }
+        if self.lost > 0 {
+            let note =
+                format!("hako: {} bytes of log were lost: the disk refused them", std::mem::take(&mut self.lost));
+            let piece = Piece { bytes: note.as_bytes(), ends_line: true, part: None, line: now };
+            self.encode(Stream::Stderr, piece, now);
+        }
+        self.encode(stream, piece, now);
+    }
+
+    fn encode(&mut self, stream: Stream, piece: Piece<'_>, now: Timestamp) {
         let time = self.clock.stamp(now);
         match &mut self.encoder {
             Encoder::Json(encoder) => encoder.push(&mut self.out, stream, piece, time),
