@@ -170,7 +170,7 @@ const PROCFS_MAGIC: i64 = 0x9fa0;
 
 /// Judged by where the destination really is, not by its name.
 fn refuse_inside_proc(target: &OwnedFd, destination: &Path) -> Result<(), Failure> {
-    let inside = rustix::fs::fstatfs(target).is_ok_and(|fs| i64::from(fs.f_type) == PROCFS_MAGIC);
+    let inside = rustix::fs::fstatfs(target).is_ok_and(|fs| fs.f_type == PROCFS_MAGIC);
     if inside && !REPLACEABLE.iter().any(|path| Path::new(path) == destination) {
         return Err(Failure(format!("\"{}\" cannot be mounted because it is inside /proc", destination.display())));
     }

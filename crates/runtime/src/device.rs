@@ -23,7 +23,7 @@ const LINKS: [(&str, &str); 4] = [
 
 /// Makes nodes and links, unless `/dev` is the host's.
 pub(crate) fn make_all(root: &Root, spec: &Spec) -> Result<(), LaunchError> {
-    if spec.mounts.iter().any(|mount| is_bind_of_dev(mount)) {
+    if spec.mounts.iter().any(is_bind_of_dev) {
         return Ok(());
     }
     let failed = |error: hako_sys::Error| LaunchError::setup("make devices", error);

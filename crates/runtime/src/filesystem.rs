@@ -106,7 +106,7 @@ const DEVPTS_MAGIC: i64 = 0x1cd1;
 pub(crate) fn open_terminal(pts: Option<&OwnedFd>, size: Option<ConsoleSize>) -> Result<Pty, LaunchError> {
     let missing = || LaunchError::setup("open terminal", "the container has no devpts at /dev/pts");
     let pts = pts.ok_or_else(missing)?;
-    if !rustix::fs::fstatfs(pts).is_ok_and(|fs| i64::from(fs.f_type) == DEVPTS_MAGIC) {
+    if !rustix::fs::fstatfs(pts).is_ok_and(|fs| fs.f_type == DEVPTS_MAGIC) {
         return Err(missing());
     }
     let terminal = Pty::open_at(pts.as_fd(), "ptmx")?;

@@ -42,7 +42,7 @@ impl MountOptions {
         let mut parsed = Self::default();
         for option in options {
             let option = option.as_ref();
-            if !(parsed.structure(option) || parsed.attribute(option)) && !option.is_empty() {
+            if !(option.is_empty() || parsed.structure(option) || parsed.attribute(option)) {
                 let (key, value) = option.split_once('=').map_or((option, None), |(key, value)| (key, Some(value)));
                 parsed.data.push((key.to_owned(), value.map(str::to_owned)));
             }

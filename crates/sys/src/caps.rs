@@ -146,12 +146,10 @@ pub fn apply(effective: Set, permitted: Set, inheritable: Set) -> Result<()> {
 /// Makes the ambient set exactly this one.
 pub fn set_ambient(ambient: Set) -> Result<()> {
     rustix::thread::clear_ambient_capability_set().map_err(Error::os("clear", "ambient capabilities"))?;
-    for number in 0..NAMES.len() {
-        if ambient.0 & (1 << number) != 0 {
-            let one = CapabilitySet::from_bits_retain(1 << number);
-            rustix::thread::configure_capability_in_ambient_set(one, true)
-                .map_err(Error::os("raise", format!("ambient capability {}", NAMES[number])))?;
-        }
+    for (number, name) in NAMES.iter().enumerate().filter(|(number, _)| ambient.0 & (1 << number) != 0) {
+        let one = CapabilitySet::from_bits_retain(1 << number);
+        rustix::thread::configure_capability_in_ambient_set(one, true)
+            .map_err(Error::os("raise", format!("ambient capability {name}")))?;
     }
     Ok(())
 }

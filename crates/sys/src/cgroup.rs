@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use crate::{Error, Result};
 
-pub use device::{DeviceAccess, DeviceKind, DeviceRule};
+pub use device::{DeviceAccess, DeviceKind, DeviceRule, attach_device_program};
 pub use hierarchy::{Hierarchy, Version};
 pub use usage::{BlockIoUsage, CpuUsage, MemoryUsage, OomWatch, Usage};
 

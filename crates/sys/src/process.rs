@@ -238,13 +238,23 @@ impl<'a> Program<'a> {
         self
     }
 
-    /// Starts it with an empty signal mask and default signal actions.
+    /// Starts it with an empty signal mask and default signal actions. Beside the standard streams it inherits only
+    /// what it was given, also of descriptors this process itself inherited without knowing.
     pub fn spawn(&self) -> Result<Process> {
         let name = match self.sealed {
             Some(_) => "own binary".to_owned(),
             None => self.path.to_string_lossy().into_owned(),
         };
-        let pid = crate::syscall::posix_spawn(&self.path, &self.arguments, &self.environment, &self.fds, self.session)
+        let mut fds = self.fds.clone();
+        let first_free = fds.iter().map(|(_, number)| *number).fold(2, i32::max) + 1;
+        let mut path = self.path.clone();
+        if let Some(sealed) = &self.sealed {
+            // The path must still lead somewhere when all else is closed.
+            fds.push((sealed.as_fd(), first_free));
+            path = text(format!("/proc/self/fd/{first_free}").as_bytes())?;
+        }
+        let rest = first_free + i32::from(self.sealed.is_some());
+        let pid = crate::syscall::posix_spawn(&path, &self.arguments, &self.environment, &fds, rest, self.session)
             .map_err(Error::os("start", name))?;
         Process::open(pid)
     }

@@ -160,12 +160,21 @@ fn set_option(fd: BorrowedFd<'_>, level: i32, option: i32, value: i32) -> io::Re
     checked(result.into()).map(drop)
 }
 
-/// Fork and exec in one, safe from any thread.
+unsafe extern "C" {
+    /// Of glibc since 2.34; the libc crate does not name it.
+    fn posix_spawn_file_actions_addclosefrom_np(
+        actions: *mut libc::posix_spawn_file_actions_t,
+        from: libc::c_int,
+    ) -> libc::c_int;
+}
+
+/// Fork and exec in one, safe from any thread. Descriptors from `close_from` on are closed.
 pub(crate) fn posix_spawn(
     path: &CString,
     arguments: &[CString],
     environment: &[CString],
     fds: &[(BorrowedFd<'_>, i32)],
+    close_from: i32,
     session: bool,
 ) -> io::Result<i32> {
     let mut actions = MaybeUninit::uninit();
@@ -187,6 +196,7 @@ pub(crate) fn posix_spawn(
         for (fd, number) in fds {
             libc::posix_spawn_file_actions_adddup2(actions.as_mut_ptr(), fd.as_raw_fd(), *number);
         }
+        posix_spawn_file_actions_addclosefrom_np(actions.as_mut_ptr(), close_from);
         libc::posix_spawnattr_setflags(attributes.as_mut_ptr(), flags as libc::c_short);
         libc::posix_spawnattr_setsigmask(attributes.as_mut_ptr(), &raw const empty);
         libc::posix_spawnattr_setsigdefault(attributes.as_mut_ptr(), &raw const all);

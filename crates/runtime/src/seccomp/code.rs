@@ -38,10 +38,13 @@ fn verdict(action: Action) -> Instruction {
     statement(RETURN, action.value())
 }
 
+/// Conditions, and what happens if they all hold.
+type Alternative = (Vec<Condition>, Action);
+
 /// What happens to calls of one number: the first alternative whose conditions hold, else the last word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Leaf {
-    alternatives: Vec<(Vec<Condition>, Action)>,
+    alternatives: Vec<Alternative>,
     otherwise: Action,
 }
 
@@ -106,7 +109,7 @@ fn beyond(default: Action) -> Action {
 }
 
 fn leaves(profile: &Profile<'_>, architecture: Architecture) -> BTreeMap<u32, Leaf> {
-    let mut leaves: BTreeMap<u32, (Vec<(Vec<Condition>, Action)>, Option<Action>)> = BTreeMap::new();
+    let mut leaves: BTreeMap<u32, (Vec<Alternative>, Option<Action>)> = BTreeMap::new();
     for rule in &profile.rules {
         for number in rule.names.iter().filter_map(|name| architecture.number(name)) {
             let (alternatives, unconditional) = leaves.entry(number).or_default();
@@ -117,7 +120,7 @@ fn leaves(profile: &Profile<'_>, architecture: Architecture) -> BTreeMap<u32, Le
             }
         }
     }
-    let finish = |(mut alternatives, unconditional): (Vec<(Vec<Condition>, Action)>, Option<Action>)| {
+    let finish = |(mut alternatives, unconditional): (Vec<Alternative>, Option<Action>)| {
         let otherwise = unconditional.unwrap_or(profile.default);
         // Alternatives at the end that change nothing need no code.
         while alternatives.last().is_some_and(|(_, action)| *action == otherwise) {

@@ -2,6 +2,8 @@
 //!
 //! Usage: `cargo test -p hako-runtime --test kernel [-- WORD…]` runs the cases whose name contains a word.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bench;
 mod confinement;
 mod exec;

@@ -1,7 +1,7 @@
 //! Which devices the processes of a group may use: allow-list files on v1, a BPF program on v2.
 
 use std::fmt::Write as _;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::{Group, Version};
 use crate::{Error, Result};
@@ -112,10 +112,14 @@ impl Group {
 
     fn attach_devices(&self, rules: &[DeviceRule]) -> Result<()> {
         let Some(directory) = self.unified_fd()? else { return Ok(()) };
-        let program = crate::bpf::load_device_program(&program(rules)).map_err(Error::os("load", "device program"))?;
-        crate::bpf::replace_device_program(directory.as_fd(), program.as_fd())
-            .map_err(Error::os("attach device program to", self.path().to_owned()))
+        attach_device_program(directory.as_fd(), rules)
     }
+}
+
+/// Puts device rules in force on a cgroup v2 directory, instead of any set before.
+pub fn attach_device_program(directory: BorrowedFd<'_>, rules: &[DeviceRule]) -> Result<()> {
+    let program = crate::bpf::load_device_program(&program(rules)).map_err(Error::os("load", "device program"))?;
+    crate::bpf::replace_device_program(directory, program.as_fd()).map_err(Error::os("attach", "device program"))
 }
 
 /// v1 has no line for "all kinds, this major number".
@@ -154,6 +158,10 @@ pub(crate) fn program(rules: &[DeviceRule]) -> Vec<crate::bpf::Instruction> {
         }
         code.push(I::set(0, u32::from(rule.allow)));
         code.push(I::exit());
+        if length == 2 {
+            // It matches everything: the kernel refuses programs with code behind that.
+            return code;
+        }
     }
     code.push(I::set(0, 0));
     code.push(I::exit());
