@@ -25,6 +25,7 @@ pub struct Blobs {
 }
 
 /// What came of asking to receive a blob.
+#[allow(clippy::large_enum_variant, reason = "matched at once, never stored")]
 pub enum Begun {
     /// It is here already; nothing to do. Holds the size.
     Present(u64),

@@ -256,4 +256,4 @@ fn view(entry: &ImageEntry, index: &Index, shared: &Shared) -> Image {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -306,4 +306,4 @@ impl Layer {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -21,7 +21,7 @@ const MEMBERS: usize = 100_000;
 /// A layer that came by.
 pub(super) enum Held {
     /// Unpacked now; holds the compressed blob that was kept too.
-    Staged(Staged, Option<Descriptor>),
+    Staged(Box<Staged>, Option<Box<Descriptor>>),
     /// The store has one with this content already, so the archive's was not unpacked.
     Known(Layer),
     /// Given its place.
@@ -180,7 +180,7 @@ impl Members {
         let (layer, source) = match held {
             Held::Staged(staged, blob) => {
                 check_diff_id(&name, staged.diff_id(), diff_id)?;
-                let layer = staged.place(parent, blob)?;
+                let layer = staged.place(parent, blob.map(|blob| *blob))?;
                 (layer.clone(), layer)
             }
             Held::Known(known) | Held::Placed(known) => {
@@ -244,14 +244,15 @@ fn keep(name: &str, promised: Option<Digest>, staged: Staged, draft: Option<Draf
     let compression = staged.compression();
     let Some(draft) = draft else {
         let held = promised.map_or(Ok(()), |promised| check_diff_id(name, staged.diff_id(), &promised));
-        return held.map(|()| Held::Staged(staged, None));
+        return held.map(|()| Held::Staged(Box::new(staged), None));
     };
     let actual = draft.digest();
     if let Some(expected) = promised.filter(|promised| *promised != actual) {
         return Err(Error::DigestMismatch { what: what(), expected, actual });
     }
     let (digest, size) = draft.finish()?;
-    Ok(Held::Staged(staged, Some(Descriptor::new(compression.oci_layer(), digest, size))))
+    let descriptor = Descriptor::new(compression.oci_layer(), digest, size);
+    Ok(Held::Staged(Box::new(staged), Some(Box::new(descriptor))))
 }
 
 /// The digest a name promises: OCI's `blobs/sha256/HEX`.
@@ -266,7 +267,7 @@ fn is_layer(name: &str, start: &[u8], size: u64) -> bool {
     let zeros = start.len() == 512 && start.iter().all(|byte| *byte == 0);
     let named = name.ends_with(".tar") || name.ends_with("/layer.tar");
     tar || named
-        || (zeros && size % 512 == 0)
+        || (zeros && size.is_multiple_of(512))
         || Compression::detect(start) != Compression::None
         || size > DOCUMENT_LIMIT
 }

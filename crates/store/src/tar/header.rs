@@ -48,20 +48,20 @@ impl Header<'_> {
 
     pub(super) fn entry(&self) -> Result<Entry> {
         let mut entry = Entry::new(self.path(), Kind::Regular);
-        entry.kind = self.kind(&entry.path)?;
         entry.mode = (number(&self.0[100..108], "mode")? & 0o7777) as u32;
         entry.uid = id(&self.0[108..116], "uid")?;
         entry.gid = id(&self.0[116..124], "gid")?;
         entry.size = self.size()?;
         entry.mtime.secs = i64::try_from(number(&self.0[136..148], "mtime")?).unwrap_or(0);
         entry.link = text(&self.0[157..257]).to_vec();
-        if matches!(entry.kind, Kind::Character | Kind::Block) {
+        if matches!(self.typeflag(), b'3' | b'4') {
             entry.device = (id(&self.0[329..337], "device")?, id(&self.0[337..345], "device")?);
         }
         Ok(entry)
     }
 
-    fn kind(&self, path: &[u8]) -> Result<Kind> {
+    /// What the member is; asked once its whole name is known.
+    pub(super) fn kind(&self, path: &[u8]) -> Result<Kind> {
         Ok(match self.typeflag() {
             // Before ustar a directory was a file whose name ends in a slash.
             b'0' | 0 | b'7' if path.last() == Some(&b'/') => Kind::Directory,

@@ -109,6 +109,7 @@ impl<R: BufRead, T: Tap> Reader<R, T> {
         }
         let records = told.records.unwrap_or_default();
         records.apply(&mut entry)?;
+        entry.kind = header.kind(&entry.path)?;
         let stored = if has_content(header.typeflag()) { entry.size } else { 0 };
         self.expect(stored);
         if entry.kind == super::Kind::Regular {

@@ -172,6 +172,12 @@ fn global_records_hold_until_changed() {
 }
 
 #[test]
+fn a_name_cut_at_a_slash_is_no_directory() {
+    let entry = Entry::new("d".repeat(99) + "/" + &"f".repeat(200), Kind::Regular);
+    assert_eq!(read(&written(&[(entry.clone(), vec![])])).unwrap(), [(entry, vec![])]);
+}
+
+#[test]
 fn gnu_tar_reads_what_is_written() {
     let mut entry = Entry::new("d/".repeat(60) + &"f".repeat(200), Kind::Regular);
     entry.mtime = Mtime { secs: 1, nanos: 5 };
