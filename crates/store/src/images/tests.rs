@@ -59,8 +59,8 @@ fn an_image_without_its_layers_is_refused() {
 #[test]
 fn a_tag_moves_and_leaves_a_dangling_image() {
     let fixture = fixture();
-    let base = layer(&fixture, "a", None);
-    let (one, two) = (image(&fixture, &[base.diff_id.clone()], "1", None), image(&fixture, &[base.diff_id], "2", None));
+    let ids = [layer(&fixture, "a", None).diff_id];
+    let (one, two) = (image(&fixture, &ids, "1", None), image(&fixture, &ids, "2", None));
     let images = fixture.store.images();
     images.tag("x:1", &one.id).unwrap();
     assert_eq!(images.tag("x:1", &two.id).unwrap(), Some(one.id.clone()));
@@ -75,7 +75,7 @@ fn removal_takes_only_what_nobody_needs() {
     let fixture = fixture();
     let base = layer(&fixture, "a", None);
     let top = layer(&fixture, "b", Some(&base.chain_id));
-    let one = image(&fixture, &[base.diff_id.clone()], "1", None);
+    let one = image(&fixture, std::slice::from_ref(&base.diff_id), "1", None);
     let two = image(&fixture, &[base.diff_id.clone(), top.diff_id], "2", None);
     let images = fixture.store.images();
     images.tag("x:2", &two.id).unwrap();
@@ -106,7 +106,7 @@ fn loose_parents_go_with_the_last_child() {
     let child = image(&fixture, &ids, "3", Some(parent.id.clone()));
     let images = fixture.store.images();
     images.tag("keep:1", &grandparent.id).unwrap();
-    assert_eq!(images.children(&parent.id), [child.id.clone()]);
+    assert_eq!(images.children(&parent.id), std::slice::from_ref(&child.id));
     assert_eq!(images.delete(&child.id, true).unwrap().images, [child.id, parent.id]);
     assert_eq!(images.list().len(), 1);
 }
@@ -127,8 +127,8 @@ fn a_hold_keeps_what_is_not_yet_an_image() {
 #[test]
 fn a_damaged_record_costs_one_image_that_can_be_removed() {
     let fixture = fixture();
-    let base = layer(&fixture, "a", None);
-    let (one, two) = (image(&fixture, &[base.diff_id.clone()], "1", None), image(&fixture, &[base.diff_id], "2", None));
+    let ids = [layer(&fixture, "a", None).diff_id];
+    let (one, two) = (image(&fixture, &ids, "1", None), image(&fixture, &ids, "2", None));
     fixture.store.images().tag("x:1", &one.id).unwrap();
     let root = fixture.store.root();
     std::fs::write(root.join(format!("images/records/{}.json", one.id.hex())), "garbage").unwrap();
@@ -148,7 +148,7 @@ fn a_damaged_record_costs_one_image_that_can_be_removed() {
 fn a_power_cut_costs_only_what_was_not_promised() {
     let fixture = fixture();
     let (kept, lost) = (layer(&fixture, "a", None), layer(&fixture, "b", None));
-    image(&fixture, &[kept.diff_id.clone()], "", None);
+    image(&fixture, std::slice::from_ref(&kept.diff_id), "", None);
     let blob = fixture.store.blobs().put(b"blob").unwrap();
     let root = fixture.store.root();
     let path = root.join("layers").join(lost.chain_id.hex()).join("layer.json");
