@@ -87,12 +87,7 @@ impl Channel {
 
     /// Receives one message; `None` when the other end is closed.
     pub fn recv(&self) -> Result<Option<Message>> {
-        let size = match self.peek_size() {
-            // The other end closed without having read all we sent. What it sent before that is still to be had.
-            Err(Errno::CONNRESET) => self.peek_size(),
-            size => size,
-        };
-        let size = match size {
+        let size = match past_reset(|| self.peek_size()) {
             Ok(0) | Err(Errno::CONNRESET) => return Ok(None),
             size => size.map_err(Error::os("receive", "message"))?,
         };
@@ -107,14 +102,14 @@ impl Channel {
 
     fn peek_size(&self) -> rustix::io::Result<usize> {
         let flags = RecvFlags::PEEK | RecvFlags::TRUNC;
-        rustix::io::retry_on_intr(|| rustix::net::recv(&self.0, &mut [0_u8; 1], flags)).map(|(_, size)| size)
+        rustix::net::recv(&self.0, &mut [0_u8; 1], flags).map(|(_, size)| size)
     }
 
     fn recv_sized(&self, size: usize) -> Result<Message> {
         let mut bytes = vec![0; size];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = rustix::io::retry_on_intr(|| {
+        let received = past_reset(|| {
             let mut slices = [IoSliceMut::new(&mut bytes)];
             rustix::net::recvmsg(&self.0, &mut slices, &mut control, RecvFlags::CMSG_CLOEXEC)
         })
@@ -210,6 +205,15 @@ fn with_address(path: &Path, call: impl FnOnce(&SocketAddrUnix) -> rustix::io::R
     let directory = rustix::fs::open(parent, flags, Mode::empty())?;
     let short = Path::new(&crate::file::fd_path(directory.as_fd())).join(path.file_name().ok_or(Errno::INVAL)?);
     call(&SocketAddrUnix::new(&short)?)
+}
+
+/// Calls again after an interruption, and once after the news that the other end closed without having read all we
+/// sent: the kernel tells that first, and what the other end sent before is still to be had.
+fn past_reset<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> rustix::io::Result<T> {
+    match rustix::io::retry_on_intr(&mut call) {
+        Err(Errno::CONNRESET) => rustix::io::retry_on_intr(call),
+        done => done,
+    }
 }
 
 fn memory_file(bytes: &[u8]) -> Result<File> {
