@@ -46,7 +46,13 @@ impl Supervisor {
         for _ in 0..turns {
             let Some(session) = self.session(number) else { break };
             match session.read(stream, &mut scratch) {
-                Read::Bytes(count) => self.distribute(number, stream, &scratch[..count]),
+                Read::Bytes(count) => {
+                    self.distribute(number, stream, &scratch[..count]);
+                    // A short read has emptied the pipe: asking once more would say so at the price of a call.
+                    if turns == TURNS && count < scratch.len() / 2 {
+                        break;
+                    }
+                }
                 Read::Nothing => break,
                 Read::End => {
                     let epoll = &self.epoll;

@@ -99,6 +99,8 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     fn new(channel: Channel, cgroup: &str) -> Result<Self> {
         hako_sys::own::keep_memory_small();
+        // The binary is executed by descriptor, whose number would be the name. A wrong name harms nobody.
+        let _ = rustix::thread::set_name(c"hako-supervise");
         let witness = SingleThreaded::check()?;
         let epoll = Epoll::new()?;
         let mut engines = Engines::default();

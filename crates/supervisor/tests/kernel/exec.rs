@@ -76,6 +76,9 @@ fn side_by_side() {
     assert!(matches!(start(&mut engine, &one, Framing::Raw).1, Err(Failure::ExecRan { .. })));
     assert!(matches!(engine.ask(Ask::ExecInspect { exec: exec_id(9) }), Err(Failure::NoSuchExec { .. })));
     assert!(stage.log().is_empty(), "an exec's output is not logged");
+    let supervisor = engine.handle.process().unwrap().pid();
+    let children = std::fs::read_to_string(format!("/proc/{supervisor}/task/{supervisor}/children")).unwrap();
+    assert_eq!(children.trim(), stage.status().pid().to_string(), "everything that ended was reaped");
     end(engine);
 }
 
