@@ -28,7 +28,8 @@ impl Containers {
             hako_store::ChangeKind::Added => ChangeKind::Added,
             hako_store::ChangeKind::Deleted => ChangeKind::Deleted,
         };
-        Ok(changes.await?.into_iter().map(|change| Change { path: change.path, kind: kind(change.kind) }).collect())
+        let changes = changes.await?.into_iter().map(|change| Change { path: change.path, kind: kind(change.kind) });
+        Ok(without_own(changes.collect()))
     }
 
     /// Its root filesystem as a tar.
@@ -79,6 +80,31 @@ impl Containers {
         self.house.tell(&container, "extract-to-dir");
         Ok(())
     }
+}
+
+/// What the engine itself puts into every container is no change of it; nor is a directory changed by that alone.
+fn without_own(changes: Vec<Change>) -> Vec<Change> {
+    const OWN: &[&str] = &[
+        "/dev",
+        "/dev/console",
+        "/dev/pts",
+        "/dev/shm",
+        "/etc/hostname",
+        "/etc/hosts",
+        "/etc/mtab",
+        "/etc/resolv.conf",
+        "/proc",
+        "/sys",
+    ];
+    let own = |change: &Change| OWN.contains(&change.path.as_str()) && change.kind == ChangeKind::Added;
+    let touched = changes.iter().any(own);
+    let others: Vec<Change> = changes.into_iter().filter(|change| !own(change)).collect();
+    let below = |path: &str| {
+        others.iter().any(|change| change.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('/')))
+    };
+    let by_own = |change: &Change| touched && change.path == "/etc" && !below("/etc");
+    let by_own: Vec<bool> = others.iter().map(by_own).collect();
+    others.into_iter().zip(by_own).filter(|(_, own)| !own).map(|(change, _)| change).collect()
 }
 
 /// Runs work that may take long on a thread of its own.

@@ -16,7 +16,7 @@ use hako_supervisor::log::config::{LogConfig, Source};
 use hako_supervisor::protocol::{Answer, Ask, Failure};
 use hako_sys::file::{Durability, write_atomic};
 
-use super::Containers;
+use super::{Containers, erase};
 use crate::accounts;
 use crate::blocking::blocking;
 use crate::container::{Container, Phase, Run};
@@ -46,11 +46,32 @@ impl Containers {
                 return Err(error);
             }
         };
+        let connected = !description.network.endpoints.is_empty();
+        if connected {
+            life::network_event(house, container, "connect");
+        }
         let started = launch(house, container, description).await;
         if started.is_err() {
+            if connected {
+                life::network_event(house, container, "disconnect");
+            }
             life::give_back(house, container);
+            self.forget_failed(container).await;
         }
         started
+    }
+
+    /// A container that was to go with its end goes when it cannot even be started.
+    async fn forget_failed(&self, container: &Arc<Container>) {
+        if !container.record().host_config.auto_remove || container.inside().removing {
+            return;
+        }
+        if let Some(link) = container.inside().link.take() {
+            link.dismiss();
+        }
+        if let Err(error) = erase(&self.house, container, true).await {
+            tracing::warn!(id = container.id.short(), %error, "container not removed after its failed start");
+        }
     }
 }
 
@@ -217,7 +238,6 @@ fn probe_command(record: &Record, config: &HealthConfig) -> Option<Vec<String>> 
 async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Description) -> Result<()> {
     let link = house.supervisor(container)?;
     container.turn(|phase| phase.held = true);
-    let connected = description.network.endpoints.first().is_some();
     let (status, ports, cgroup) = match link.ask(Ask::Start(Box::new(description)), Vec::new()).await {
         Ok(Ok(Answer::Started { status, ports, cgroup })) => (status, ports, cgroup),
         Ok(Ok(_)) => return Err(Error::system("start container: the supervisor answered something else")),
@@ -225,9 +245,6 @@ async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Des
         Err(error) => return Err(error),
     };
     remember_run(container, ports, cgroup)?;
-    if connected {
-        life::network_event(house, container, "connect");
-    }
     wait_until(container, |phase| phase.status.started_at >= status.started_at || phase.removed).await;
     Ok(())
 }

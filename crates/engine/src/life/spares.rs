@@ -1,7 +1,7 @@
 //! Supervisors started ahead of need, so that a start finds one whose namespaces and cgroup already exist.
 
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -88,7 +88,9 @@ impl Pool {
         let failed = |e: &dyn std::fmt::Display| Error::io("start supervisor", e);
         let name = hako_sys::random::hex(8).map_err(|e| failed(&e))?;
         let cgroup = format!("{}/spare-{name}", self.cgroup_parent);
-        let program = Program::new(&self.binary).map_err(|e| failed(&e))?;
+        let own = self.binary == Path::new("/proc/self/exe");
+        let program = if own { Program::own("hako") } else { Program::new(&self.binary) };
+        let program = program.map_err(|e| failed(&e))?;
         Handle::spawn_program(program, &cgroup).map_err(|e| failed(&e))
     }
 
