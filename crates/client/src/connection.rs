@@ -11,6 +11,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 
 use crate::endpoint::Endpoint;
+use crate::request::full;
 use crate::socket::Socket;
 use crate::{Error, Result, daemon};
 
@@ -18,6 +19,15 @@ use crate::{Error, Result, daemon};
 pub(crate) type Body = UnsyncBoxBody<Bytes, io::Error>;
 
 type Sender = SendRequest<Body>;
+
+/// Where a connection came from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// Somebody listened.
+    Found,
+    /// Nobody did, and this process started the daemon. One that does not answer has not come up.
+    Started,
+}
 
 /// The connections to one daemon.
 #[derive(Debug)]
@@ -38,17 +48,19 @@ impl Pool {
     /// Sends a request and waits for the head of its answer.
     pub(crate) async fn send(&self, request: Request<Body>) -> Result<Response<Incoming>> {
         let name = format!("{} {}", request.method(), request.uri().path());
-        let (mut sender, fresh) = match self.idle() {
-            Some(sender) => (sender, false),
-            None => (self.open().await?, true),
+        let (mut sender, origin) = match self.idle() {
+            Some(sender) => (sender, Origin::Found),
+            None => self.open().await?,
         };
+        let again = repeatable(&request);
         let outcome = match sender.try_send_request(request).await {
             Ok(response) => Ok(response),
-            Err(mut refused) => match refused.take_message() {
-                // The daemon left between two requests, before it saw this one: say it again to the next daemon.
-                Some(unsent) => {
-                    sender = self.reopen(fresh).await?;
-                    sender.send_request(unsent).await
+            Err(_) if origin == Origin::Started => return Err(Error::Died { said: self.last_words() }),
+            Err(mut refused) => match refused.take_message().or(again) {
+                // The daemon left just now, and this request can be said once more: to the next daemon.
+                Some(request) => {
+                    sender = self.open().await?.0;
+                    sender.send_request(request).await
                 }
                 None => Err(refused.into_error()),
             },
@@ -69,35 +81,32 @@ impl Pool {
         self.senders.lock().unwrap_or_else(PoisonError::into_inner).push(sender);
     }
 
-    async fn open(&self) -> Result<Sender> {
-        let socket = match Socket::connect(&self.endpoint).await {
-            Ok(socket) => socket,
+    async fn open(&self) -> Result<(Sender, Origin)> {
+        let (socket, origin) = match Socket::connect(&self.endpoint).await {
+            Ok(socket) => (socket, Origin::Found),
             Err(cause) => self.knock(cause).await?,
         };
-        self.shake_hands(socket).await
-    }
-
-    /// A second try after a lost connection. A daemon that ended while it was being started has said why in its log.
-    async fn reopen(&self, fresh: bool) -> Result<Sender> {
-        match &self.endpoint {
-            Endpoint::Own(roots) if fresh => match Socket::connect(&self.endpoint).await {
-                Ok(socket) => self.shake_hands(socket).await,
-                Err(_) => Err(Error::Died { said: daemon::last_words(roots) }),
-            },
-            _ => self.open().await,
-        }
+        Ok((self.shake_hands(socket).await?, origin))
     }
 
     /// Nobody listens: starts a daemon if the socket is hako's own.
-    async fn knock(&self, cause: io::Error) -> Result<Socket> {
+    async fn knock(&self, cause: io::Error) -> Result<(Socket, Origin)> {
         let absent = matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
         let unreachable = |cause| Error::Unreachable { endpoint: self.endpoint.to_string(), cause };
         match &self.endpoint {
             Endpoint::Own(roots) if absent => {
-                daemon::start(roots)?;
-                Socket::connect(&self.endpoint).await.map_err(unreachable)
+                let started = daemon::start(roots)?;
+                let socket = Socket::connect(&self.endpoint).await.map_err(unreachable)?;
+                Ok((socket, if started { Origin::Started } else { Origin::Found }))
             }
             _ => Err(unreachable(cause)),
+        }
+    }
+
+    fn last_words(&self) -> String {
+        match &self.endpoint {
+            Endpoint::Own(roots) => daemon::last_words(roots),
+            _ => String::new(),
         }
     }
 
@@ -112,6 +121,18 @@ impl Pool {
         });
         Ok(sender)
     }
+}
+
+/// A copy of a request that changes nothing and has no body, so that it may be said twice.
+fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
+    if !request.method().is_safe() {
+        return None;
+    }
+    let mut copy = Request::new(full(Bytes::new()));
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    Some(copy)
 }
 
 /// hyper's error with its cause, which it keeps to itself.

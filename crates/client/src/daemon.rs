@@ -25,20 +25,22 @@ const INHERITED: &[&str] =
     &["PATH", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "HAKO_DAEMON_ARGS"];
 
 /// Makes sure that somebody listens: whoever gets the lock first binds the socket and starts the daemon.
-pub(crate) fn start(roots: &Roots) -> Result<()> {
+/// Says whether that was this process.
+pub(crate) fn start(roots: &Roots) -> Result<bool> {
     let exec_root = roots.exec_root();
     std::fs::DirBuilder::new().recursive(true).mode(0o711).create(&exec_root).map_err(failed("create", &exec_root))?;
     let _lock = Lock::exclusive(&exec_root.join("start.lock"))
         .map_err(|cause| Error::Start { action: "lock".to_owned(), cause: cause.to_string() })?;
     let socket = roots.socket();
     if UnixStream::connect(&socket).is_ok() {
-        return Ok(());
+        return Ok(false);
     }
     let listener = listen(&socket)?;
     spawn(roots, &listener).inspect_err(|_| {
         // Nobody will ever accept on it: the next client must not wait there.
         let _ = std::fs::remove_file(&socket);
-    })
+    })?;
+    Ok(true)
 }
 
 fn listen(socket: &Path) -> Result<UnixListener> {

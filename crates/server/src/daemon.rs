@@ -112,7 +112,12 @@ async fn attend(
                 // Somebody came at the last moment: open the door again for those who come after.
                 listeners.push(sockets.reopen_door()?);
             }
-            () = stop.told() => return sockets.close_door(),
+            () = stop.told() => {
+                let lock = sockets.close_door()?;
+                // Whoever stands at the door already is still served.
+                serve::accept_waiting(listeners, house);
+                return Ok(lock);
+            }
         }
     }
 }

@@ -131,7 +131,7 @@ async fn handle(house: House, errand: Errand, request: Request<Incoming>) -> Res
 }
 
 fn log_failure(name: &str, failure: &Failure) {
-    if failure.status.is_server_error() {
+    if failure.status.is_server_error() && failure.status != http::StatusCode::NOT_IMPLEMENTED {
         tracing::error!("{name}: {} {}", failure.status, failure.message);
     }
 }

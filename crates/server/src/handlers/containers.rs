@@ -59,7 +59,7 @@ fn platform(text: &str) -> Result<Option<Platform>, Failure> {
 pub(super) async fn inspect(asked: Asked) -> Outcome {
     let size = query::InspectContainer::read(&asked.query)?.size;
     let found = asked.engine.containers().inspect(&asked.name, size).await?;
-    reply::json(&wire::container::inspected(found, asked.version))
+    reply::json(&wire::container::inspected(found))
 }
 
 pub(super) async fn top(asked: Asked) -> Outcome {

@@ -5,11 +5,10 @@ use base64::engine::general_purpose::STANDARD;
 use hako_api::container as wire;
 use hako_api::exec::{Exec, ExecProcess};
 use hako_api::inspect;
-use hako_api::version::ApiVersion;
 use hako_engine::containers::{
     Change, ChangeKind, ExecInspected, Exit, Health, Inspected, PathStat, PortSummary, Pruned, StateView, Summary, Top,
 };
-use hako_model::container::EndpointSettings;
+use hako_model::container::{EndpointSettings, MountKind, MountPoint};
 
 use super::signed;
 
@@ -33,8 +32,16 @@ pub(crate) fn summary(found: Summary) -> wire::Summary {
             annotations: super::null_if_empty(found.annotations),
         },
         network_settings: wire::SummaryNetworks { networks: found.networks },
-        mounts: found.mounts,
+        mounts: found.mounts.into_iter().map(listed_mount).collect(),
     }
+}
+
+/// Lists do not tell where a volume lies.
+fn listed_mount(mut mount: MountPoint) -> MountPoint {
+    if mount.kind == MountKind::Volume {
+        mount.source.clear();
+    }
+    mount
 }
 
 fn port(found: PortSummary) -> wire::Port {
@@ -46,15 +53,9 @@ fn port(found: PortSummary) -> wire::Port {
     }
 }
 
-/// Everything about a container, for a client of `version`.
-pub(crate) fn inspected(found: Inspected, version: ApiVersion) -> inspect::Container {
-    let mut config = found.config;
+/// Everything about a container.
+pub(crate) fn inspected(found: Inspected) -> inspect::Container {
     let bridge = found.networks.get("bridge").cloned().unwrap_or_default();
-    if version < ApiVersion::minor(44) {
-        // Until 1.43 the address of the main network stood here.
-        config.mac_address =
-            found.networks.values().map(|endpoint| endpoint.mac_address.clone()).next().unwrap_or_default();
-    }
     inspect::Container {
         id: found.id.to_string(),
         created: found.created.to_string(),
@@ -79,7 +80,7 @@ pub(crate) fn inspected(found: Inspected, version: ApiVersion) -> inspect::Conta
         size_rw: found.size_rw.map(signed),
         size_root_fs: found.size_root_fs.map(signed),
         mounts: found.mounts,
-        config,
+        config: found.config,
         network_settings: inspect::NetworkSettings {
             sandbox_id: found.sandbox_id,
             sandbox_key: found.sandbox_key,

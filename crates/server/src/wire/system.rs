@@ -18,8 +18,8 @@ const INDEX: &str = "https://index.docker.io/v1/";
 /// Networks whose registries may be plain http without being asked.
 const LOOPBACK: &[&str] = &["::1/128", "127.0.0.0/8"];
 
-/// The word for the one built-in runtime: clients compare it with what Docker ships.
-const RUNTIME: &str = "runc";
+/// The words for the one built-in runtime: hako's own, and those under which Docker's clients ask for it.
+const RUNTIMES: &[&str] = &["hako", "runc", "io.containerd.runc.v2"];
 
 /// The answer to version.
 pub(crate) fn version(kernel: String) -> wire::Version {
@@ -107,8 +107,8 @@ pub(crate) fn info(found: Info) -> wire::Info {
         name: found.name,
         labels: found.labels,
         server_version: VERSION.to_owned(),
-        runtimes: BTreeMap::from([(RUNTIME.to_owned(), wire::Runtime { path: "hako".to_owned() })]),
-        default_runtime: RUNTIME.to_owned(),
+        runtimes: RUNTIMES.iter().map(|name| ((*name).to_owned(), wire::Runtime { path: "hako".to_owned() })).collect(),
+        default_runtime: RUNTIMES[0].to_owned(),
         swarm: wire::SwarmInfo { local_node_state: "inactive".to_owned(), ..wire::SwarmInfo::default() },
         live_restore_enabled: true,
         init_binary: "hako".to_owned(),
