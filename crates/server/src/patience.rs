@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -45,23 +45,21 @@ impl Drop for Owed {
 }
 
 /// One request on its way to its answer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Errand {
     patience: Patience,
-    owed: Arc<OnceLock<Owed>>,
+    owed: Option<Owed>,
 }
 
 impl Errand {
     pub(crate) fn new(patience: Patience) -> Self {
-        Self { patience, owed: Arc::default() }
+        Self { patience, owed: None }
     }
 
-    /// The request has arrived whole: from now on the client's end does not break it off.
-    pub(crate) fn arrived(&self) {
-        self.owed.get_or_init(|| {
-            self.patience.shared.owed.fetch_add(1, Ordering::SeqCst);
-            Owed(self.patience.shared.clone())
-        });
+    /// From now on the end of the client's side does not break it off.
+    pub(crate) fn begin(&mut self) {
+        self.patience.shared.owed.fetch_add(1, Ordering::SeqCst);
+        self.owed = Some(Owed(self.patience.shared.clone()));
     }
 
     /// Keeps the answer owed until its body is sent.
@@ -117,12 +115,10 @@ impl Patient {
         if shared.owed.load(Ordering::SeqCst) > 0 { Poll::Pending } else { Poll::Ready(Ok(())) }
     }
 
-    /// Whether the client closed both sides.
+    /// Whether the client closed both sides. TCP cannot tell, so there an end is an end.
     fn is_gone(&self) -> bool {
-        let mut fds = [match &self.connection {
-            Connection::Unix(stream) => PollFd::new(stream, PollFlags::empty()),
-            Connection::Tcp(stream) => PollFd::new(stream, PollFlags::empty()),
-        }];
+        let Connection::Unix(stream) = &self.connection else { return true };
+        let mut fds = [PollFd::new(stream, PollFlags::empty())];
         let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
     }

@@ -1,6 +1,7 @@
 //! A request as handlers see it: the engine, the route, parsed parameters, and a body read within limits.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -17,10 +18,12 @@ use serde::de::DeserializeOwned;
 
 use crate::activity::Activity;
 use crate::failure::Failure;
-use crate::patience::Errand;
 
 /// The most bytes of a JSON body.
 const JSON_LIMIT: usize = 4 << 20;
+
+/// How long a JSON body may take to arrive.
+const JSON_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A request whose path was understood.
 pub(crate) struct Asked {
@@ -33,7 +36,6 @@ pub(crate) struct Asked {
     pub(crate) body: Incoming,
     /// For work that outlives the answer.
     pub(crate) activity: Activity,
-    pub(crate) errand: Errand,
     /// Present when the client asked to switch protocols.
     pub(crate) upgrade: Option<OnUpgrade>,
 }
@@ -59,11 +61,12 @@ impl Asked {
             return Ok(Bytes::new());
         }
         check_json_type(&self.headers)?;
-        match Limited::new(&mut self.body, JSON_LIMIT).collect().await {
-            Ok(body) => {
-                self.errand.arrived();
-                Ok(body.to_bytes())
-            }
+        let reading = Limited::new(&mut self.body, JSON_LIMIT).collect();
+        let Ok(outcome) = tokio::time::timeout(JSON_TIMEOUT, reading).await else {
+            return Err(Failure::new(StatusCode::REQUEST_TIMEOUT, "request body did not arrive in time"));
+        };
+        match outcome {
+            Ok(body) => Ok(body.to_bytes()),
             Err(cause) if cause.is::<LengthLimitError>() => {
                 let message = format!("request body is longer than {JSON_LIMIT} bytes");
                 Err(Failure::new(StatusCode::PAYLOAD_TOO_LARGE, message))
@@ -83,6 +86,11 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
         let reason = if cause.is_eof() { "unexpected EOF".to_owned() } else { cause.to_string() };
         Failure::invalid(format!("invalid JSON: {reason}"))
     })
+}
+
+/// Whether the body is said to be JSON, which is short and read within a time limit.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+    check_json_type(headers).is_ok()
 }
 
 fn check_json_type(headers: &HeaderMap) -> Result<(), Failure> {

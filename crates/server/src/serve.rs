@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::listen::{Connection, Listener};
 use crate::patience::{Errand, Patience, Patient};
 use crate::reply::{self, Outcome, Reply};
-use crate::request::Asked;
+use crate::request::{Asked, is_json};
 use crate::{handlers, router};
 
 /// How long a client may take for a request's head, and how long a connection may lie idle.
@@ -95,7 +95,14 @@ async fn converse(connection: Connection, house: House, _guard: Guard) -> hyper:
     let mut leaving = house.leaving.clone();
     let patience = Patience::default();
     let patient = Patient::new(connection, patience.clone());
-    let service = service_fn(move |request| handle(house.clone(), Errand::new(patience.clone()), request));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let mut errand = Errand::new(patience.clone());
+        // Said here, before the connection is read again. An upload that breaks off must be seen to do so.
+        if request.body().is_end_stream() || is_json(request.headers()) {
+            errand.begin();
+        }
+        handle(house.clone(), errand, request)
+    });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
@@ -116,10 +123,9 @@ async fn converse(connection: Connection, house: House, _guard: Guard) -> hyper:
 async fn handle(house: House, errand: Errand, request: Request<Incoming>) -> Result<Reply, Infallible> {
     let guard = house.activity.begin();
     let name = format!("{} {}", request.method(), request.uri().path());
-    let asked = errand.clone();
     let work = tokio::spawn(async move {
         let _guard = guard;
-        respond(house, asked, request).await
+        respond(house, request).await
     });
     let outcome = work.await.unwrap_or_else(|_| Err(Failure::crashed()));
     let reply = outcome.unwrap_or_else(|failure| {
@@ -136,13 +142,10 @@ fn log_failure(name: &str, failure: &Failure) {
     }
 }
 
-async fn respond(house: House, errand: Errand, mut request: Request<Incoming>) -> Outcome {
+async fn respond(house: House, mut request: Request<Incoming>) -> Outcome {
     let route = router::route(request.method(), request.uri().path())?;
     let upgrade = wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
-    if body.is_end_stream() {
-        errand.arrived();
-    }
     let asked = Asked {
         engine: house.engine,
         version: route.version,
@@ -151,7 +154,6 @@ async fn respond(house: House, errand: Errand, mut request: Request<Incoming>) -
         headers: head.headers,
         body,
         activity: house.activity,
-        errand,
         upgrade,
     };
     handlers::answer(route.endpoint, asked).await
