@@ -111,6 +111,9 @@ fn switches(bridge: &Bridge) -> Result<()> {
     sysctl::set(&format!("ipv4/conf/{name}/route_localnet"), "1")?;
     // A container may send router advertisements: the host must not take them.
     sysctl::set(&format!("ipv6/conf/{name}/accept_ra"), "0")?;
+    // Until its link-local address is checked for duplicates, a second or two after the first container came, the
+    // bridge would ask for no neighbour.
+    sysctl::set(&format!("ipv6/conf/{name}/accept_dad"), "0")?;
     let off = if bridge.gateway6.is_some() { "0" } else { "1" };
     sysctl::set(&format!("ipv6/conf/{name}/disable_ipv6"), off).map(drop)
 }

@@ -7,10 +7,9 @@ use hako_sys::netlink::Socket;
 use hako_sys::netns;
 use hako_sys::process::SingleThreaded;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use netlink_packet_core::DefaultNla;
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
-    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, LinkProtoInfoBridge,
+    InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, State,
 };
 use netlink_packet_route::route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol, RouteType};
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
@@ -85,8 +84,10 @@ fn attach_with<'a>(
     plan: &'a Plan,
     within: impl FnOnce(Box<dyn FnOnce() -> Result<()> + Send + 'a>) -> hako_sys::Result<Result<()>>,
 ) -> Result<()> {
-    make_pair(netns, plan)?;
-    let done = within(Box::new(|| raise_inside(plan))).map_err(plan.refused("raise")).flatten();
+    let mut socket = rtnetlink::socket()?;
+    make_pair(&mut socket, netns, plan)?;
+    let raised = within(Box::new(|| raise_inside(plan))).map_err(plan.refused("raise")).flatten();
+    let done = raised.and_then(|()| settle(&mut socket, plan));
     if done.is_err() {
         // The first error is the one to tell.
         let _ = detach(&plan.host_name);
@@ -94,40 +95,66 @@ fn attach_with<'a>(
     done
 }
 
-/// Makes the pair. A retired one of the same name, still on its way out, is waited for.
-fn make_pair(netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
-    let mut socket = rtnetlink::socket()?;
+/// Makes the pair, its far end in the container's namespace under its final name. A retired pair of the same name,
+/// still on its way out, is waited for.
+fn make_pair(socket: &mut Socket, netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
     let bridge = rtnetlink::index_of(socket.as_fd(), &plan.bridge)?;
-    let missing = || plan.refused("find bridge of")(no_device(&plan.bridge));
-    let requests = pair_requests(netns, plan, bridge.ok_or_else(missing)?);
-    let mut made = requests.send(&mut socket);
-    if made.as_ref().is_err_and(hako_sys::Error::is_exists) && is_retired(&mut socket, &plan.host_name) {
+    let bridge = bridge.ok_or_else(|| plan.refused("find bridge of")(no_device(&plan.bridge)))?;
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::NewLink(pair(netns, plan, bridge)), NEW);
+    // What the kernel does not take at birth.
+    requests.push(RouteNetlinkMessage::NewLink(port(plan)), CHANGE);
+    requests.push(RouteNetlinkMessage::SetLink(named(&plan.host_name, LinkFlags::Up)), CHANGE);
+    let mut made = requests.send(socket);
+    if made.as_ref().is_err_and(hako_sys::Error::is_exists) && is_retired(socket, &plan.host_name) {
         detach(&plan.host_name)?;
-        made = requests.send(&mut socket);
+        made = requests.send(socket);
     }
-    match made {
-        Err(error) => {
-            // Not ours to remove if the name was taken.
-            if !error.is_exists() {
-                let _ = detach(&plan.host_name);
-            }
-            Err(plan.refused("create")(error))
+    if made.as_ref().is_err_and(|error| !error.is_exists()) {
+        // Where the name was taken the device is not ours to remove.
+        let _ = detach(&plan.host_name);
+    }
+    made.map(drop).map_err(plan.refused("create"))
+}
+
+/// Waits until packets get through. The kernel's link watch makes the bridge use a port, and the host use a bridge that
+/// had no port, some time after both ends are up; until then packets are lost, and a TCP client tries again only after
+/// a second.
+///
+/// Kernels since 6.8 do that work at once when they are asked for the state of the link; older ones are asked a few
+/// times, which gives the link watch a chance.
+fn settle(socket: &mut Socket, plan: &Plan) -> Result<()> {
+    let mut requests = Requests::new();
+    for device in [&plan.host_name, &plan.bridge] {
+        requests.push(RouteNetlinkMessage::GetLink(named(device, LinkFlags::empty())), CHANGE);
+    }
+    let is_up = |reply: &RouteNetlinkMessage| match reply {
+        RouteNetlinkMessage::NewLink(link) => link.attributes.contains(&LinkAttribute::OperState(State::Up)),
+        _ => false,
+    };
+    for _ in 0..SETTLING {
+        let replies = requests.send(socket).map_err(plan.refused("look at"))?;
+        if replies.iter().all(is_up) {
+            break;
         }
-        Ok(_) => Ok(()),
+        std::thread::yield_now();
     }
+    Ok(())
+}
+
+const SETTLING: usize = 20;
+
+/// A message about the device of this name; it changes the flags given.
+fn named(name: &str, flags: LinkFlags) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.flags = flags;
+    message.header.change_mask = flags;
+    message.attributes = vec![LinkAttribute::IfName(name.to_owned())];
+    message
 }
 
 fn no_device(name: &str) -> hako_sys::Error {
     hako_sys::Error::os("look up", name)(rustix::io::Errno::NODEV)
-}
-
-/// Two messages: the pair, its far end in the container's namespace under its final name; then the near end's port
-/// settings, which the kernel does not take at birth.
-fn pair_requests(netns: BorrowedFd<'_>, plan: &Plan, bridge: u32) -> Requests {
-    let mut requests = Requests::new();
-    requests.push(RouteNetlinkMessage::NewLink(pair(netns, plan, bridge)), NEW);
-    requests.push(RouteNetlinkMessage::NewLink(port(plan)), CHANGE);
-    requests
 }
 
 fn pair(netns: BorrowedFd<'_>, plan: &Plan, bridge: u32) -> LinkMessage {
@@ -156,15 +183,12 @@ fn port(plan: &Plan) -> LinkMessage {
     // turned around inside the bridge and must leave by the port it came from.
     let hairpin = sysctl::is_on("bridge/bridge-nf-call-iptables");
     let settings = vec![InfoBridgePort::HairpinMode(hairpin), InfoBridgePort::Isolated(plan.isolated)];
-    let mut message = LinkMessage::default();
-    message.header.flags = LinkFlags::Up;
-    message.header.change_mask = LinkFlags::Up;
-    message.attributes = vec![
-        LinkAttribute::IfName(plan.host_name.clone()),
+    let mut message = named(&plan.host_name, LinkFlags::empty());
+    message.attributes.extend([
         // A bridge port needs no address of its own, and its making would cost timers and multicasts.
         LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(In6AddrGenMode::None)])]),
         port_data(settings),
-    ];
+    ]);
     message
 }
 
@@ -180,8 +204,7 @@ fn raise_inside(plan: &Plan) -> Result<()> {
     let mut socket = rtnetlink::socket()?;
     let device = rtnetlink::index_of(socket.as_fd(), &plan.name)?;
     let device = device.ok_or_else(|| plan.refused("find")(no_device(&plan.name)))?;
-    let off = if plan.address6.is_some() { "0" } else { "1" };
-    sysctl::set(&format!("ipv6/conf/{}/disable_ipv6", plan.name), off)?;
+    version_six(plan)?;
     let mut requests = Requests::new();
     requests.push(RouteNetlinkMessage::SetLink(up(device)), CHANGE);
     let addresses = std::iter::once(IpNet::V4(plan.address)).chain(plan.address6.map(IpNet::V6));
@@ -193,6 +216,12 @@ fn raise_inside(plan: &Plan) -> Result<()> {
         requests.push(RouteNetlinkMessage::NewRoute(default_route(gateway)), NEW);
     }
     requests.send(&mut socket).map(drop).map_err(plan.refused("raise"))
+}
+
+/// Switches IPv6 off, or lets it begin without the seconds of waiting for duplicates of addresses we gave out.
+fn version_six(plan: &Plan) -> Result<()> {
+    let (switch, value) = if plan.address6.is_some() { ("accept_dad", "0") } else { ("disable_ipv6", "1") };
+    sysctl::set(&format!("ipv6/conf/{}/{switch}", plan.name), value).map(drop)
 }
 
 fn up(device: u32) -> LinkMessage {
@@ -222,45 +251,30 @@ fn default_route(gateway: IpAddr) -> RouteMessage {
 ///
 /// [`detach`] waits for the removal, which takes the kernel ten milliseconds and more.
 pub fn retire(host_name: &str) -> Result<()> {
-    let mut socket = rtnetlink::socket()?;
-    let Some(device) = rtnetlink::index_of(socket.as_fd(), host_name)? else { return Ok(()) };
+    let mut message = named(host_name, LinkFlags::empty());
+    // Not the port's state: the bridge enables it again at the next change of the device.
+    let settings = vec![
+        InfoBridgePort::Learning(false),
+        InfoBridgePort::UnicastFlood(false),
+        InfoBridgePort::MulticastFlood(false),
+        InfoBridgePort::BroadcastFlood(false),
+        InfoBridgePort::Flush,
+    ];
+    message.attributes.extend([
+        // The name may be taken over, should the same container start before the pair is gone.
+        LinkAttribute::IfAlias(RETIRED.to_owned()),
+        port_data(settings),
+    ]);
     let mut requests = Requests::new();
-    requests.push(RouteNetlinkMessage::SetLink(marked(device)), CHANGE);
-    // Last: any other change of the device makes the bridge enable the port again.
-    requests.push(RouteNetlinkMessage::SetLink(disabled_port(device)), CHANGE);
-    unless_gone(requests.send(&mut socket), kernel("retire", format!("device {host_name}")))
-}
-
-fn disabled_port(device: u32) -> LinkMessage {
-    let mut message = LinkMessage::default();
-    message.header.interface_family = AddressFamily::Bridge;
-    message.header.index = device;
-    let setting = |kind, value: &[u8]| LinkProtoInfoBridge::Other(DefaultNla::new(kind, value.to_vec()));
-    message.attributes =
-        vec![LinkAttribute::ProtoInfoBridge(vec![setting(PORT_STATE, &[PORT_DISABLED]), setting(PORT_FLUSH, &[])])];
-    message
-}
-
-/// Says that the name may be taken over, should the same container start before the pair is gone.
-fn marked(device: u32) -> LinkMessage {
-    let mut message = LinkMessage::default();
-    message.header.index = device;
-    message.attributes = vec![LinkAttribute::IfAlias(RETIRED.to_owned())];
-    message
+    requests.push(RouteNetlinkMessage::NewLink(message), CHANGE);
+    unless_gone(requests.send(&mut rtnetlink::socket()?), kernel("retire", format!("device {host_name}")))
 }
 
 const RETIRED: &str = "retired by hako";
 
-/// Bridge port settings by number, in the bridge's own kind of message.
-const PORT_STATE: u16 = 1;
-const PORT_FLUSH: u16 = 24;
-const PORT_DISABLED: u8 = 0;
-
 fn is_retired(socket: &mut Socket, host_name: &str) -> bool {
-    let mut ask = LinkMessage::default();
-    ask.attributes = vec![LinkAttribute::IfName(host_name.to_owned())];
     let mut requests = Requests::new();
-    requests.push(RouteNetlinkMessage::GetLink(ask), CHANGE);
+    requests.push(RouteNetlinkMessage::GetLink(named(host_name, LinkFlags::empty())), CHANGE);
     let retired = LinkAttribute::IfAlias(RETIRED.to_owned());
     requests.send(socket).unwrap_or_default().iter().any(|reply| match reply {
         RouteNetlinkMessage::NewLink(link) => link.attributes.contains(&retired),
@@ -270,10 +284,8 @@ fn is_retired(socket: &mut Socket, host_name: &str) -> bool {
 
 /// Removes the pair by its host side; one that is gone already is fine.
 pub fn detach(host_name: &str) -> Result<()> {
-    let mut message = LinkMessage::default();
-    message.attributes = vec![LinkAttribute::IfName(host_name.to_owned())];
     let mut requests = Requests::new();
-    requests.push(RouteNetlinkMessage::DelLink(message), CHANGE);
+    requests.push(RouteNetlinkMessage::DelLink(named(host_name, LinkFlags::empty())), CHANGE);
     unless_gone(requests.send(&mut rtnetlink::socket()?), kernel("remove", format!("device {host_name}")))
 }
 

@@ -12,6 +12,7 @@ pub mod firewall;
 mod netfilter;
 pub mod nft;
 pub mod publish;
+mod relay;
 mod reservation;
 pub mod route;
 mod rtnetlink;

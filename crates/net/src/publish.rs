@@ -5,9 +5,9 @@
 //! process added it, and it outlives daemon and supervisor alike, so the kernel itself is the record of what is
 //! published.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use hako_model::port::{Port, PortBinding, PortMap, Protocol, Publication};
 use hako_sys::netlink::Socket;
@@ -16,8 +16,12 @@ use serde::{Deserialize, Serialize};
 use crate::error::kernel;
 use crate::nft::Table;
 use crate::nft::element::{self, Element};
+use crate::relay::Relay;
 use crate::reservation::Reservation;
 use crate::{Error, Result, conntrack};
+
+/// `EAFNOSUPPORT`.
+const NO_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 
 /// How often the kernel is asked for a random port that is free on all the addresses wanted.
 const TRIES: usize = 64;
@@ -32,9 +36,27 @@ pub struct Target {
 }
 
 impl Target {
-    fn of_family(&self, host: IpAddr) -> Option<IpAddr> {
-        if host.is_ipv4() { self.v4.map(IpAddr::V4) } else { self.v6.map(IpAddr::V6) }
+    /// How to get from a host address to the container, if there is a way.
+    fn route(&self, host: IpAddr) -> Option<Route> {
+        let (v4, v6) = (self.v4.map(IpAddr::V4), self.v6.map(IpAddr::V6));
+        let to = if host.is_ipv4() { v4 } else { v6.or(v4) }?;
+        // The kernel redirects neither from one family to the other nor, having no route_localnet for IPv6, from
+        // [::1]. Whoever publishes on every IPv6 address needs both ways.
+        let redirected = to.is_ipv4() == host.is_ipv4() && host != IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let relayed = !redirected || host == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        Some(Route { host, to, redirected, relayed })
     }
+}
+
+/// From a host address to the container's.
+#[derive(Debug, Clone, Copy)]
+struct Route {
+    host: IpAddr,
+    to: IpAddr,
+    /// By the kernel.
+    redirected: bool,
+    /// By the supervisor, for what the kernel cannot redirect.
+    relayed: bool,
 }
 
 /// One published port as it came to be.
@@ -54,14 +76,24 @@ pub struct Published {
     /// the kernel some ten milliseconds.
     socket: Socket,
     elements: Vec<Element>,
-    reservations: Vec<Reservation>,
+    bindings: Vec<Binding>,
+    reservations: Vec<OwnedFd>,
+    relay: Option<Relay>,
 }
 
 impl Published {
     /// Publishes all of `wanted`, or nothing.
     pub fn publish(table: &Table, target: Target, wanted: &[Publication]) -> Result<Self> {
+        make_room(wanted);
         let socket = element::socket().map_err(refused("open", table))?;
-        let mut published = Self { table: table.clone(), socket, elements: Vec::new(), reservations: Vec::new() };
+        let mut published = Self {
+            table: table.clone(),
+            socket,
+            elements: Vec::new(),
+            bindings: Vec::new(),
+            reservations: Vec::new(),
+            relay: None,
+        };
         let mut taken = HashSet::new();
         while let Err((index, error)) = published.attempt(target, wanted, &taken)? {
             taken.insert(published.clash(index, error, wanted)?);
@@ -77,8 +109,7 @@ impl Published {
         wanted: &[Publication],
         taken: &HashSet<(Protocol, u16)>,
     ) -> Result<Result<(), (usize, hako_sys::Error)>> {
-        self.elements.clear();
-        self.reservations.clear();
+        self.clear();
         for publication in wanted {
             self.reserve(target, publication, taken)?;
         }
@@ -86,30 +117,41 @@ impl Published {
     }
 
     /// What was published, random and ranged host ports decided.
-    pub fn bindings(&self) -> Vec<Binding> {
-        self.elements.iter().map(binding).collect()
+    pub fn bindings(&self) -> &[Binding] {
+        &self.bindings
     }
 
     /// A descriptor to watch for readability, if there is anything to relay (host ports of IPv6 that lead to a
     /// container without IPv6); call [`Published::turn`] when it is readable.
     pub fn watch(&self) -> Option<BorrowedFd<'_>> {
-        None
+        self.relay.as_ref().map(Relay::watch)
     }
 
     /// Moves what can be moved without blocking.
-    pub fn turn(&mut self) {}
+    pub fn turn(&mut self) {
+        if let Some(relay) = &mut self.relay {
+            relay.turn();
+        }
+    }
 
     /// Takes the elements out of the table and frees the host ports. What is left may be dropped when there is time.
     pub fn withdraw(&mut self) -> Result<()> {
         let elements = std::mem::take(&mut self.elements);
-        self.reservations.clear();
+        self.clear();
         withdraw(&mut self.socket, &self.table, &elements)
+    }
+
+    fn clear(&mut self) {
+        self.elements.clear();
+        self.bindings.clear();
+        self.reservations.clear();
+        self.relay = None;
     }
 
     /// Finds a host port for one publication, on all its addresses.
     fn reserve(&mut self, target: Target, publication: &Publication, taken: &HashSet<(Protocol, u16)>) -> Result<()> {
         let routes = routes(target, publication)?;
-        let hosts: Vec<IpAddr> = routes.iter().map(|(host, _)| *host).collect();
+        let hosts: Vec<IpAddr> = routes.iter().map(|route| route.host).collect();
         let protocol = publication.container.protocol;
         let held = match &publication.ports {
             None => any_port(protocol, &hosts, taken),
@@ -118,13 +160,37 @@ impl Published {
                 first_free(protocol, &hosts, free, *range.start())
             }
         };
-        let held = held.map_err(|refusal| self.explain(refusal, publication, routes[0].1))?;
-        for (reservation, (_, to)) in held.into_iter().zip(routes) {
-            let to = SocketAddr::new(to, publication.container.number);
-            self.elements.push(Element { protocol, host: reservation.host, target: to });
-            self.reservations.push(reservation);
+        let held = held.map_err(|refusal| self.explain(refusal, publication, routes[0].to))?;
+        for (reservation, route) in held.into_iter().zip(routes) {
+            self.open(publication.container, reservation, route)?;
         }
         Ok(())
+    }
+
+    fn open(&mut self, container: Port, reservation: Reservation, route: Route) -> Result<()> {
+        let (host, target) = (reservation.host, SocketAddr::new(route.to, container.number));
+        self.bindings.push(Binding { host, container });
+        if route.redirected {
+            self.elements.push(Element { protocol: container.protocol, host, target });
+        }
+        // Where both ways are open, what the kernel redirects never reaches the socket.
+        match reservation.socket {
+            Some(socket) if route.relayed && container.protocol != Protocol::Sctp => {
+                self.relay(container.protocol, socket, target).map_err(kernel("relay port", host.to_string()))
+            }
+            socket => {
+                self.reservations.extend(socket);
+                Ok(())
+            }
+        }
+    }
+
+    fn relay(&mut self, protocol: Protocol, socket: OwnedFd, target: SocketAddr) -> hako_sys::Result<()> {
+        let relay = match &mut self.relay {
+            Some(relay) => relay,
+            none => none.insert(Relay::new()?),
+        };
+        relay.serve(protocol, socket, target)
     }
 
     /// Tells a port of another container from a port of a process.
@@ -161,13 +227,26 @@ impl Published {
     }
 }
 
-/// The host addresses of a publication, and the address each leads to.
-fn routes(target: Target, publication: &Publication) -> Result<Vec<(IpAddr, IpAddr)>> {
+/// Lifts the limit on open files for a long range of ports: each takes a socket or two. If it cannot be lifted far
+/// enough, binding will say so.
+fn make_room(wanted: &[Publication]) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| (wanted.len() * 4) as u64 > current) {
+        limit.current = limit.maximum;
+        let _ = setrlimit(Resource::Nofile, limit);
+    }
+}
+
+/// The ways to the container from the host addresses of a publication: all of them, if it names none.
+fn routes(target: Target, publication: &Publication) -> Result<Vec<Route>> {
     let hosts = match publication.host {
         Some(host) => vec![host],
         None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
     };
-    let routes: Vec<_> = hosts.iter().filter_map(|host| Some((*host, target.of_family(*host)?))).collect();
+    // SCTP is not relayed: who names no address gets it where the kernel can do it.
+    let possible = |route: &Route| route.redirected || publication.container.protocol != Protocol::Sctp;
+    let routes: Vec<Route> = hosts.iter().filter_map(|host| target.route(*host)).filter(possible).collect();
     if routes.is_empty() {
         return Err(Error::NoTarget { container: publication.container, host: hosts[0] });
     }
@@ -220,7 +299,12 @@ fn on_all(protocol: Protocol, hosts: &[IpAddr], port: u16) -> Result<Vec<Reserva
     for host in hosts {
         let port = held.first().map_or(port, |first| first.host.port());
         let host = SocketAddr::new(*host, port);
-        held.push(Reservation::take(protocol, host).map_err(|cause| Refusal { host, cause })?);
+        match Reservation::take(protocol, host) {
+            Ok(reservation) => held.push(reservation),
+            // The host has no IPv6 at all: then "every address" means those of IPv4.
+            Err(error) if !held.is_empty() && error.raw_os_error() == Some(NO_FAMILY) => {}
+            Err(cause) => return Err(Refusal { host, cause }),
+        }
     }
     Ok(held)
 }
@@ -231,7 +315,7 @@ fn binding(element: &Element) -> Binding {
 
 /// `NetworkSettings.Ports` for these bindings; `exposed` ports that are not published become `null`.
 pub fn port_map(bindings: &[Binding], exposed: impl IntoIterator<Item = Port>) -> PortMap {
-    let mut map: PortMap = exposed.into_iter().map(|port| (port.to_string(), None)).collect::<BTreeMap<_, _>>();
+    let mut map: PortMap = exposed.into_iter().map(|port| (port.to_string(), None)).collect();
     for Binding { host, container } in bindings {
         let wire = PortBinding { host_ip: host.ip().to_string(), host_port: host.port().to_string() };
         map.entry(container.to_string()).or_default().get_or_insert_default().push(wire);

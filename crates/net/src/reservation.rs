@@ -16,8 +16,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, ipproto, sockopt};
 pub(crate) struct Reservation {
     pub(crate) host: SocketAddr,
     /// None if the kernel knows no SCTP: then nobody else can have the port either.
-    #[expect(dead_code, reason = "held, not used: closing it frees the port")]
-    socket: Option<OwnedFd>,
+    pub(crate) socket: Option<OwnedFd>,
 }
 
 impl Reservation {

@@ -1,6 +1,6 @@
 //! The table's maps, chains and rules.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
 
@@ -82,7 +82,8 @@ impl Builder<'_> {
         let set = set.number(4, key.0).number(5, key.1).number(10, id);
         let set = match value {
             Some((kind, length)) => set.number(6, kind).number(7, length),
-            None => set,
+            // Tells the `nft` program that names are in the host's byte order, so that it prints them.
+            None => set.bytes(13, &[&[0, 4], &1_u32.to_ne_bytes()[..]].concat()),
         };
         self.push(Verb::NewSet, CREATE, &set);
     }
@@ -143,6 +144,9 @@ impl Builder<'_> {
         let stray = Expressions::new().device(Meta::InputName, Relation::NotEqual, "lo");
         self.rule(PREROUTING, stray.family(IPV4).subnet(DESTINATION_V4, &[127, 0, 0, 0], 8).leave());
         self.rule(PREROUTING, Expressions::new().to_host().jump(PUBLISH));
+        // The kernel would not take an answer to ::1 from a bridge: the supervisor relays.
+        let loopback = Expressions::new().family(IPV6);
+        self.rule(OUTPUT, loopback.subnet(DESTINATION_V6, &Ipv6Addr::LOCALHOST.octets(), 128).leave());
         self.rule(OUTPUT, Expressions::new().to_host().jump(PUBLISH));
         for (family, field, at, any) in
             [(IPV4, DESTINATION_V4, PUBLISH4_AT, PUBLISH4), (IPV6, DESTINATION_V6, PUBLISH6_AT, PUBLISH6)]

@@ -12,6 +12,7 @@ use hako_net::endpoint::{self, Plan};
 use hako_net::nft::Table;
 use hako_net::publish::{Published, Target};
 use hako_sys::netns;
+use hako_sys::poll::{Epoll, Event, Interest};
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 /// Long enough for a packet that is not dropped to arrive.
@@ -229,5 +230,35 @@ pub(crate) fn soon<T, E: std::fmt::Debug>(attempt: impl Fn() -> Result<T, E>) ->
             Err(error) => assert!(start.elapsed() < PATIENCE * 5, "{error:?}"),
         }
         std::thread::yield_now();
+    }
+}
+
+/// Moves relayed bytes as a supervisor would, until the ports are withdrawn.
+pub(crate) struct Relaying {
+    thread: std::thread::JoinHandle<Published>,
+    enough: OwnedFd,
+}
+
+pub(crate) fn relay(mut published: Published) -> Relaying {
+    let (stop, enough) = rustix::pipe::pipe().unwrap();
+    let thread = std::thread::spawn(move || {
+        let epoll = Epoll::new().unwrap();
+        epoll.add(&stop, 1, Interest::Read).unwrap();
+        epoll.add(published.watch().unwrap(), 2, Interest::Read).unwrap();
+        let mut events = Vec::new();
+        while events.iter().all(|event: &Event| event.token != 1) {
+            events.clear();
+            epoll.wait(&mut events, None).unwrap();
+            published.turn();
+        }
+        published
+    });
+    Relaying { thread, enough }
+}
+
+impl Relaying {
+    pub(crate) fn end(self) -> Published {
+        drop(self.enough);
+        self.thread.join().unwrap()
     }
 }
