@@ -9,6 +9,7 @@ mod exec;
 mod health;
 mod life;
 mod logs;
+mod network;
 mod stage;
 
 use std::panic::catch_unwind;
@@ -19,7 +20,7 @@ use std::sync::Mutex;
 type Case = (&'static str, fn());
 
 fn cases() -> Vec<Case> {
-    [life::CASES, attach::CASES, exec::CASES, health::CASES, logs::CASES].concat()
+    [life::CASES, attach::CASES, exec::CASES, health::CASES, logs::CASES, network::CASES].concat()
 }
 
 fn main() -> ExitCode {

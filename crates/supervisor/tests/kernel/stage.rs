@@ -96,9 +96,10 @@ fn make_rootfs(root: &Path) {
         std::fs::create_dir_all(root.join(name)).unwrap();
     }
     std::fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
-    for applet in
-        ["sh", "cat", "sleep", "true", "false", "echo", "stty", "tty", "head", "yes", "dd", "ps", "kill", "seq", "tail"]
-    {
+    for applet in [
+        "sh", "cat", "sleep", "true", "false", "echo", "stty", "tty", "head", "yes", "dd", "ps", "kill", "seq", "tail",
+        "nc",
+    ] {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(applet)).unwrap();
     }
 }
