@@ -19,7 +19,7 @@ use hako_engine::stream::ByteSource;
 use hako_engine::{Error, Result, Settings};
 use hako_model::digest::Digest;
 use hako_model::filter::Filters;
-use hako_store::Store;
+use hako_store::{Begun, Store};
 use support::hostile::{Asked, Hostile, Told};
 use support::image::{INDEX, Image, MANIFEST, digest, index, tar};
 use support::real::Registry;
@@ -306,6 +306,30 @@ async fn a_download_goes_on_after_a_restart() {
     assert_eq!(asked.header("range"), "bytes=800000-");
     let found = images.find(&name, "").await.unwrap();
     assert_eq!(std::fs::read(found.lowers[0].join("a")).unwrap(), bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spoiled_partial_download_is_fetched_anew() {
+    let image = Image::new(vec![gzip(&tar(&[("a", &[5; 300_000])]))]);
+    let diff_id = digest(&tar(&[("a", &[5; 300_000])]));
+    let blob = digest(&image.layers[0]);
+    // The configuration names the plain layer.
+    let config = String::from_utf8(image.config.clone()).unwrap().replace(blob.as_str(), diff_id.as_str());
+    let manifest = String::from_utf8(image.manifest.clone()).unwrap();
+    let manifest = manifest.replace(digest(&image.config).as_str(), digest(config.as_bytes()).as_str());
+    let image = Image { config: config.into_bytes(), manifest: manifest.into_bytes(), ..image };
+    let hostile = serving(holding(&[("latest", &image)]));
+    let house = House::open();
+    for spoiled in [b"not gzip at all".as_slice(), &image.layers[0][..8]] {
+        let size = image.layers[0].len() as u64;
+        let Begun::Ingest(mut ingest) = house.store.blobs().ingest(&blob, Some(size)).unwrap() else { break };
+        ingest.write(spoiled).unwrap();
+        ingest.write(b"zero pages after a crash").unwrap();
+        drop(ingest);
+        house.pull(&format!("{}/x:latest", hostile.address())).await.unwrap();
+        let name = format!("{}/x:latest", hostile.address());
+        house.images.remove(&name, false, false).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

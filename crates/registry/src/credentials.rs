@@ -2,7 +2,7 @@
 //! programs. Blocking and without an async runtime, for the CLI. Leaves out sending credentials anywhere.
 
 mod file;
-mod helper;
+mod program;
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use serde::{Deserialize, Serialize};
 
 pub use file::{ConfigFile, Place};
-pub use helper::{Helper, HelperError};
+pub use program::{Helper, HelperError};
 
 /// The key under which docker.io's credentials are kept.
 pub const DOCKER_HUB: &str = "https://index.docker.io/v1/";

@@ -1,5 +1,7 @@
 //! The errors of store and registry in the words of image verbs.
 
+use std::io::ErrorKind;
+
 use hako_model::image::InvalidManifest;
 use hako_model::platform::InvalidPlatform;
 use hako_model::reference::{InvalidReference, Reference};
@@ -13,9 +15,15 @@ pub(super) fn of_store(error: &hako_store::Error) -> Error {
         hako_store::Error::NotFound { .. } => Error::not_found(text),
         hako_store::Error::InUse { .. } | hako_store::Error::Exists { .. } => Error::conflict(text),
         hako_store::Error::Ambiguous { .. } => Error::invalid(text),
+        hako_store::Error::Io { cause, .. } if is_bad_content(cause.kind()) => Error::invalid(text),
         error if error.is_bad_input() => Error::invalid(text),
         _ => Error::system(text),
     }
+}
+
+/// What decompressors say of content that is none of theirs.
+fn is_bad_content(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof)
 }
 
 /// A failure of a registry, kept by its kind.

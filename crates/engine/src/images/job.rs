@@ -114,13 +114,17 @@ impl Drop for Ending {
 }
 
 impl Reporter {
-    /// Tells a line to everybody who watches.
+    /// Tells a line to everybody who watches. What was just said of a layer is not said again.
     pub(super) fn tell(&self, line: Progress) {
         let mut state = self.job.state();
-        state
-            .watchers
-            .retain(|watcher| !matches!(watcher.try_send(line.clone()), Err(mpsc::error::TrySendError::Closed(_))));
         let place = line.layer().and_then(|id| state.story.iter().position(|told| told.layer() == Some(id)));
+        if place.is_some_and(|place| state.story[place] == line) {
+            return;
+        }
+        let gone = |watcher: &mpsc::Sender<Progress>| {
+            matches!(watcher.try_send(line.clone()), Err(mpsc::error::TrySendError::Closed(_)))
+        };
+        state.watchers.retain(|watcher| !gone(watcher));
         match place {
             Some(place) => state.story[place] = line,
             None => state.story.push(line),

@@ -66,28 +66,46 @@ impl Fetch {
             Claim::Present(_) => return Ok(Fetched::Present),
             Claim::Free(claim) => claim,
         };
+        let staged = match self.attempt(&layer).await {
+            // A partial file that a crash spoiled is gone by now: all of it is fetched anew, once.
+            (true, Err(Error::InvalidParameter { .. })) => self.attempt(&layer).await.1?,
+            (_, outcome) => outcome?,
+        };
+        Ok(Fetched::Staged(staged, claim))
+    }
+
+    /// Downloads and unpacks. The first part of the answer: whether an earlier download was gone on with.
+    async fn attempt(&self, layer: &Wanted) -> (bool, Result<Staged>) {
+        let mut resumed = false;
+        let outcome = self.download_and_unpack(layer, &mut resumed).await;
+        (resumed, outcome)
+    }
+
+    async fn download_and_unpack(&self, layer: &Wanted, resumed: &mut bool) -> Result<Staged> {
         let permit = self.downloads.acquire().await.map_err(|error| Error::io("wait to download", error))?;
-        let begun = self.begin(&layer).await?;
         let downloaded = Arc::new(AtomicBool::new(false));
-        let staged = match begun {
+        let unpacking = match self.begin(layer).await? {
             Begun::Present(_) => {
-                drop(permit);
                 downloaded.store(true, Ordering::Relaxed);
                 let file = self.store.blobs().open(&layer.blob.digest).map_err(|error| failure::of_store(&error))?;
-                self.unpack(&layer, file, downloaded)
+                self.unpack(layer, file, downloaded)
             }
             Begun::Ingest(ingest) => {
+                *resumed = ingest.offset() > 0;
                 let follower = ingest.follow().map_err(|error| failure::of_store(&error))?;
-                let mut staged = self.unpack(&layer, follower, downloaded.clone());
-                self.download(&layer, ingest, &mut staged).await?;
-                drop(permit);
-                self.reporter.layer(layer.short(), "Download complete");
+                let unpacking = self.unpack(layer, follower, downloaded.clone());
+                let outcome = self.download(layer, ingest, &unpacking).await;
                 downloaded.store(true, Ordering::Relaxed);
-                staged
+                if let Err(error) = outcome {
+                    // It ends with the download; what it has made so far is gone when this returns.
+                    let _ = unpacking.await;
+                    return Err(error);
+                }
+                unpacking
             }
         };
-        let staged = staged.await.map_err(|error| Error::io("unpack layer", error))??;
-        Ok(Fetched::Staged(staged, claim))
+        drop(permit);
+        unpacking.await.map_err(|error| Error::io("unpack layer", error))?
     }
 
     /// The right to receive the blob; waits for others who do, but never in a way that cannot be cancelled.
@@ -101,22 +119,15 @@ impl Fetch {
         }
     }
 
-    /// Downloads into an ingest. An unpacking thread that failed ends the download at once.
-    async fn download(&self, layer: &Wanted, ingest: Ingest, unpacking: &mut JoinHandle<Result<Staged>>) -> Result<()> {
+    /// Downloads into an ingest. When unpacking failed there is nothing to download any more; its own outcome tells why.
+    async fn download(&self, layer: &Wanted, ingest: Ingest, unpacking: &JoinHandle<Result<Staged>>) -> Result<()> {
         let mut download = self.repository.blob(&layer.blob, ingest.offset());
         let (send, pieces) = mpsc::channel(BACKLOG);
         let writing = spawn_blocking(move || write(ingest, pieces));
         let mut told = Instant::now();
         while let Some(piece) = download.next().await.map_err(|error| failure::of_registry(&error))? {
-            if send.send(piece).await.is_err() {
+            if send.send(piece).await.is_err() || unpacking.is_finished() {
                 break;
-            }
-            if unpacking.is_finished() {
-                // It cannot have reached the end before the download did: it failed.
-                return match unpacking.await {
-                    Ok(Err(error)) => Err(error),
-                    _ => Err(Error::system(format!("unpack layer {}: it ended early", layer.blob.digest))),
-                };
             }
             if told.elapsed() >= EVERY {
                 told = Instant::now();
@@ -124,8 +135,14 @@ impl Fetch {
             }
         }
         drop(send);
+        let ingest = writing.await.map_err(|error| Error::io("write layer", error))??;
+        if unpacking.is_finished() {
+            return blocking(move || ingest.discard()).await;
+        }
         self.reporter.layer(layer.short(), "Verifying Checksum");
-        writing.await.map_err(|error| Error::io("write layer", error))?
+        blocking(move || ingest.commit().map(drop)).await?;
+        self.reporter.layer(layer.short(), "Download complete");
+        Ok(())
     }
 
     fn unpack(
@@ -143,13 +160,12 @@ impl Fetch {
     }
 }
 
-/// Writes pieces to an ingest and commits it. Pieces that stop early leave a partial file for the next attempt.
-fn write(mut ingest: Ingest, mut pieces: mpsc::Receiver<Bytes>) -> Result<()> {
-    let failed = |error: hako_store::Error| failure::of_store(&error);
+/// Writes pieces to an ingest. Dropped without a commit, it leaves a partial file for the next attempt.
+fn write(mut ingest: Ingest, mut pieces: mpsc::Receiver<Bytes>) -> Result<Ingest> {
     while let Some(piece) = pieces.blocking_recv() {
-        ingest.write(&piece).map_err(failed)?;
+        ingest.write(&piece).map_err(|error| failure::of_store(&error))?;
     }
-    ingest.commit().map(drop).map_err(failed)
+    Ok(ingest)
 }
 
 /// A reader that tells how far unpacking is, once the download is over: before, that is what counts.

@@ -168,9 +168,7 @@ impl Pull {
             downloads: self.images.room.downloads.clone(),
             reporter: self.reporter.clone(),
         };
-        for (position, layer) in layers.iter().enumerate() {
-            self.reporter.layer(layer.short(), self.first_word(position, layer));
-        }
+        self.announce(&layers);
         let mut tasks = JoinSet::new();
         for (position, layer) in layers.iter().cloned().enumerate() {
             let fetch = fetch.clone();
@@ -189,11 +187,14 @@ impl Pull {
         Ok(())
     }
 
-    fn first_word(&self, position: usize, layer: &Wanted) -> &'static str {
-        if self.images.room.store.layers().get(&layer.chain_id).is_some() {
-            return "Already exists";
-        }
-        if position < self.images.room.downloads.available_permits() { "Pulling fs layer" } else { "Waiting" }
+    /// Says of each layer whether it is here, and of those that are not, which must wait.
+    fn announce(&self, layers: &[Wanted]) {
+        let present = |layer: &&Wanted| self.images.room.store.layers().get(&layer.chain_id).is_some();
+        let (here, missing): (Vec<&Wanted>, Vec<&Wanted>) = layers.iter().partition(present);
+        here.iter().for_each(|layer| self.reporter.layer(layer.short(), "Already exists"));
+        missing.iter().for_each(|layer| self.reporter.layer(layer.short(), "Pulling fs layer"));
+        let at_once = self.images.room.downloads.available_permits();
+        missing.iter().skip(at_once).for_each(|layer| self.reporter.layer(layer.short(), "Waiting"));
     }
 
     async fn place(&self, layers: &[Wanted], position: usize, fetched: Fetched) -> Result<()> {

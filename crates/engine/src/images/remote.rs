@@ -12,9 +12,10 @@ use crate::{Error, Result};
 impl Images {
     /// Checks credentials with their registry.
     pub async fn login(&self, credential: Credential) -> Result<Login> {
+        let server = credential.serveraddress.clone();
         let outcome = self.room.client.login(&credential).await;
         let identity_token = outcome.map_err(|error| match error.status() {
-            Some(400..=403) => Error::unauthorized(format!("login attempt failed: {error}")),
+            Some(400..=403) => Error::unauthorized(format!("Get {:?}: {error}", address(&server))),
             _ => failure::of_registry(&error),
         })?;
         Ok(Login { status: "Login Succeeded".to_owned(), identity_token })
@@ -42,6 +43,15 @@ impl Images {
         Err(Error::not_implemented(format!(
             "search for {term:?}: hako does not search registries; look on the registry's web pages instead"
         )))
+    }
+}
+
+/// The address a login is tried at, for messages.
+fn address(server: &str) -> String {
+    let host = server.trim_start_matches("https://").trim_start_matches("http://").split('/').next();
+    match host.unwrap_or_default() {
+        "" | "index.docker.io" | "docker.io" => "https://registry-1.docker.io/v2/".to_owned(),
+        host => format!("https://{host}/v2/"),
     }
 }
 
