@@ -10,21 +10,29 @@ use rustix::fs::{FileType, OFlags};
 use crate::LaunchError;
 use crate::filesystem;
 use crate::option::MountOptions;
-use crate::order::{CgroupMount, Container, Received};
+use crate::order::{Bind, CgroupMount, Received};
 use crate::spec::Mount;
 
 /// Attaches the mounts of one container, in the order of its description.
 pub(crate) struct Attacher<'a> {
     root: &'a Root,
-    container: &'a Container,
-    fds: Received,
+    binds: &'a [Bind],
+    cgroups: &'a [CgroupMount],
     label: &'a str,
+    fds: Received,
     pts: Option<OwnedFd>,
 }
 
 impl<'a> Attacher<'a> {
-    pub(crate) fn new(root: &'a Root, container: &'a Container, fds: Received, label: &'a str) -> Self {
-        Self { root, container, fds, label, pts: None }
+    /// For mounts that need no descriptors from outside.
+    pub(crate) fn new(root: &'a Root, binds: &'a [Bind], cgroups: &'a [CgroupMount], label: &'a str) -> Self {
+        Self { root, binds, cgroups, label, fds: Received::new(Vec::new()), pts: None }
+    }
+
+    /// The same with the descriptors of bind mounts and of the host's view of cgroups.
+    pub(crate) fn with_fds(mut self, fds: Received) -> Self {
+        self.fds = fds;
+        self
     }
 
     /// The devpts of the container, once attached.
@@ -33,7 +41,12 @@ impl<'a> Attacher<'a> {
     }
 
     pub(crate) fn attach_all(&mut self, mounts: &[Mount]) -> Result<(), LaunchError> {
-        for (index, mount) in mounts.iter().enumerate() {
+        self.attach_from(0, mounts)
+    }
+
+    /// Attaches all but the first ones, which are there already.
+    pub(crate) fn attach_from(&mut self, first: usize, mounts: &[Mount]) -> Result<(), LaunchError> {
+        for (index, mount) in mounts.iter().enumerate().skip(first) {
             self.attach_one(index, mount).map_err(|cause| {
                 LaunchError::setup(
                     format!("error mounting \"{}\" to rootfs at \"{}\"", mount.source, mount.destination),
@@ -46,7 +59,7 @@ impl<'a> Attacher<'a> {
 
     fn attach_one(&mut self, index: usize, mount: &Mount) -> Result<(), Failure> {
         let destination = Path::new(&mount.destination);
-        if let Some(bind) = self.container.binds.iter().find(|bind| bind.mount == index) {
+        if let Some(bind) = self.binds.iter().find(|bind| bind.mount == index) {
             let tree = self.fds.take(bind.fd)?;
             let target = if bind.directory { self.directory(destination)? } else { self.file(destination)? };
             refuse_inside_proc(&target, destination)?;
@@ -55,7 +68,7 @@ impl<'a> Attacher<'a> {
         let options = MountOptions::parse(&mount.options);
         match mount.kind.as_str() {
             "proc" | "sysfs" => {
-                let target = self.plain_directory(destination)?;
+                let target = plain_directory(self.root, destination)?;
                 let mounted = filesystem::simple(mount, &options)?;
                 Ok(hako_sys::mount::attach(mounted.as_fd(), target.as_fd())?)
             }
@@ -75,12 +88,12 @@ impl<'a> Attacher<'a> {
 
     /// On v2 the one file system; on v1 a small tmpfs with one for each hierarchy, made read-only at the end.
     fn attach_cgroups(&mut self, destination: &Path, options: &MountOptions) -> Result<(), Failure> {
-        let target = self.plain_directory(destination)?;
-        let mounts = &self.container.cgroups;
-        if let [only] = mounts.as_slice()
+        let target = plain_directory(self.root, destination)?;
+        let mounts = self.cgroups;
+        if let [only] = mounts
             && only.name.is_empty()
         {
-            let view = self.cgroup_view(&only.clone(), options)?;
+            let view = self.cgroup_view(only, options)?;
             return Ok(hako_sys::mount::attach(view.as_fd(), target.as_fd())?);
         }
         let holder = FileSystem::open("tmpfs")?;
@@ -90,9 +103,9 @@ impl<'a> Attacher<'a> {
         let holder = holder.mount(options.set.without(Attributes::READ_ONLY))?;
         hako_sys::mount::attach(holder.as_fd(), target.as_fd())?;
         let inside = Root::from_fd(holder);
-        for mount in mounts.clone() {
+        for mount in mounts {
             inside.mkdir(Path::new(&mount.name), 0o755)?;
-            let view = self.cgroup_view(&mount, options)?;
+            let view = self.cgroup_view(mount, options)?;
             let place = inside.open_path(Path::new(&mount.name))?;
             hako_sys::mount::attach(view.as_fd(), place.as_fd())?;
             for link in mount.controllers.iter().filter(|controller| **controller != mount.name) {
@@ -122,16 +135,6 @@ impl<'a> Attacher<'a> {
         Ok(made.into())
     }
 
-    /// A directory whose last component is no link: nothing of the image may send procfs or sysfs elsewhere.
-    fn plain_directory(&self, destination: &Path) -> Result<OwnedFd, Failure> {
-        if let Ok(stat) = self.root.symlink_metadata(destination)
-            && FileType::from_raw_mode(stat.st_mode) != FileType::Directory
-        {
-            return Err(Failure("it must be mounted on an ordinary directory".into()));
-        }
-        self.directory(destination)
-    }
-
     fn file(&self, destination: &Path) -> Result<OwnedFd, Failure> {
         if let Ok(found) = self.root.open_path(destination) {
             if rustix::fs::fstat(&found).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir()) {
@@ -150,6 +153,16 @@ impl<'a> Attacher<'a> {
         drop(parent.open_with(name, flags, rustix::fs::Mode::from_raw_mode(0o755))?);
         Ok(parent.open_path_nofollow(name)?)
     }
+}
+
+/// A directory whose last component is no link: nothing of the image may send procfs or sysfs elsewhere.
+pub(crate) fn plain_directory(root: &Root, destination: &Path) -> Result<OwnedFd, Failure> {
+    if let Ok(stat) = root.symlink_metadata(destination)
+        && FileType::from_raw_mode(stat.st_mode) != FileType::Directory
+    {
+        return Err(Failure("it must be mounted on an ordinary directory".into()));
+    }
+    Ok(root.mkdir_all(destination, 0o755)?.into())
 }
 
 /// Files of procfs that may be bound over: what lxcfs and such replace.

@@ -72,7 +72,7 @@ impl Stage {
         if target.group.version() == Version::V1 {
             target.group.place(stage.pid())?;
         }
-        order::send(&stage.channel, &Order::Placed, &Parcel::default())?;
+        order::send(&stage.channel, &Order::Placed { ahead: false }, &Parcel::default())?;
         Ok(stage)
     }
 
@@ -158,7 +158,7 @@ fn run(witness: SingleThreaded, channel: BorrowedFd<'_>, container: BorrowedFd<'
     }
     own::leave_keyring();
     rustix::process::umask(rustix::fs::Mode::empty());
-    let Ok(Some((Order::Placed, _))) = order::receive(&channel) else { return 0 };
+    let Ok(Some((Order::Placed { .. }, _))) = order::receive(&channel) else { return 0 };
     while let Ok(Some((Order::Execute(addition), fds))) = order::receive(&channel) {
         if let Err(error) = fork_one(witness, &channel, &addition, fds) {
             init::report(&channel, error);
@@ -205,7 +205,7 @@ fn become_process(answers: &Channel, addition: &Addition, mut fds: Received) -> 
     init::tell_ready(answers, terminal.as_ref())?;
     let standard = program::Streams { fds, terminal: terminal.map(|terminal| terminal.slave) };
     let seccomp = addition.seccomp.as_ref();
-    program::Start { process: &addition.process, seccomp, procfs: &procfs, standard }.execute()
+    program::Start { process: &addition.process, seccomp, ready: None, procfs: &procfs, standard }.execute()
 }
 
 /// A terminal of what the container has at `/dev/pts`, if that is a devpts.

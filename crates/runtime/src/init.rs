@@ -5,6 +5,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use hako_sys::caps::Set;
 use hako_sys::confined::Root;
 use hako_sys::fdpass::Channel;
 use hako_sys::mount::{Attributes, FileSystem, Propagation};
@@ -12,7 +13,9 @@ use hako_sys::process::{Namespaces, SingleThreaded};
 use rustix::fs::{Mode, OFlags};
 
 use crate::LaunchError;
+use crate::kit::Kit;
 use crate::order::{self, Answer, Container, Order, Parcel, Received, Standard};
+use crate::seccomp::Filter;
 use crate::{attach, device, filesystem, identity, mask, program, reaper, sysctl};
 
 /// Lives the life of process 1. Returns only if there is nothing to execute: the exit code.
@@ -39,11 +42,15 @@ fn live(witness: SingleThreaded, channel: &Channel, namespaces: Namespaces) -> R
     hako_sys::own::die_with_parent()?;
     hako_sys::own::set_name("hako-init");
     rustix::process::umask(Mode::empty());
-    let Some(Order::Placed) = next(channel)?.map(|(order, _)| order) else { return Ok(0) };
+    let Some((Order::Placed { ahead }, _)) = next(channel)? else { return Ok(0) };
+    let stock = ahead.then(crate::kit::stock);
     settle(namespaces)?;
+    let scratch = Root::from_fd(open_root()?);
+    // A kit that cannot be laid out costs its time again later, nothing else.
+    let kit = stock.and_then(|stock| Kit::lay(scratch, stock).ok());
     order::send(channel, &Answer::Waiting, &Parcel::default())?;
     let Some((Order::Become(container), fds)) = next(channel)? else { return Ok(0) };
-    become_container(witness, channel, &container, Received::new(fds))
+    become_container(Stage { witness, channel, kit }, &container, Received::new(fds))
 }
 
 /// The next order; `None` when the supervisor is gone, and with it the reason to live.
@@ -73,7 +80,7 @@ fn leave_host_mounts() -> Result<(), LaunchError> {
     let host = open_root()?;
     hako_sys::mount::set_propagation(host.as_fd(), Propagation::Private, true)?;
     let empty = FileSystem::open("tmpfs")?;
-    empty.option("size", "64k")?;
+    empty.option("size", "1m")?;
     empty.option("mode", "0700")?;
     let empty = empty.mount(Attributes::NONE)?;
     hako_sys::mount::attach(empty.as_fd(), host.as_fd())?;
@@ -91,12 +98,15 @@ pub(crate) fn private_procfs() -> Result<OwnedFd, LaunchError> {
     Ok(FileSystem::open("proc")?.mount(Attributes::NO_SUID.with(Attributes::NO_DEV).with(Attributes::NO_EXEC))?)
 }
 
-fn become_container(
+/// A process 1 to be, with what it has prepared.
+struct Stage<'a> {
     witness: SingleThreaded,
-    channel: &Channel,
-    container: &Container,
-    mut fds: Received,
-) -> Result<i32, LaunchError> {
+    channel: &'a Channel,
+    kit: Option<Kit>,
+}
+
+fn become_container(stage: Stage<'_>, container: &Container, mut fds: Received) -> Result<i32, LaunchError> {
+    let Stage { witness, channel, kit } = stage;
     let spec = &container.spec;
     let linux = spec.linux.clone().unwrap_or_default();
     let process = spec.process.clone().unwrap_or_default();
@@ -109,12 +119,9 @@ fn become_container(
     hako_sys::mount::attach(root_mount.as_fd(), scratch.as_fd())?;
     let root = Root::from_fd(root_mount);
     let standard = standard_streams(container.stdio, &mut fds)?;
-    let mut attacher = attach::Attacher::new(&root, container, fds, &linux.mount_label);
-    attacher.attach_all(&spec.mounts)?;
-    let pts = attacher.into_pts();
-    device::make_all(&root, spec)?;
+    let furnished = furnish(&root, container, kit, fds)?;
     let terminal = match container.stdio {
-        Standard::Terminal(size) => Some(filesystem::open_terminal(pts.as_ref(), size)?),
+        Standard::Terminal(size) => Some(filesystem::open_terminal(furnished.pts.as_ref(), size)?),
         Standard::Fds(_) => None,
     };
     if let Some(terminal) = &terminal {
@@ -123,16 +130,49 @@ fn become_container(
     name_host(spec)?;
     mask::make_directory(&root, &process.cwd)?;
     hako_sys::mount::pivot(root.as_fd())?;
-    mask::apply(&root, &linux)?;
+    if !furnished.masked {
+        mask::apply(&root, &linux)?;
+    }
     finish_root(&root, spec)?;
     tell_ready(channel, terminal.as_ref())?;
     let Some((Order::Go, _)) = next(channel)? else { return Ok(0) };
     sysctl::apply(&procfs, &linux.sysctl)?;
     let slave = terminal.map(|terminal| terminal.slave);
     let standard = program::Streams { fds: standard, terminal: slave };
-    let start = program::Start { process: &process, seccomp: linux.seccomp.as_ref(), procfs: &procfs, standard };
+    let start = program::Start {
+        process: &process,
+        seccomp: linux.seccomp.as_ref(),
+        ready: furnished.filter,
+        procfs: &procfs,
+        standard,
+    };
     drop(root);
     if container.init { reaper::run(witness, channel, start) } else { start.execute() }
+}
+
+/// What a root has got.
+struct Furnished {
+    pts: Option<OwnedFd>,
+    masked: bool,
+    filter: Option<(Set, Filter)>,
+}
+
+/// Mounts and devices: out of the kit if it serves, otherwise one by one.
+fn furnish(root: &Root, container: &Container, kit: Option<Kit>, fds: Received) -> Result<Furnished, LaunchError> {
+    let spec = &container.spec;
+    let label = spec.linux.as_ref().map_or("", |linux| linux.mount_label.as_str());
+    let mut attacher = attach::Attacher::new(root, &container.binds, &container.cgroups, label).with_fds(fds);
+    let served = kit.as_ref().and_then(|kit| kit.serves(container));
+    if let (Some(kit), Some(count)) = (kit, served) {
+        kit.move_into(root)?;
+        attacher.attach_from(count, &spec.mounts)?;
+        let (pts, filter) = kit.into_parts();
+        return Ok(Furnished { pts, masked: true, filter: Some(filter) });
+    }
+    attacher.attach_all(&spec.mounts)?;
+    let pts = attacher.into_pts();
+    device::make_all(root, spec)?;
+    Ok(Furnished { pts, masked: false, filter: None })
 }
 
 fn standard_streams(stdio: Standard, fds: &mut Received) -> Result<Vec<OwnedFd>, LaunchError> {

@@ -11,6 +11,7 @@ pub mod exec;
 mod filesystem;
 mod identity;
 mod init;
+mod kit;
 pub mod launch;
 mod mask;
 mod option;

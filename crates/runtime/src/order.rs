@@ -14,7 +14,10 @@ use crate::spec::{self, ConsoleSize, Spec};
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
     /// The process is in its control group.
-    Placed,
+    Placed {
+        /// Whether it will wait for its container, and can prepare for an ordinary one meanwhile.
+        ahead: bool,
+    },
     /// Become this container's first process, up to but not including execution.
     Become(Box<Container>),
     /// Execute the program.

@@ -4,12 +4,14 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use hako_sys::caps::Set;
 use hako_sys::{own, seccomp as kernel};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, StatxFlags};
 use rustix::io::Errno;
 
 use crate::LaunchError;
 use crate::identity::{self, Sets};
+use crate::seccomp::Filter;
 use crate::spec::{Process, Seccomp};
 
 /// Input, output and error, or a terminal.
@@ -24,6 +26,8 @@ pub(crate) struct Streams {
 pub(crate) struct Start<'a> {
     pub(crate) process: &'a Process,
     pub(crate) seccomp: Option<&'a Seccomp>,
+    /// The default filter as compiled ahead for a bounding set.
+    pub(crate) ready: Option<(Set, Filter)>,
     pub(crate) procfs: &'a OwnedFd,
     pub(crate) standard: Streams,
 }
@@ -47,7 +51,7 @@ impl Start<'_> {
         let process = self.process;
         let sets = Sets::of(process.capabilities.as_ref())?;
         // Compiled before privileges go, while a bad profile can still be told.
-        let filter = self.seccomp.map(|filter| crate::seccomp::compile(filter, sets.bounding)).transpose()?;
+        let filter = self.filter(&sets)?;
         self.take_streams()?;
         identity::limit(process, self.procfs)?;
         label(process, self.procfs)?;
@@ -67,6 +71,16 @@ impl Start<'_> {
         }
         identity::drop_privileges(&sets)?;
         Ok(Found { path, environment })
+    }
+
+    fn filter(&self, sets: &Sets) -> Result<Option<Filter>, LaunchError> {
+        match (self.seccomp, &self.ready) {
+            (None, _) => Ok(None),
+            (Some(wanted), Some((bounding, ready))) if wanted.builtin && *bounding == sets.bounding => {
+                Ok(Some(ready.clone()))
+            }
+            (Some(wanted), _) => crate::seccomp::compile(wanted, sets.bounding).map(Some),
+        }
     }
 
     fn take_streams(&self) -> Result<(), LaunchError> {

@@ -34,7 +34,7 @@ impl Seed {
     /// Makes a seed in the control group `cgroup`, e.g. `/hako/spare-1`, and waits until it is ready to be told.
     pub fn prepare(witness: SingleThreaded, cgroup: &str) -> Result<Self, LaunchError> {
         let seed = Self::sprout(witness, cgroup, USUAL, None)?;
-        seed.release_into_group()?;
+        seed.release_into_group(true)?;
         seed.await_waiting()?;
         Ok(seed)
     }
@@ -64,11 +64,11 @@ impl Seed {
     }
 
     /// Places the process (on v2 it was born there) and lets it take its view of cgroups.
-    pub(crate) fn release_into_group(&self) -> Result<(), LaunchError> {
+    pub(crate) fn release_into_group(&self, ahead: bool) -> Result<(), LaunchError> {
         if self.group.version() == hako_sys::cgroup::Version::V1 {
             self.group.place(self.pid())?;
         }
-        order::send(&self.channel, &Order::Placed, &Parcel::default())
+        order::send(&self.channel, &Order::Placed { ahead }, &Parcel::default())
     }
 
     /// Gives the process's new user namespace its numbers.

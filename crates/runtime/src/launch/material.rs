@@ -6,7 +6,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use hako_sys::cgroup::{Group, Hierarchy, Version};
+use hako_sys::cgroup::{Group, Hierarchy};
 use hako_sys::process::{Namespaces, SingleThreaded};
 
 use super::LaunchOptions;
@@ -89,7 +89,7 @@ pub(super) fn fitting_seed(
     if layout.new.contains(Namespaces::USER) {
         seed.map_ids(&linux.uid_mappings, &linux.gid_mappings)?;
     }
-    seed.release_into_group()?;
+    seed.release_into_group(false)?;
     Ok(seed)
 }
 
@@ -138,22 +138,15 @@ fn cgroups(spec: &Spec, layout: &Layout, group: &Group, parcel: &mut Parcel) -> 
     if !spec.mounts.iter().any(|mount| mount.kind == "cgroup" || mount.kind == "cgroup2") {
         return Ok(Vec::new());
     }
-    let hierarchy = Hierarchy::of_host()?;
-    let own_view = layout.new.contains(Namespaces::CGROUP);
-    let mut mounts = Vec::new();
-    for root in hierarchy.roots() {
-        let unified = group.version() == Version::V2;
-        let name = root.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let fd = if own_view {
-            None
-        } else {
-            let directory = root.join(group.path().trim_start_matches('/'));
-            let tree = hako_sys::mount::copy_tree(&directory, false)?;
-            hako_sys::mount::set_propagation(tree.as_fd(), hako_sys::mount::Propagation::Private, false)?;
-            Some(parcel.add(tree))
-        };
-        let controllers = hierarchy.controllers_at(root);
-        mounts.push(CgroupMount { name: if unified { String::new() } else { name }, controllers, fd });
+    let mut mounts = crate::kit::own_views()?;
+    if layout.new.contains(Namespaces::CGROUP) {
+        return Ok(mounts);
+    }
+    for (mount, root) in mounts.iter_mut().zip(Hierarchy::of_host()?.roots()) {
+        let directory = root.join(group.path().trim_start_matches('/'));
+        let tree = hako_sys::mount::copy_tree(&directory, false)?;
+        hako_sys::mount::set_propagation(tree.as_fd(), hako_sys::mount::Propagation::Private, false)?;
+        mount.fd = Some(parcel.add(tree));
     }
     Ok(mounts)
 }

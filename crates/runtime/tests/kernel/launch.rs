@@ -13,6 +13,7 @@ pub(crate) const CASES: &[crate::Case] = &[
     ("launch_runs_a_program_and_tells_its_exit", runs),
     ("launch_passes_input_through", input),
     ("launch_uses_a_seed_and_renames_its_group", seeded),
+    ("launch_makes_the_same_with_and_without_a_seed", same),
     ("launch_discards_a_seed_that_does_not_fit", unfitting_seed),
     ("launch_tells_why_a_program_cannot_be_executed", errors),
     ("launch_ends_with_prepared_when_dropped", dropped),
@@ -51,6 +52,36 @@ fn seeded() {
     let done = vessel.finish(running);
     assert!(done.output.contains("memory:/\n") || done.output.contains("0::/\n"), "{}", done.output);
     assert!(done.output.trim_end().ends_with("0x9"), "the loopback interface is up: {}", done.output);
+}
+
+/// A seed has prepared much of an ordinary container ahead. Nobody may notice.
+fn same() {
+    let vessel = Vessel::new();
+    std::fs::write(vessel.path("plain/file"), "").unwrap();
+    let script = "mount; ls -lR /dev | sed 's/[A-Z][a-z][a-z] .* [0-9:]* / /'; ls /sys /sys/fs/cgroup; cat /proc/self/status | grep -E 'Cap|Sec'; \
+                  cat /proc/keys; stat -c %t:%T:%A /proc/timer_list /dev/console; ls -A /sys/firmware; tty; df /dev/shm; ls /";
+    for applet in ["sed", "df"] {
+        std::os::unix::fs::symlink("busybox", vessel.path("lower/bin").join(applet)).unwrap();
+    }
+    for extra in [None, Some("/opt/file"), Some("/proc/uptime"), Some("/dev/file")] {
+        let mut spec = vessel.spec(&["sh", "-c", script]);
+        spec.process.as_mut().unwrap().terminal = true;
+        spec.mounts.extend(extra.map(|path| crate::vessel::bind(&vessel.path("plain/file"), path, "rbind")));
+        let [with, without] = [true, false].map(|seeded| {
+            let spare = vessel.cgroup.replace("box", "spare");
+            let seed = seeded.then(|| Seed::prepare(vessel.witness, &spare).unwrap());
+            let mut running = vessel.launch_with(seed, &spec, vessel.options(Stdio::Terminal { size: None })).unwrap();
+            let text = read(running.streams.terminal.take());
+            assert_eq!(vessel.finish(running).exit, Exit::Code(0), "{text}");
+            // The second mount of one writable layer says a word more about it.
+            text.lines()
+                .filter(|line| !line.starts_with("overlay on"))
+                .map(str::to_owned)
+                .collect::<std::collections::BTreeSet<_>>()
+        });
+        let differ: Vec<_> = with.symmetric_difference(&without).collect();
+        assert!(differ.is_empty() && with.len() > 50, "{extra:?}: {differ:?}");
+    }
 }
 
 fn unfitting_seed() {

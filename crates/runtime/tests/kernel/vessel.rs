@@ -30,6 +30,22 @@ pub(crate) const USUAL_CAPABILITIES: [&str; 14] = [
     "CAP_AUDIT_WRITE",
 ];
 
+/// The masked paths of an ordinary container.
+const MASKED: [&str; 12] = [
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+];
+
 pub(crate) const ENOUGH: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Everything of one test; nothing of it is left when it is dropped.
@@ -109,7 +125,7 @@ impl Vessel {
                 cgroups_path: self.cgroup.clone(),
                 namespaces: usual_namespaces(),
                 seccomp: Some(Seccomp::builtin()),
-                masked_paths: ["/proc/kcore", "/proc/keys", "/proc/scsi", "/sys/firmware"].map(String::from).to_vec(),
+                masked_paths: MASKED.map(String::from).to_vec(),
                 readonly_paths: ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
                     .map(String::from)
                     .to_vec(),
