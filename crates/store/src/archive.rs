@@ -49,12 +49,11 @@ pub fn load(
     options: &Load,
     progress: &mut (dyn Progress + Send),
 ) -> Result<Vec<Loaded>> {
-    let hold = store.hold();
+    let _hold = store.hold();
     let loaded = load::run(store, source, options, progress);
-    drop(hold);
     if loaded.is_err() {
         // Layers and blobs that went in before the error belong to nobody now.
-        store.collect_unneeded()?;
+        store.shared.index().untidy = true;
     }
     loaded
 }

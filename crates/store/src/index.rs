@@ -25,6 +25,8 @@ pub(crate) struct Index {
     pub(crate) recent: HashSet<Digest>,
     /// How many holds there are.
     pub(crate) holds: usize,
+    /// Whether some operation failed half-way, so that the end of the last hold collects.
+    pub(crate) untidy: bool,
 }
 
 impl Index {

@@ -34,10 +34,18 @@ pub struct Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let mut index = self.shared.index();
-        index.holds -= 1;
-        if index.holds == 0 {
+        let untidy = {
+            let mut index = self.shared.index();
+            index.holds -= 1;
+            if index.holds > 0 {
+                return;
+            }
             index.recent.clear();
+            std::mem::take(&mut index.untidy)
+        };
+        if untidy {
+            // A failed operation left content that nobody refers to; a failure here leaves it to the next collection.
+            let _ = Store { shared: self.shared.clone() }.collect_unneeded();
         }
     }
 }

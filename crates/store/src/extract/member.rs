@@ -35,10 +35,13 @@ impl<R: BufRead, L: Ledger> Extractor<'_, R, L> {
     fn put_directory(&mut self, entry: &Entry, name: &[u8]) -> Result<()> {
         let mode = Mode::from_raw_mode(entry.mode & 0o777);
         let here = |this: &Self| rustix::fs::mkdirat(this.cursor.here(), OsStr::from_bytes(name), mode);
-        let mut opaque = false;
+        let (mut fresh, mut opaque) = (true, false);
         let made = match here(self) {
             Err(Errno::EXIST) => match self.kind_at(name)? {
-                FileType::Directory => Ok(()),
+                FileType::Directory => {
+                    fresh = false;
+                    Ok(())
+                }
                 FileType::Symlink if self.cursor.scope().is_some() && self.cursor.can_step(name) => return Ok(()),
                 found => {
                     // A whiteout before the directory hides the lower one; the new one must not show it again.
@@ -50,12 +53,15 @@ impl<R: BufRead, L: Ledger> Extractor<'_, R, L> {
             made => made,
         };
         made.map_err(Error::io("create directory", entry.display()))?;
+        let owner = self.manners.owner.unwrap_or((entry.uid, entry.gid));
+        let plain = owner == (0, 0) && entry.mode & (self.umask | 0o7000) == 0 && entry.xattrs.is_empty();
+        if fresh && plain && !opaque {
+            // Made by root with the right mode: there is nothing to add.
+            return Ok(());
+        }
         let fd = open_directory(self.cursor.here(), name)?;
         describe_directory(&fd, entry, self.manners.owner)?;
-        if opaque {
-            set_opaque(&fd)?;
-        }
-        Ok(())
+        if opaque { set_opaque(&fd) } else { Ok(()) }
     }
 
     fn put_regular(&mut self, entry: &Entry, path: &[u8], name: &[u8]) -> Result<()> {
