@@ -1,5 +1,7 @@
 //! The image verbs over a real store: against a real registry, and against one that misbehaves.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 #[path = "../../registry/tests/support/mod.rs"]
 mod support;
 

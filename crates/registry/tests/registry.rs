@@ -1,5 +1,7 @@
 //! The client against a real registry, and against one that misbehaves.
 
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 mod support;
 
 use std::sync::Arc;
