@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::flags::{Flag, Kind, Support};
+use crate::flags::{Flag, Kind, Support, switch};
 use crate::tree::{Command, Group, Node, Section};
 
 /// The help of one command, for a terminal of `width` columns.
@@ -29,9 +29,9 @@ fn trimmed(line: &str) -> String {
 }
 
 /// The help of a group of commands such as `container`.
-pub(crate) fn group(path: &str, group: &Group) -> String {
+pub(crate) fn group(path: &str, group: &Group, width: usize) -> String {
     let mut out = format!("Usage:  {path} COMMAND\n\n{}\n\nCommands:\n", group.short);
-    out += &listed(group.nodes.iter());
+    out += &listed(group.nodes.iter(), width);
     let _ = write!(out, "\nRun '{path} COMMAND --help' for more information on a command.\n");
     out
 }
@@ -45,18 +45,19 @@ pub(crate) fn program(nodes: &[Node], globals: &'static [Flag], width: usize) ->
         (Section::Management, "Management Commands"),
         (Section::Plain, "Commands"),
     ] {
-        let _ = write!(out, "\n{title}:\n{}", listed(nodes.iter().filter(|node| node.section == section)));
+        let _ = write!(out, "\n{title}:\n{}", listed(nodes.iter().filter(|node| node.section == section), width));
     }
     let _ = write!(out, "\nGlobal Options:\n{}", flag_lines(&[globals], width));
-    out += "\nFirst steps:\n  hako run --rm hello                        Say hello, then clean up\n  \
-            hako run -d --name web -p 8080:80 nginx    Serve pages on http://localhost:8080\n  \
-            hako logs -f web                           Watch what it says\n\n\
+    out += "\nFirst steps:\n  hako run --rm hello                       Say hello, then clean up\n  \
+            hako run -d --name web -p 8080:80 nginx   Serve pages on http://localhost:8080\n  \
+            hako logs -f web                          Watch what it says\n\n\
             Run 'hako COMMAND --help' for more information on a command.\n";
     out
 }
 
-fn listed<'a>(nodes: impl Iterator<Item = &'a Node>) -> String {
-    nodes.filter(|node| !node.absent()).map(|node| format!("  {:<11} {}\n", node.name, node.short())).collect()
+fn listed<'a>(nodes: impl Iterator<Item = &'a Node>, width: usize) -> String {
+    let line = |node: &Node| format!("  {:<11} {}\n", node.name, wrap(14, width, node.short()));
+    nodes.filter(|node| !node.absent()).map(line).collect()
 }
 
 fn examples(examples: &[(&str, &str)]) -> String {
@@ -72,7 +73,12 @@ fn examples(examples: &[(&str, &str)]) -> String {
 
 /// The options of a command, sorted by name and wrapped.
 fn flag_lines(groups: &[&'static [Flag]], width: usize) -> String {
+    // Where -h means something else, help itself is worth a line.
+    static HELP: Flag = switch("help", "Print usage");
     let mut flags: Vec<&Flag> = groups.iter().flat_map(|group| group.iter()).filter(|flag| !flag.hidden).collect();
+    if flags.iter().any(|flag| flag.short == Some('h')) {
+        flags.push(&HELP);
+    }
     flags.sort_by_key(|flag| flag.long);
     let heads: Vec<String> = flags.iter().map(|flag| head(flag)).collect();
     let widest = heads.iter().map(String::len).max().unwrap_or(0);

@@ -81,8 +81,8 @@ fn descend(session: &Session, nodes: &'static [Node], path: &str, words: &[Strin
         Body::Absent(belongs) => Err(absent(&path, belongs)),
         Body::Command(command) => run_command(session, command, &path, rest),
         Body::Group(group) => match rest.first().map(String::as_str) {
-            None => output::complain(help::group(&path, group)),
-            Some("--help" | "-h" | "help") => output::print(help::group(&path, group)),
+            None => output::complain(help::group(&path, group, terminal::width())),
+            Some("--help" | "-h" | "help") => output::print(help::group(&path, group, terminal::width())),
             Some(flag) if flag.starts_with('-') => {
                 let fault = flags::parse(&[], false, rest).err().unwrap_or(Fault::Help);
                 Err(usage_failure(fault, &path, "COMMAND"))
@@ -123,7 +123,7 @@ fn help_about(words: &[String]) -> Outcome {
                 nodes = &[];
             }
             Body::Group(group) => {
-                text = help::group(&path, group);
+                text = help::group(&path, group, terminal::width());
                 nodes = group.nodes;
             }
         }
