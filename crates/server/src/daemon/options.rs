@@ -34,14 +34,21 @@ impl Options {
     /// Puts flags, file and defaults together.
     pub(super) fn gather(flags: &flags::Given) -> Result<Self, String> {
         let named = flags.get("config-file").and_then(|values| values.last());
-        let path = PathBuf::from(named.map_or(CONFIG_FILE, String::as_str));
-        // A private root has nothing to do with the system's configuration.
-        let wanted = named.is_some() || (!flags.contains_key("root") && std::env::var_os("HAKO_ROOT").is_none());
-        let found = if wanted { file::read(&path, named.is_some())? } else { None }.unwrap_or_default();
+        let root = private_root(flags.get("root").and_then(|values| values.last()).map(String::as_str));
+        // A private root has nothing to do with the system's configuration: it has its own.
+        let usual = root.map_or_else(|| PathBuf::from(CONFIG_FILE), |root| root.join("daemon.json"));
+        let path = named.map_or(usual, PathBuf::from);
+        let found = file::read(&path, named.is_some())?.unwrap_or_default();
         let given = Given(file::merge(flags, &found, &path)?);
         given.refuse_unsupported(&found)?;
         given.options(proxies(&found)?)
     }
+}
+
+/// The directory below which an independent daemon keeps everything, by its flag or by `HAKO_ROOT`.
+fn private_root(flag: Option<&str>) -> Option<PathBuf> {
+    let variable = || std::env::var_os("HAKO_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from);
+    flag.map(PathBuf::from).or_else(variable)
 }
 
 /// Everything that was given, by the flags' names.
@@ -70,8 +77,7 @@ impl Given {
     }
 
     fn roots(&self) -> (PathBuf, PathBuf) {
-        let variable = std::env::var_os("HAKO_ROOT").filter(|root| !root.is_empty()).map(PathBuf::from);
-        let root = self.text("root").map(PathBuf::from).or(variable);
+        let root = private_root(self.text("root"));
         let below =
             |name: &str, usual: &str| root.as_ref().map_or_else(|| PathBuf::from(usual), |root| root.join(name));
         let data_root = self.text("data-root").map_or_else(|| below("data", "/var/lib/hako"), PathBuf::from);
