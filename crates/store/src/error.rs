@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 
 use hako_model::digest::Digest;
+use rustix::io::Errno;
 
 /// What the store's calls return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -158,11 +159,11 @@ impl Error {
 
     /// Whether the disk is full (or the quota used up).
     pub fn is_disk_full(&self) -> bool {
-        let kind = match self {
-            Self::Io { cause, .. } => cause.kind(),
-            _ => return false,
-        };
-        matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        match self {
+            Self::Io { cause, .. } => matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded),
+            Self::Sys(error) => matches!(error.errno(), Some(Errno::NOSPC | Errno::DQUOT)),
+            _ => false,
+        }
     }
 
     /// Whether the input is to blame: malformed, over a limit, or not what its digest says.

@@ -94,3 +94,41 @@ fn staged(lowers: &[PathBuf], upper: Option<(&Path, &Path)>, scratch: &Path) -> 
     discard(scratch)?;
     fd
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What kernels before 6.5 get. Mounts, so it runs only inside [`older_kernels_get_the_same_view`]'s namespace.
+    #[test]
+    #[ignore = "mounts; run by its sibling in a namespace of its own"]
+    fn staged_in_a_namespace() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        for name in ["one", "two", "upper", "work"] {
+            std::fs::create_dir(place(name)).unwrap();
+            std::fs::write(place(name).join(name), name).unwrap();
+        }
+        std::fs::remove_file(place("work/work")).unwrap();
+        let lowers = [place("one"), place("two")];
+        let upper = (place("upper"), place("work"));
+        for upper in [None, Some((upper.0.as_path(), upper.1.as_path()))] {
+            let fd = staged(&lowers, upper, &place("scratch")).unwrap();
+            let names = crate::extract::list(&fd).unwrap();
+            assert_eq!(names.len(), if upper.is_some() { 3 } else { 2 });
+            assert!(!place("scratch").exists());
+        }
+    }
+
+    #[test]
+    fn older_kernels_get_the_same_view() {
+        let run = std::process::Command::new("unshare")
+            .args(["--mount", "--propagation", "private"])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "rootfs::tests::staged_in_a_namespace", "--ignored"])
+            .output()
+            .unwrap();
+        assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+        assert!(String::from_utf8_lossy(&run.stdout).contains("1 passed"));
+    }
+}

@@ -61,7 +61,9 @@ pub struct NewVolume {
 }
 
 /// The options of the local driver.
-const OPTIONS: [&str; 4] = ["type", "device", "o", "size"];
+const OPTIONS: [&str; 3] = ["type", "device", "o"];
+/// Which options each of them needs beside it.
+const NEEDED: [(&str, &[&str]); 3] = [("type", &["device"]), ("device", &["type"]), ("o", &["device", "type"])];
 
 impl Volumes {
     fn dir(&self, name: &str) -> PathBuf {
@@ -204,10 +206,10 @@ fn check_driver(driver: &str, options: Option<&BTreeMap<String, String>>) -> Res
     if let Some(unknown) = options.keys().find(|key| !OPTIONS.contains(&key.as_str())) {
         return Err(invalid(unknown, "invalid option, want type, device or o"));
     }
-    let given = |key: &str| options.get(key).is_some_and(|value| !value.is_empty());
-    if given("device") != given("type") || (given("o") && !given("type")) {
-        let missing = if given("type") { "device" } else { "type" };
-        return Err(invalid(missing, "missing required option"));
+    for (_, needed) in NEEDED.iter().filter(|(key, _)| options.contains_key(*key)) {
+        if let Some(missing) = needed.iter().find(|key| !options.contains_key(**key)) {
+            return Err(invalid(missing, "missing required option"));
+        }
     }
     Ok(())
 }
