@@ -221,3 +221,42 @@ proptest! {
         let _ = attempt(&fixture, &bytes);
     }
 }
+
+/// Loads from standard input into the store that the environment names; run as a process of its own, to be killed.
+#[test]
+#[ignore = "a child of killed_at_any_moment_a_load_leaves_nothing"]
+fn load_standard_input() {
+    let store = Store::open(std::path::Path::new(&std::env::var_os("STORE").unwrap())).unwrap();
+    load(&store, std::io::stdin(), &Load::default(), &mut ()).unwrap();
+}
+
+#[test]
+fn killed_at_any_moment_a_load_leaves_nothing() {
+    let big = |byte: u8| tar(&[(file("big"), &vec![byte; 400_000]), (file("more"), &vec![byte; 400_000])]);
+    let archive = packed(&docker(&[("1/layer.tar", big(1)), ("2/layer.tar", big(2))], r#"["x:1"]"#));
+    let fixture = fixture();
+    let root = fixture.store.root().to_owned();
+    drop(fixture.store);
+    for cut in [300_000, 900_000, 1_300_000, archive.len() - 700] {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "archive::tests::load_standard_input", "--ignored"])
+            .env("STORE", &root)
+            .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        // The pipe holds 64 KiB, so when this returns the child is in the middle of its work, and waits for more.
+        let stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut &stdin, &archive[..cut]).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let store = Store::open(&root).unwrap();
+        assert!(store.images().list().is_empty(), "cut at {cut}");
+        store.collect().unwrap();
+        for place in ["layers", "blobs/sha256", "tmp", "ingest"] {
+            assert_eq!(std::fs::read_dir(root.join(place)).unwrap().count(), 0, "cut at {cut}: {place}");
+        }
+    }
+    let store = Store::open(&root).unwrap();
+    assert_eq!(load(&store, Cursor::new(&archive), &Load::default(), &mut ()).unwrap().len(), 1);
+}
