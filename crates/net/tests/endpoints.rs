@@ -1,4 +1,5 @@
 //! Bridges and endpoints: what is made, what is left, and how long it takes.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod lab;
 

@@ -1,4 +1,5 @@
 //! Published ports with real traffic: who reaches what, and as whom.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod lab;
 
@@ -257,6 +258,33 @@ fn the_table_is_made_anew_without_losing_what_is_published() {
         assert!(lab.table.exists().unwrap());
         lab.table.remove().unwrap();
         assert!(!lab.table.exists().unwrap());
+    });
+}
+
+#[test]
+fn the_table_reads_as_it_is_described() {
+    lab(|lab| {
+        let web = lab.ready().container("172.17.0.2");
+        let _published = lab.publish(&web, &["8080:80", "127.0.0.1:5353:53/udp"]).unwrap();
+        let table = lab::run("nft list table inet hako");
+        for line in [
+            "elements = { tcp . 8080 : 172.17.0.2 . 80 }",
+            "elements = { 127.0.0.1 . udp . 5353 : 172.17.0.2 . 53 }",
+            "elements = { \"hako0\" }",
+            "iifname @bridges ip daddr 127.0.0.0/8 drop",
+            "iifname @bridges ip saddr 127.0.0.0/8 drop",
+            "fib daddr type local jump publish",
+            "dnat ip to ip daddr . meta l4proto . th dport map @publish4_at",
+            "meta nfproto ipv4 dnat ip to meta l4proto . th dport map @publish4",
+            "oifname @bridges ct state established,related accept",
+            "oifname @bridges ct status dnat accept",
+            "oifname @bridges drop",
+            "oifname \"hako0\" ip saddr 127.0.0.0/8 masquerade",
+            "oifname \"hako0\" ct status dnat ip saddr 172.17.0.0/16 masquerade",
+            "oifname != \"hako0\" ip saddr 172.17.0.0/16 masquerade",
+        ] {
+            assert!(table.lines().any(|found| found.trim() == line), "{line} in {table}");
+        }
     });
 }
 

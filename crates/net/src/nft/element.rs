@@ -137,3 +137,34 @@ fn split_address(bytes: &[u8]) -> Option<(IpAddr, &[u8])> {
     let (address, rest) = bytes.split_first_chunk::<16>()?;
     Some((Ipv6Addr::from(*address).into(), rest))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn check(protocol: Protocol, host: &str, target: &str) {
+        let element = Element { protocol, host: host.parse().unwrap(), target: target.parse().unwrap() };
+        assert_eq!(Element::read(element.map(), &element.key(), &element.value()), Some(element), "{host}");
+    }
+
+    #[test]
+    fn elements_are_read_as_they_were_written() {
+        check(Protocol::Tcp, "0.0.0.0:8080", "172.17.0.2:80");
+        check(Protocol::Udp, "192.0.2.1:53", "172.17.0.2:5353");
+        check(Protocol::Sctp, "[::]:1", "[fd00::2]:65535");
+        check(Protocol::Tcp, "[2001:db8::1]:443", "[fd00::2]:8443");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_left(bytes in prop::collection::vec(any::<u8>(), 0..80), split in 0_usize..80) {
+            let (key, value) = bytes.split_at(split.min(bytes.len()));
+            for map in [PUBLISH4, PUBLISH4_AT, PUBLISH6, PUBLISH6_AT] {
+                let _ = Element::read(map, key, value);
+            }
+            let _ = read(PUBLISH4, &bytes);
+        }
+    }
+}

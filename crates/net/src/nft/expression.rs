@@ -87,7 +87,7 @@ impl Expressions {
     }
 
     /// Goes on only if the set has the key that begins in `register`.
-    pub(super) fn is_in(self, register: u32, set: &str, relation: Relation) -> Self {
+    pub(super) fn member(self, register: u32, set: &str, relation: Relation) -> Self {
         let data = Attributes::new().text(1, set).number(2, register);
         self.push("lookup", &data.number(5, relation as u32))
     }
@@ -113,7 +113,7 @@ impl Expressions {
     }
 
     /// Goes on only if the destination address is one of the host's own.
-    pub(super) fn to_host(self) -> Self {
+    pub(super) fn local(self) -> Self {
         const ADDRESS_TYPE: u32 = 3;
         const OF_DESTINATION: u32 = 2;
         const LOCAL: u32 = 2;

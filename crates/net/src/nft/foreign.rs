@@ -139,3 +139,38 @@ fn refuses_all(expressions: &[u8]) -> bool {
 fn verdict(immediate: &[u8]) -> Option<u32> {
     number(attribute(attribute(immediate, 2)?, 2)?, 1)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn comments_are_found_among_user_data() {
+        assert_eq!(comment_of(&[1, 2, 9, 9, 0, 3, b'h', b'i', 0]), Some("hi".to_owned()));
+        assert_eq!(comment_of(&[0, 9, b'h']), None);
+        assert_eq!(comment_of(&[]), None);
+    }
+
+    #[test]
+    fn only_unconditional_refusals_count() {
+        let device = || Expressions::new().device(Meta::InputName, Relation::Equal, "eth0");
+        for (rule, expected) in [
+            (Expressions::new().counter().drop(), true),
+            (Expressions::new().drop(), true),
+            (Expressions::new().accept(), false),
+            (Expressions::new().jump("elsewhere"), false),
+            (device().drop(), false),
+        ] {
+            assert_eq!(refuses_all(&rule.list().0), expected, "{rule:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_left(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            let _ = (comment_of(&bytes), refuses_all(&bytes));
+        }
+    }
+}

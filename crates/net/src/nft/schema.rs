@@ -143,11 +143,11 @@ impl Builder<'_> {
         // A packet from the wire to 127.0.0.1 must not reach a port published on localhost.
         let stray = Expressions::new().device(Meta::InputName, Relation::NotEqual, "lo");
         self.rule(PREROUTING, stray.family(IPV4).subnet(DESTINATION_V4, &[127, 0, 0, 0], 8).leave());
-        self.rule(PREROUTING, Expressions::new().to_host().jump(PUBLISH));
+        self.rule(PREROUTING, Expressions::new().local().jump(PUBLISH));
         // The kernel would not take an answer to ::1 from a bridge: the supervisor relays.
         let loopback = Expressions::new().family(IPV6);
         self.rule(OUTPUT, loopback.subnet(DESTINATION_V6, &Ipv6Addr::LOCALHOST.octets(), 128).leave());
-        self.rule(OUTPUT, Expressions::new().to_host().jump(PUBLISH));
+        self.rule(OUTPUT, Expressions::new().local().jump(PUBLISH));
         for (family, field, at, any) in
             [(IPV4, DESTINATION_V4, PUBLISH4_AT, PUBLISH4), (IPV6, DESTINATION_V6, PUBLISH6_AT, PUBLISH6)]
         {
@@ -187,7 +187,7 @@ impl Builder<'_> {
 }
 
 fn on_bridge(rule: Expressions, which: Meta, relation: Relation) -> Expressions {
-    rule.load_meta(which, R0).is_in(R0, BRIDGES, relation)
+    rule.load_meta(which, R0).member(R0, BRIDGES, relation)
 }
 
 /// Loads protocol and destination port into two registers.

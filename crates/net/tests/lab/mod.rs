@@ -1,5 +1,6 @@
 //! A throw-away network: a host, a machine outside, containers; each a network namespace of its own.
 #![allow(dead_code, reason = "each test file uses its own part of the laboratory")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
