@@ -34,6 +34,10 @@ pub struct Follower {
     digest: Digest,
 }
 
+/// Followers are woken for this many bytes at a time: the network's pieces are small, and a wake-up for each would cost
+/// more than the work.
+const BATCH: u64 = 128 << 10;
+
 /// How far the writer is, for followers.
 struct Progress {
     state: Mutex<State>,
@@ -58,6 +62,16 @@ enum Phase {
 impl Progress {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn advance(&self, written: u64) {
+        let mut state = self.lock();
+        let due = written / BATCH != state.written / BATCH;
+        state.written = written;
+        drop(state);
+        if due {
+            self.changed.notify_all();
+        }
     }
 
     fn tell(&self, change: impl FnOnce(&mut State)) {
@@ -101,7 +115,7 @@ impl Ingest {
             return Err(Error::at("write", &self.path)(cause));
         }
         self.hasher.update(bytes);
-        self.progress.tell(|state| state.written = after);
+        self.progress.advance(after);
         Ok(())
     }
 
@@ -164,15 +178,13 @@ impl Follower {
             if state.turn != self.turn && self.at > 0 {
                 return Err(io::Error::other(Error::Abandoned { what: format!("blob {}", self.digest) }));
             }
-            if state.written > self.at {
-                return Ok(state.written - self.at);
-            }
+            let available = state.written.saturating_sub(self.at);
             match state.phase {
-                Phase::Complete => return Ok(0),
-                Phase::GivenUp => {
+                Phase::Receiving if available < BATCH => {}
+                Phase::GivenUp if available == 0 => {
                     return Err(io::Error::other(Error::Abandoned { what: format!("blob {}", self.digest) }));
                 }
-                Phase::Receiving => {}
+                _ => return Ok(available),
             }
             state = self.progress.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }

@@ -83,18 +83,20 @@ fn followers_see_everything_and_learn_of_the_end() {
 fn followers_fail_when_the_download_is_given_up() {
     let (_dir, store) = store();
     let mut ingest = begin(&store, &Hasher::digest(b"x"), None);
-    ingest.write(b"abc").unwrap();
+    ingest.write(&[1; 300_000]).unwrap();
     let mut follower = ingest.follow().unwrap();
     let mut restarted = ingest.follow().unwrap();
     let mut start = [0; 2];
     restarted.read_exact(&mut start).unwrap();
     ingest.restart().unwrap();
     assert!(restarted.read(&mut start).is_err());
-    ingest.write(b"xy").unwrap();
+    ingest.write(&[b'x'; 300_000]).unwrap();
     follower.read_exact(&mut start).unwrap();
-    assert_eq!(&start, b"xy");
+    assert_eq!(&start, b"xx");
     drop(ingest);
-    assert!(follower.read(&mut start).is_err());
+    let mut rest = Vec::new();
+    assert!(follower.read_to_end(&mut rest).is_err());
+    assert_eq!(rest.len(), 299_998);
 }
 
 #[test]
