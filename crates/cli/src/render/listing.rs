@@ -115,11 +115,11 @@ impl<R> Listing<R> {
 
     /// A name that is no column: Docker speaks of a field of its row type.
     fn as_docker_says(&self, error: String) -> String {
-        match error.split_once("template: :1: map has no entry for key: ") {
-            Some((prefix, key)) => format!(
-                "{prefix}template: :1:2: executing \"\" at <.{key}>: can't evaluate field {key} in type {}",
-                self.row_type
-            ),
+        match error.split_once(": map has no entry for key ") {
+            Some((before, key)) => {
+                let key = key.trim_matches('"');
+                format!("{before}: can't evaluate field {key} in type {}", self.row_type)
+            }
             None => error,
         }
     }

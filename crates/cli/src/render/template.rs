@@ -58,6 +58,9 @@ fn described(error: &TemplateError) -> String {
         TemplateError::Parse { line, message, .. } | TemplateError::Lex { line, message, .. } => {
             format!("template: :{line}: {message}")
         }
+        TemplateError::MissingKey { key } => {
+            format!("template: :1:2: executing \"\" at <.{key}>: map has no entry for key {key:?}")
+        }
         other => format!("template: :1: {other}"),
     }
 }

@@ -84,9 +84,7 @@ async fn list(session: &Session, found: &Matches) -> Outcome {
     }
     let rows = rows(summaries, found);
     if found.on("quiet") && found.text("format").is_empty() {
-        let mut ids: Vec<&str> = rows.iter().map(id).collect();
-        ids.dedup();
-        return output::print(ids.iter().map(|id| format!("{id}\n")).collect::<String>());
+        return output::print(rows.iter().map(|row| format!("{}\n", id(row))).collect::<String>());
     }
     let format = match found.text("format") {
         "" => session.config().images_format.as_str(),

@@ -146,7 +146,7 @@ fn machine(info: &Info) -> String {
     let _ = writeln!(out, " OSType: {}\n Architecture: {}", info.os_type, info.architecture);
     let _ = writeln!(out, " CPUs: {}\n Total Memory: {}", info.n_cpu, bytes_size(info.mem_total as f64));
     let _ = writeln!(out, " Name: {}\n ID: {}", info.name, info.id);
-    let _ = writeln!(out, " Hako Root Dir: {}\n Debug Mode: {}", info.docker_root_dir, info.debug);
+    let _ = writeln!(out, " Docker Root Dir: {}\n Debug Mode: {}", info.docker_root_dir, info.debug);
     for (name, value) in
         [("HTTP Proxy", &info.http_proxy), ("HTTPS Proxy", &info.https_proxy), ("No Proxy", &info.no_proxy)]
     {
