@@ -174,7 +174,8 @@ fn unplug(plan: &endpoint::Plan) {
 
 fn read_status(path: &std::path::Path) -> Result<Status> {
     match hako_sys::file::read_limited(path, STATUS_LIMIT) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|source| Error::Message { source }),
+        // A damaged status must not keep the container from ever running again.
+        Ok(bytes) => Ok(serde_json::from_slice(&bytes).unwrap_or_default()),
         Err(error) if error.is_not_found() => Ok(Status::default()),
         Err(error) => Err(error.into()),
     }

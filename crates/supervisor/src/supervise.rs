@@ -133,12 +133,15 @@ impl Supervisor {
             events.clear();
             self.epoll.wait(&mut events, self.deadlines.wait())?;
             for event in &events {
-                self.handle(*event)?;
+                complain(self.handle(*event));
             }
             while let Some(due) = self.deadlines.take() {
-                self.handle_due(due)?;
+                complain(self.handle_due(due));
             }
-            self.sweep_clients()?;
+            complain(self.sweep_clients());
+        }
+        if let Some(compression) = self.compression.take() {
+            compression.abandon();
         }
         if let Some(container) = &self.container {
             container.shut_door();
@@ -235,6 +238,13 @@ impl Supervisor {
     /// The live session `number`.
     pub(crate) fn session(&mut self, number: u32) -> Option<&mut Session> {
         self.sessions.iter_mut().find(|(known, _)| *known == number).map(|(_, session)| session)
+    }
+}
+
+/// One thing that failed is no reason to end a container with its supervisor.
+fn complain(result: Result<()>) {
+    if let Err(error) = result {
+        eprintln!("hako supervise: {error}");
     }
 }
 

@@ -2,6 +2,8 @@
 //! not compressed, and the loop never waits.
 
 use std::fs::File;
+use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 
@@ -30,7 +32,7 @@ impl Compression {
         let inode = source.metadata().map_err(Error::file("stat", &path))?.ino();
         let result = files::full(&config.path, 0, true);
         let target = create(&result)?;
-        let process = hako_sys::process::fork(witness, &ForkOptions::default(), || compress(source, target))?;
+        let process = hako_sys::process::fork(witness, &ForkOptions::default(), || compress(&source, &target))?;
         Ok(Some(Self { process, inode, result, config: config.clone() }))
     }
 
@@ -53,6 +55,12 @@ impl Compression {
         }
     }
 
+    /// Ends it without a result.
+    pub(crate) fn abandon(self) {
+        let _ = self.process.kill(9).and_then(|()| self.process.wait());
+        let _ = files::remove(&self.result);
+    }
+
     fn is_source(&self, number: u32) -> bool {
         let path = files::full(&self.config.path, number, false);
         std::fs::metadata(path).is_ok_and(|metadata| metadata.ino() == self.inode)
@@ -64,10 +72,28 @@ fn create(path: &PathBuf) -> Result<File> {
     options.write(true).create(true).truncate(true).mode(0o640).open(path).map_err(Error::file("create", path))
 }
 
-/// The child's work. It must not outlive its container's supervisor for long, and be no burden.
-fn compress(mut source: File, target: File) -> i32 {
+/// The child's work. It is to be no burden, and to hold nothing of its parent's: a lock or the input of a container that
+/// stayed open here would outlive its owner.
+fn compress(source: &File, target: &File) -> i32 {
     let _ = rustix::process::nice(19);
-    let mut encoder = flate2::write::GzEncoder::new(target, flate2::Compression::fast());
+    let kept = hako_sys::own::set_standard_stream(target.as_fd(), 1)
+        .and_then(|()| hako_sys::own::keep_only(source.as_fd()))
+        .map(File::from);
+    let Ok(mut source) = kept else { return 1 };
+    let mut encoder = flate2::write::GzEncoder::new(StandardOutput, flate2::Compression::fast());
     let copied = std::io::copy(&mut source, &mut encoder).and_then(|_| encoder.finish());
     i32::from(copied.is_err())
+}
+
+/// Standard output without the buffer of the standard library, which looks for newlines.
+struct StandardOutput;
+
+impl Write for StandardOutput {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(rustix::io::write(rustix::stdio::stdout(), bytes)?)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

@@ -44,6 +44,13 @@ fn pss(pid: i32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
+/// User and system time in ticks.
+fn ticks(pid: i32) -> [u64; 2] {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let words: Vec<&str> = text.rsplit(") ").next().unwrap().split(' ').collect();
+    [11, 12].map(|index| words[index].parse().unwrap())
+}
+
 /// A container that writes 200 MB, against the same generator into a pipe; and reading that log.
 fn log() {
     let began = Instant::now();
@@ -58,7 +65,8 @@ fn log() {
     engine.start(&stage).unwrap();
     engine.until("die 0");
     let logged = began.elapsed();
-    println!("log: generator {generator:?}, logged {logged:?}");
+    let ticks = ticks(engine.handle.process().unwrap().pid());
+    println!("log: generator {generator:?}, logged {logged:?}, supervisor's user and system time {ticks:?} x 10 ms");
     let began = Instant::now();
     let mut reader = Reader::open(&stage.description.log, Query::ALL).unwrap();
     let (mut bytes, mut lines) = (0_usize, 0);
