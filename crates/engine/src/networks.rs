@@ -63,7 +63,7 @@ impl Networks {
             labels: BTreeMap::new(),
         };
         let mut bridge = plain("bridge", "bridge", &remembered.bridge);
-        bridge.subnets = remembered.gateway.iter().map(view::subnet).collect();
+        bridge.subnets = self.house.bridge.gateway().iter().map(view::subnet).collect();
         bridge.options = view::options(&self.house.bridge);
         vec![bridge, plain("host", "host", &remembered.host), plain("none", "null", &remembered.none)]
     }

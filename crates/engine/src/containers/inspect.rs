@@ -139,7 +139,8 @@ pub(super) fn ports(container: &Container, record: &Record) -> PortMap {
 /// Endpoints by network name.
 pub(super) fn networks(house: &House, container: &Container, record: &Record) -> BTreeMap<String, EndpointSettings> {
     let remembered = house.bridge.remembered();
-    let plan = container.inside().run.endpoint.clone();
+    let live = container.status().state.live().is_some();
+    let plan = container.inside().run.endpoint.clone().filter(|_| live);
     let shown = record.endpoints.iter().map(|(name, asked)| {
         let id = match name.as_str() {
             "host" => &remembered.host,

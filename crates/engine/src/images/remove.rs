@@ -89,7 +89,8 @@ impl Images {
         let image = self.refreshed(id)?;
         if let Err(conflict) = self.check(&image, Strictness { soft: !force, names: !force }) {
             let used = !self.room.around.users(id).is_empty();
-            return if quiet && (!names(&image).is_empty() || used) { Ok(()) } else { Err(conflict) };
+            let parent = !self.room.store.images().children(id).is_empty();
+            return if quiet && (!names(&image).is_empty() || parent || used) { Ok(()) } else { Err(conflict) };
         }
         self.untag_all(&image, removed)?;
         let deleted = self.room.store.images().delete(id, false).map_err(|error| failure::of_store(&error))?;

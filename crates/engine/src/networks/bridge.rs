@@ -91,6 +91,11 @@ impl Bridge {
         self.state().remembered.clone()
     }
 
+    /// The bridge's address, chosen now if it was not yet: what is shown is what the first container will meet.
+    pub(crate) fn gateway(&self) -> Option<Ipv4Net> {
+        self.choose(&mut self.state()).ok()
+    }
+
     pub(crate) fn device(&self) -> &str {
         &self.device
     }
