@@ -86,7 +86,7 @@ b = io.BytesIO(); t = tarfile.open(fileobj=b, mode='w'); i = tarfile.TarInfo('f'
 assert x.put_archive('/tmp', b.getvalue())
 bits, stat = x.get_archive('/tmp/f'); assert stat['size'] == 1
 assert x.top()['Processes']
-v = c.volumes.create('v'); assert [i.name for i in c.volumes.list()] == ['v']; v.remove()
+v = c.volumes.create('vol'); assert [i.name for i in c.volumes.list()] == ['vol']; v.remove()
 img = x.commit('made', 'py'); assert 'made:py' in img.tags
 x.stop(timeout=0); assert x.wait()['StatusCode'] == 137
 x.remove(); c.images.remove('made:py')

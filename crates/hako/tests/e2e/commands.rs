@@ -24,8 +24,8 @@ fn output_and_exit_codes_follow_docker() {
     assert!(said.contains("permission denied"), "{said}");
     let said = house.fails(125, ["run", "--no-such-flag", "busybox"]);
     assert!(said.contains("unknown flag: --no-such-flag"), "{said}");
-    house.fails(137, ["run", "--rm", "busybox", "sh", "-c", "kill -KILL $$"]);
-    house.fails(143, ["run", "--rm", "busybox", "sh", "-c", "kill -TERM $$; sleep 60 & wait"]);
+    house.fails(137, ["run", "--rm", "--init", "busybox", "sh", "-c", "kill -KILL $$"]);
+    house.fails(143, ["run", "--rm", "--init", "busybox", "sh", "-c", "kill -TERM $$"]);
 }
 
 #[test]

@@ -45,13 +45,13 @@ fn a_full_disk_is_told_and_survived() {
     let disk = house.path().join("disk.img");
     let data = house.path().join("data");
     std::fs::create_dir_all(&data).unwrap();
-    run_tool("truncate", ["-s", "40M", disk.to_str().unwrap()]);
+    run_tool("truncate", ["-s", "160M", disk.to_str().unwrap()]);
     run_tool("mkfs.ext4", ["-q", "-m", "0", disk.to_str().unwrap()]);
     run_tool("mount", ["-o", "loop", disk.to_str().unwrap(), data.to_str().unwrap()]);
     let unmount = Unmount(data.clone());
     house.import_busybox();
     house.ok(["run", "-d", "--name", "box", "busybox", "sleep", "600"]);
-    house.run(["run", "--name", "filler", "busybox", "dd", "if=/dev/zero", "of=/fill", "bs=1M", "count=100"]);
+    house.run(["run", "--name", "filler", "busybox", "dd", "if=/dev/zero", "of=/fill", "bs=1M", "count=300"]);
     let ended = house.run(["import", crate::house::busybox_tar().to_str().unwrap(), "second"]);
     assert_ne!(ended.code, 0);
     assert!(ended.stderr.contains("o space left on device"), "{}", ended.stderr);

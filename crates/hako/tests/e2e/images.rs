@@ -225,7 +225,7 @@ fn the_disk_is_what_df_says() {
     ]);
     let said = house.ok(["system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Size}}"]);
     assert!(
-        said.contains("Images 2 ") && said.contains("Containers 1 5.24") && said.contains("Local Volumes 1 3.14"),
+        said.contains("Images 2 ") && said.contains("Containers 1 5.24") && said.contains("Local Volumes 1 3.15"),
         "{said}"
     );
     let du: u64 =

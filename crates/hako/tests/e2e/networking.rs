@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpStream, UdpSocket};
+use std::os::fd::AsFd as _;
 
 use crate::house::{House, await_that, run_tool};
 
@@ -24,7 +25,7 @@ fn serving(house: &House, name: &str, ports: &[&str]) {
 #[test]
 fn a_published_port_answers_from_everywhere() {
     let house = House::new();
-    run_tool("sh", ["-c", "ip link add out type dummy && ip addr add 192.0.2.1/24 dev out && ip link set out up"]);
+    run_tool("sh", ["-c", "ip link add out type veth peer name out0 && ip link set out0 up && ip addr add 192.0.2.1/24 dev out && ip link set out up"]);
     serving(&house, "web", &["8888:80"]);
     for address in ["127.0.0.1:8888", "192.0.2.1:8888"] {
         await_that(address, || get(address).as_deref() == Some("page"));
@@ -70,25 +71,20 @@ fn a_port_is_given_once() {
 #[test]
 fn udp_is_published_too() {
     let house = House::new();
-    house.ok([
-        "run",
-        "-d",
-        "--name",
-        "echo",
-        "-p",
-        "5353:53/udp",
-        "busybox",
-        "sh",
-        "-c",
-        "while :; do nc -lu -p 53 -e cat; done",
-    ]);
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-    await_that("an echo", || {
-        socket.send_to(b"ping", "127.0.0.1:5353").unwrap();
-        let mut buffer = [0; 8];
-        matches!(socket.recv_from(&mut buffer), Ok((4, _)))
-    });
+    house.ok(["run", "-d", "--name", "echo", "-p", "5353:53/udp", "busybox", "sleep", "600"]);
+    let pid: i32 = house.inspect("echo", "{{.State.Pid}}").parse().unwrap();
+    let netns = hako_sys::netns::of(pid).unwrap();
+    let server = hako_sys::netns::within(netns.as_fd(), || UdpSocket::bind("0.0.0.0:53")).unwrap().unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for socket in [&server, &client] {
+        socket.set_read_timeout(Some(crate::house::PATIENCE)).unwrap();
+    }
+    client.send_to(b"ping", "127.0.0.1:5353").unwrap();
+    let mut buffer = [0; 8];
+    let (length, from) = server.recv_from(&mut buffer).unwrap();
+    server.send_to(&buffer[..length], from).unwrap();
+    let (length, from) = client.recv_from(&mut buffer).unwrap();
+    assert_eq!((&buffer[..length], from.to_string().as_str()), (&b"ping"[..], "127.0.0.1:5353"));
 }
 
 #[test]

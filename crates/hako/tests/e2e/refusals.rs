@@ -27,7 +27,7 @@ fn bad_flags_and_values_are_named() {
         (&["run", "--security-opt", "nonsense", "busybox"], "nonsense"),
         (&["run", "--env-file", "/no/such/file", "busybox"], "/no/such/file"),
         (&["run", "--network", "container:nobody", "busybox"], "nobody"),
-        (&["run", "--pid", "sideways", "busybox"], "sideways"),
+        (&["run", "--pid", "sideways", "busybox"], "invalid PID mode"),
         (&["run", "--platform", "toaster", "busybox"], "toaster"),
         (&["run", "--stop-signal", "SIGNONE", "busybox"], "SIGNONE"),
         (&["run", "--device", "/dev/nothing-here", "busybox"], "/dev/nothing-here"),
