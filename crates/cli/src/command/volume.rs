@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::flags::{Flag, Matches, bytes, filter, list, map, switch, text as text_flag};
 use crate::output;
 use crate::render::listing::{Listing, column, joined_labels, text};
-use crate::render::units::human_size_with;
+use crate::render::units::human_size;
 use crate::session::Session;
 use crate::tree::{Arity, Command, Group, Node, Offer, Outcome, run};
 
@@ -138,7 +138,7 @@ pub(crate) const ROWS: Listing<Volume> = Listing {
             text(volume.usage_data.map_or("N/A".to_owned(), |usage| usage.ref_count.to_string()))
         }),
         column("Size", "SIZE", |volume: &Volume| {
-            text(volume.usage_data.map_or("N/A".to_owned(), |usage| human_size_with(usage.size as f64, 3)))
+            text(volume.usage_data.map_or("N/A".to_owned(), |usage| human_size(usage.size as f64)))
         }),
         column("Availability", "AVAILABILITY", |_: &Volume| not_available()),
         column("Group", "GROUP", |_: &Volume| not_available()),

@@ -10,7 +10,7 @@ use crate::flags::{Matches, filter, switch};
 use crate::output;
 use crate::render::clock::{ago, go_local};
 use crate::render::listing::{Listing, column, text};
-use crate::render::units::{human_size_with, short_id};
+use crate::render::units::{human_size, human_size_with, short_id};
 use crate::session::Session;
 use crate::tree::{Arity, Command, Offer, Outcome, run};
 
@@ -152,7 +152,7 @@ fn count(number: i64) -> String {
 }
 
 fn size(bytes: i64) -> String {
-    if bytes < 0 { "N/A".to_owned() } else { human_size_with(bytes as f64, 3) }
+    if bytes < 0 { "N/A".to_owned() } else { human_size(bytes as f64) }
 }
 
 fn unique(summary: &Summary) -> String {

@@ -10,7 +10,7 @@ use crate::output;
 use crate::render::clock::ago;
 use crate::render::listing::{Listing, column, text};
 use crate::render::table::align;
-use crate::render::units::{ellipsis, human_size_with, short_id};
+use crate::render::units::{ellipsis, human_size, human_size_with, short_id};
 use crate::session::Session;
 use crate::tree::{Command, Outcome, run};
 
@@ -34,7 +34,7 @@ const ROWS: Listing<Row> = Listing {
         column("Type", "TYPE", |row: &Row| text(row.kind)),
         column("TotalCount", "TOTAL", |row: &Row| text(row.total.to_string())),
         column("Active", "ACTIVE", |row: &Row| text(row.active.to_string())),
-        column("Size", "SIZE", |row: &Row| text(human_size_with(row.size as f64, 3))),
+        column("Size", "SIZE", |row: &Row| text(human_size(row.size as f64))),
         column("Reclaimable", "RECLAIMABLE", |row: &Row| text(reclaimable(row))),
     ],
     shown: &["Type", "TotalCount", "Active", "Size", "Reclaimable"],
@@ -43,7 +43,7 @@ const ROWS: Listing<Row> = Listing {
 };
 
 fn reclaimable(row: &Row) -> String {
-    let size = human_size_with(row.reclaimable as f64, 3);
+    let size = human_size(row.reclaimable as f64);
     if row.size > 0 && row.kind != "Build Cache" {
         format!("{size} ({}%)", row.reclaimable * 100 / row.size)
     } else {
@@ -63,7 +63,7 @@ fn summary(usage: &DiskUsage) -> Vec<Row> {
     let images = usage.images.as_deref().unwrap_or_default();
     let containers = usage.containers.as_deref().unwrap_or_default();
     let volumes = usage.volumes.as_deref().unwrap_or_default();
-    let used: i64 = images.iter().filter(|image| image.containers > 0).map(own_size).sum();
+    let used: i64 = images.iter().filter(|image| image.containers != 0).map(own_size).sum();
     let runs = |container: &&Container| ["running", "paused", "restarting"].contains(&container.state.as_str());
     let written = |all: &mut dyn Iterator<Item = &Container>| all.map(|container| container.size_rw).sum::<i64>();
     let size_of = |volume: &hako_api::volume::Volume| volume.usage_data.map_or(0, |usage| usage.size.max(0));
@@ -112,15 +112,21 @@ fn details(usage: &DiskUsage) -> String {
 
 fn image_lines(images: &[Image]) -> String {
     let mut out = String::from("REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE\tSHARED SIZE\tUNIQUE SIZE\tCONTAINERS\n");
-    let size = |bytes: i64| human_size_with(bytes.max(0) as f64, 3);
+    let size = |bytes: i64| human_size(bytes.max(0) as f64);
+    let containers = |count: i64| if count < 0 { "N/A".to_owned() } else { count.to_string() };
     for image in images {
         let name = image.repo_tags.first().map_or("<none>:<none>", String::as_str);
         let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "<none>"));
         let (id, created) = (short_id(&image.id), ago(image.created));
-        let (all, shared, unique) =
-            (size(image.size), size(image.shared_size), size(image.size - image.shared_size.max(0)));
-        out +=
-            &format!("{repository}\t{tag}\t{id}\t{created}\t{all}\t{shared}\t{unique}\t{}\n", image.containers.max(0));
+        let (all, shared, unique) = (
+            human_size_with(image.size as f64, 3),
+            size(image.shared_size),
+            size(image.size - image.shared_size.max(0)),
+        );
+        out += &format!(
+            "{repository}\t{tag}\t{id}\t{created}\t{all}\t{shared}\t{unique}\t{}\n",
+            containers(image.containers)
+        );
     }
     out
 }
@@ -135,7 +141,7 @@ fn container_lines(containers: &[Container]) -> String {
             short_id(&container.id),
             container.image,
             ellipsis(&container.command, 20),
-            human_size_with(container.size_rw as f64, 3),
+            human_size(container.size_rw as f64),
             ago(container.created),
             container.status
         );
