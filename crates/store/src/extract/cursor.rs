@@ -123,11 +123,6 @@ impl Cursor {
         Ok(())
     }
 
-    /// Whether a link here leads to a directory inside the root.
-    pub(super) fn can_step(&self, name: &[u8]) -> bool {
-        self.step(name).is_ok()
-    }
-
     fn step(&self, name: &[u8]) -> rustix::io::Result<OwnedFd> {
         let opened = rustix::fs::openat(self.here(), OsStr::from_bytes(name), DIRECTORY, Mode::empty());
         match (opened, &self.scope) {

@@ -42,7 +42,6 @@ impl<R: BufRead, L: Ledger> Extractor<'_, R, L> {
                     fresh = false;
                     Ok(())
                 }
-                FileType::Symlink if self.cursor.scope().is_some() && self.cursor.can_step(name) => return Ok(()),
                 found => {
                     // A whiteout before the directory hides the lower one; the new one must not show it again.
                     opaque = self.manners.whiteouts && found == FileType::CharacterDevice && self.is_whiteout(name)?;

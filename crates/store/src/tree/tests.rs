@@ -126,7 +126,12 @@ fn directories_are_kept_when_asked() {
         |members: &[(Entry, &[u8])]| unpack(tree.root.as_fd(), Path::new("/"), Cursor::new(tar(members)), options);
     assert!(put(&[(file("etc"), b"")]).is_err());
     assert!(put(&[(Entry { mode: 0o755, ..Entry::new("etc/hosts/", Kind::Directory) }, b"")]).is_err());
+    let web = Entry { mode: 0o755, ..Entry::new("www/", Kind::Directory) };
+    assert!(put(&[(web.clone(), b"")]).is_err());
     put(&[(file("etc/hosts"), b"new")]).unwrap();
+    // Without that wish a directory takes the place of a link, as in Docker.
+    tree.unpack("/", &[(web, b"")]).unwrap();
+    assert!(std::fs::symlink_metadata(tree.path("www")).unwrap().is_dir());
     let stat = std::fs::metadata(tree.path("etc/hosts")).unwrap();
     assert_eq!((stat.uid(), stat.gid(), stat.len()), (5, 6, 3));
     assert!(matches!(tree.unpack("/etc/hosts", &[]), Err(Error::Invalid { .. })));
