@@ -43,6 +43,7 @@ impl Containers {
             Ok(description) => description,
             Err(error) => {
                 life::give_back(house, container);
+                self.forget_failed(container).await;
                 return Err(error);
             }
         };

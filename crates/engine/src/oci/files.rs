@@ -183,6 +183,7 @@ mod tests {
             gateway6: None,
             mac: [0; 6],
             mtu: None,
+            isolated: false,
         };
         let text = hosts(&record, Some(&plan), plan.gateway.map(IpAddr::V4));
         assert!(text.ends_with("10.1.2.3\tdb\n172.17.0.1\tup\n::2\tsix\n172.17.0.2\tweb.lan web\n"), "{text}");
