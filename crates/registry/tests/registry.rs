@@ -324,6 +324,39 @@ async fn a_mirror_is_tried_first_and_never_told_who_one_is() {
     }
 }
 
+#[tokio::test]
+async fn tls_is_spoken_where_it_is_spoken() {
+    let registry = Registry::start_with_tls();
+    let repository = open(&registry.address(), "first", &push());
+    send(&repository, b"content").await;
+    assert_eq!(repository.small_blob(&blob(b"content")).await.unwrap(), b"content");
+    let error = repository.tagged("none").await.unwrap_err();
+    assert_eq!(error.code(), Some("manifest unknown"), "{error}");
+}
+
+#[tokio::test]
+async fn a_proxy_is_asked_and_told_its_own_password_only() {
+    let image = Image::new(vec![]);
+    let manifest = image.manifest.clone();
+    let proxy = Hostile::start(move |asked| match asked.method.as_str() {
+        "CONNECT" => Told::status(403),
+        _ => Told::ok(manifest.clone()).header("Content-Type", MANIFEST),
+    });
+    let address = format!("http://proxy-user:geheim@{}", proxy.address());
+    let settings = Settings {
+        insecure: vec!["registry.example".to_owned()],
+        proxies: [("http-proxy".to_owned(), address.clone()), ("https-proxy".to_owned(), address)].into(),
+        ..Settings::default()
+    };
+    let reference = Reference::parse("registry.example/x").unwrap();
+    let repository = Client::new(settings).unwrap().repository(&reference, None, &Access::Pull).unwrap();
+    assert_eq!(repository.tagged("latest").await.unwrap().bytes, image.manifest);
+    let seen = proxy.seen();
+    assert_eq!((seen[0].method.as_str(), seen[0].path.as_str()), ("CONNECT", "registry.example:443"));
+    assert_eq!(seen[1].path, "http://registry.example/v2/x/manifests/latest");
+    assert!(seen.iter().all(|asked| asked.header("proxy-authorization").starts_with("Basic ")), "{seen:?}");
+}
+
 /// A registry that loses the connection in the middle of an upload, once.
 fn losing(received: Arc<std::sync::Mutex<Vec<u8>>>) -> Hostile {
     let calls = AtomicUsize::new(0);

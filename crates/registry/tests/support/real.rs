@@ -9,32 +9,52 @@ use std::time::{Duration, Instant};
 pub(crate) struct Registry {
     process: Child,
     dir: tempfile::TempDir,
+    /// Where its password file or certificate is.
+    _secrets: Option<tempfile::TempDir>,
     port: u16,
 }
 
 impl Registry {
     /// Starts a registry that lets everybody in.
     pub(crate) fn start() -> Self {
-        Self::start_with("")
+        Self::start_with("", None)
     }
 
     /// Starts a registry that wants a name and a password.
     pub(crate) fn start_with_user(user: &str, password: &str) -> Self {
         let made = Command::new("htpasswd").args(["-Bbn", user, password]).output().expect("htpasswd (apache2-utils)");
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.keep().join("htpasswd");
+        let path = dir.path().join("htpasswd");
         std::fs::write(&path, made.stdout).unwrap();
-        Self::start_with(&format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", path.display()))
+        Self::start_with(&format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", path.display()), Some(dir))
     }
 
-    fn start_with(extra: &str) -> Self {
+    /// Starts a registry that speaks TLS only, with a certificate nobody knows.
+    pub(crate) fn start_with_tls() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (key, cert) = (dir.path().join("key.pem"), dir.path().join("cert.pem"));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+            .args(["-subj", "/CN=registry.example", "-addext", "subjectAltName=IP:127.0.0.1"])
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&cert)
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let tls = format!("  tls:\n    certificate: {}\n    key: {}\n", cert.display(), key.display());
+        Self::start_with(&tls, Some(dir))
+    }
+
+    fn start_with(extra: &str, secrets: Option<tempfile::TempDir>) -> Self {
         let dir = tempfile::Builder::new().prefix("hako-registry-").tempdir().unwrap();
         // The port is free now and taken a little later: somebody may come between, then another one is tried.
         for _ in 0..10 {
             let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
             let mut process = serve(dir.path(), port, extra);
             if answers(&mut process, port) {
-                return Self { process, dir, port };
+                return Self { process, dir, _secrets: secrets, port };
             }
             let _ = process.kill();
             let _ = process.wait();
