@@ -55,7 +55,7 @@ fn exec_create() {
 #[test]
 fn start() {
     let ask = r#"{"start":{"id":"ID","name":"web","instance":"","spec":{"ociVersion":"1.2.0"},
-        "rootfs":{"overlay":{"lowers":["/l/2","/l/1"],"upper":"/c/diff","work":"/c/work","volatile":true}},
+        "rootfs":{"overlay":{"lowers":["/l/2","/l/1"],"upper":"/c/diff","work":"/c/scratch","volatile":true}},
         "network":{"endpoints":[{"host_name":"hkab","name":"eth0","bridge":"hako0","address":"10.0.0.2/24",
             "gateway":"10.0.0.1","address6":null,"gateway6":null,"mac":[2,66,10,0,0,2],"mtu":null,"isolated":false}],"ports":[]},
         "log":{"driver":"json-file","path":"/c/c-json.log","max_size":20971520,"max_file":5,"compress":true,

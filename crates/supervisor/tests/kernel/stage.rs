@@ -82,13 +82,20 @@ impl Stage {
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        for name in ["box", "spare", ""] {
-            if let Ok(group) = hako_sys::cgroup::Group::open(&format!("{}/{name}", self.cgroup)) {
-                let _ = group.kill_all();
-                let _ = group.delete();
+        // After a failure a supervisor may still be giving things back.
+        for _ in 0..200 {
+            let removed = ["/box", "/spare", ""].map(|name| remove_group(&format!("{}{name}", self.cgroup)));
+            if removed == [true; 3] {
+                break;
             }
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
+}
+
+fn remove_group(path: &str) -> bool {
+    let Ok(group) = hako_sys::cgroup::Group::open(path) else { return true };
+    !group.exists() || group.kill_all().and_then(|()| group.delete()).is_ok()
 }
 
 fn make_rootfs(root: &Path) {
