@@ -258,4 +258,19 @@ mod tests {
         assert_eq!(found.list("strings"), ["x", "y", "z"]);
         assert!(found.on("sig-proxy") && !found.given("sig-proxy"));
     }
+
+    proptest::proptest! {
+        /// Whatever is typed is read or refused; and what follows `--` is nobody's flag.
+        #[test]
+        fn any_line_is_read_or_refused(line in proptest::collection::vec("-{0,2}[a-z=]{0,6}", 0..8), tail in proptest::collection::vec(".{0,4}", 0..4)) {
+            let mut words = line.clone();
+            words.push("--".to_owned());
+            words.extend(tail.iter().cloned());
+            if let Ok(found) = parse(GROUPS, false, &words) {
+                let rest = found.words();
+                proptest::prop_assert!(rest.ends_with(&tail));
+                proptest::prop_assert!(rest.len() <= words.len());
+            }
+        }
+    }
 }
