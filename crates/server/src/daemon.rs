@@ -28,6 +28,8 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Runs the daemon: `hako daemon` with these arguments. Must be called before anything else opens descriptors.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let inherited = listen::inherited();
+    // Kept open until the reason of a failed start is in the log: a client that sees the door shut looks there.
+    let _door: Vec<_> = inherited.iter().map(listen::Bound::try_clone).collect();
     let options = match flags::parse(arguments) {
         Ok(flags::Request::Serve(given)) => Options::gather(&given),
         Ok(flags::Request::Say(text)) => {

@@ -58,6 +58,14 @@ impl Bound {
         }
     }
 
+    /// A second holder of the same socket.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        match self {
+            Self::Unix(listener) => listener.try_clone().map(Self::Unix),
+            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
+        }
+    }
+
     fn inherited(fd: OwnedFd) -> Option<Self> {
         let listener = StdUnixListener::from(fd);
         if listener.local_addr().is_ok() {
