@@ -40,7 +40,7 @@ use Kind::{List, Switch, Text};
 pub(super) const FLAGS: &[Flag] = &[
     flag("bip", "bip", Text, "Address and prefix of the default bridge"),
     flag("cgroup-parent", "cgroup-parent", Text, "Parent cgroup of all containers"),
-    flag("config-file", "", Text, "Configuration file (default /etc/hako/daemon.json or ROOT/daemon.json)"),
+    flag("config-file", "", Text, "Settings file (default /etc/hako/daemon.json or ROOT/daemon.json)"),
     flag("data-root", "data-root", Text, "Directory of persistent state (default \"/var/lib/hako\")"),
     short('D', flag("debug", "debug", Switch, "Log more")),
     flag("default-address-pool", "default-address-pools", List, "Address pool for networks, base=CIDR,size=N"),
