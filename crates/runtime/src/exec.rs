@@ -76,6 +76,11 @@ impl Stage {
         Ok(stage)
     }
 
+    /// Whether it can still serve: the container's end, or somebody, may have ended it.
+    pub fn is_alive(&self) -> bool {
+        self.process.is_alive()
+    }
+
     /// The stage's own process number: it counts in the control group, and is nobody's business.
     pub fn pid(&self) -> i32 {
         self.process.pid()

@@ -184,7 +184,9 @@ impl Supervisor {
 
     fn processes(&mut self) -> Result<Answer, Failure> {
         let group = self.assigned()?.group.as_ref().ok_or(Failure::Refused(Refused::NotRunning))?;
-        let pids = group.pids().map_err(system)?;
+        let mut pids = group.pids().map_err(system)?;
+        let stage = self.assigned()?.stage.as_ref().map(hako_runtime::exec::Stage::pid);
+        pids.retain(|pid| Some(*pid) != stage);
         Ok(Answer::Processes(pids.into_iter().map(i32::unsigned_abs).collect()))
     }
 

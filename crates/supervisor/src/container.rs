@@ -38,6 +38,8 @@ pub(crate) struct Container {
     pub journal: Journal,
     pub log: Writer,
     pub group: Option<Group>,
+    /// Starts further processes; made by the first request, for placing a process is slow on cgroup v1.
+    pub stage: Option<hako_runtime::exec::Stage>,
     pub memory: Option<OomWatch>,
     pub published: Option<Published>,
     /// Engines that wait for its end.
@@ -61,6 +63,7 @@ impl Container {
             log: Writer::open(description.log.clone(), status.finished_at)?,
             status,
             group: None,
+            stage: None,
             memory: None,
             published: None,
             waiting: Vec::new(),
@@ -134,6 +137,7 @@ impl Container {
     /// A life is over: the control group goes with it.
     pub(crate) fn end_life(&mut self) {
         self.memory = None;
+        self.stage = None;
         if let Some(group) = self.group.take() {
             // What is left of it is the engine's sweep's.
             let _ = group.kill_all().and_then(|()| group.delete());

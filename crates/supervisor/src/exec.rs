@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 
 use hako_model::id::ExecId;
 use hako_model::state::{Refused, State};
-use hako_runtime::exec::{self, Target};
+use hako_runtime::exec::{Stage, Target};
 use hako_runtime::spec::ConsoleSize;
 use hako_runtime::stdio::Stdio;
 
@@ -170,14 +170,18 @@ impl Supervisor {
         stdio: Stdio,
     ) -> Result<u32, Failure> {
         let not_running = || Failure::Refused(Refused::NotRunning);
-        let container = self.container.as_ref().ok_or_else(not_running)?;
+        let container = self.container.as_mut().ok_or_else(not_running)?;
         let first = self.sessions.iter().find(|(number, _)| *number == CONTAINER).ok_or_else(not_running)?;
         let target = Target {
             process: &first.1.process,
             group: container.group.as_ref().ok_or_else(not_running)?,
             seccomp: container.description.spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref()),
         };
-        let executed = exec::spawn(self.witness, &target, process, stdio).map_err(launch_failure)?;
+        let stage = match container.stage.take().filter(Stage::is_alive) {
+            Some(stage) => stage,
+            None => Stage::open(self.witness, &target).map_err(launch_failure)?,
+        };
+        let executed = container.stage.insert(stage).spawn(process, stdio).map_err(launch_failure)?;
         let pid = executed.process.pid().unsigned_abs();
         let new = Session::new(session, executed.process, executed.streams, &self.epoll).map_err(system)?;
         self.sessions.push((session, new));
