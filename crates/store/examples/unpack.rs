@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use hako_model::digest::Digest;
 use hako_model::image::media::Compression;
+use hako_store::archive::{Load, Saved};
 use hako_store::tar::{Entry, Kind, Writer};
-use hako_store::{Begun, Hasher, Staged, Store, Unpack};
+use hako_store::{Begun, Hasher, NewImage, Staged, Store, Unpack};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -32,6 +34,8 @@ fn main() -> Outcome<()> {
     let tars = make(&place)?;
     let packed: Vec<PathBuf> = tars.iter().map(|tar| tar.with_extension("tar.gz")).collect();
     let zst: Vec<PathBuf> = tars.iter().map(|tar| tar.with_extension("tar.zst")).collect();
+    archive(&place, &tars)?;
+    let (packed_digests, zst_digests) = (digests(&packed)?, digests(&zst)?);
     let mut table = Table::default();
     for _ in 0..rounds {
         table.row("host untar", || host(&place, &tars, "-xf"))?;
@@ -40,8 +44,10 @@ fn main() -> Outcome<()> {
         table.row("plain, no skeleton", || unpack(&place, &tars, false, 1))?;
         table.row("gzip", || unpack(&place, &packed, false, 1))?;
         table.row("gzip, 3 at a time", || unpack(&place, &packed, false, 3))?;
-        table.row("gzip with ingest, 3 at a time", || ingest(&place, &packed, 3))?;
-        table.row("zstd with ingest, 3 at a time", || ingest(&place, &zst, 3))?;
+        table.row("gzip with ingest, 3 at a time", || ingest(&place, &packed, &packed_digests, 3))?;
+        table.row("zstd with ingest, 3 at a time", || ingest(&place, &zst, &zst_digests, 3))?;
+        table.row("load of the same, plain", || load(&place))?;
+        table.row("save of that", || save(&place))?;
         compress(&place, &tars, &mut table)?;
     }
     table.print();
@@ -50,25 +56,29 @@ fn main() -> Outcome<()> {
 
 /// The best of all rounds, row by row: on a busy machine only the least disturbed round says something.
 #[derive(Default)]
-struct Table(Vec<(&'static str, Duration, Duration)>);
+struct Table(Vec<(&'static str, Duration, Duration, Duration)>);
 
 impl Table {
-    /// Wall time with writing back, and processor time with children.
+    /// Wall time, the time writing back takes afterwards, and processor time with children.
     fn row(&mut self, what: &'static str, run: impl FnOnce() -> Outcome<()>) -> Outcome<()> {
         rustix::fs::sync();
         let (begun, before) = (Instant::now(), processor());
         run()?;
         let (wall, used) = (begun.elapsed(), processor() - before);
+        let begun = Instant::now();
+        rustix::fs::sync();
+        let sync = begun.elapsed();
         match self.0.iter_mut().find(|row| row.0 == what) {
-            Some(row) => (row.1, row.2) = (row.1.min(wall), row.2.min(used)),
-            None => self.0.push((what, wall, used)),
+            Some(row) => (row.1, row.2, row.3) = (row.1.min(wall), row.2.min(sync), row.3.min(used)),
+            None => self.0.push((what, wall, sync, used)),
         }
         Ok(())
     }
 
     fn print(&self) {
-        for (what, wall, used) in &self.0 {
-            println!("{what:32} wall {:6.0} ms  cpu {:6.0} ms", millis(*wall), millis(*used));
+        for (what, wall, sync, used) in &self.0 {
+            let (wall, sync, used) = (millis(*wall), millis(*sync), millis(*used));
+            println!("{what:32} wall {wall:6.0} ms  sync afterwards {sync:6.0} ms  cpu {used:6.0} ms");
         }
     }
 }
@@ -191,7 +201,6 @@ fn unpack(place: &Path, files: &[PathBuf], skeleton: bool, threads: usize) -> Ou
     let store = fresh(place)?;
     let options = Unpack { skeleton, ..Unpack::default() };
     parallel(files, threads, |file| store.layers().unpack(open(file)?, &options))?;
-    store.sync()?;
     Ok(())
 }
 
@@ -199,11 +208,14 @@ fn open(file: &Path) -> hako_store::Result<File> {
     File::open(file).map_err(|cause| hako_store::Error::Io { verb: "open", object: file.display().to_string(), cause })
 }
 
+fn digests(files: &[PathBuf]) -> Outcome<Vec<Digest>> {
+    let digest = |file: &PathBuf| Ok(Hasher::digest(&std::fs::read(file)?));
+    files.iter().map(digest).collect()
+}
+
 /// As a pull does it: the blob is written and hashed by one thread and unpacked by others as it comes in.
-fn ingest(place: &Path, files: &[PathBuf], threads: usize) -> Outcome<()> {
+fn ingest(place: &Path, files: &[PathBuf], digests: &[Digest], threads: usize) -> Outcome<()> {
     let store = fresh(place)?;
-    let digests: Vec<_> =
-        files.iter().map(|file| std::fs::read(file).map(|bytes| Hasher::digest(&bytes))).collect::<Result<_, _>>()?;
     parallel(files, threads, |file| {
         let at = files.iter().position(|known| known == file).unwrap_or(0);
         let Begun::Ingest(mut ingest) = store.blobs().ingest(&digests[at], None)? else { unreachable!() };
@@ -219,8 +231,39 @@ fn ingest(place: &Path, files: &[PathBuf], threads: usize) -> Outcome<()> {
             unpacking.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
         })
     })?;
-    store.sync()?;
     Ok(())
+}
+
+/// A docker-archive of all layers, made once.
+fn archive(place: &Path, tars: &[PathBuf]) -> Outcome<()> {
+    let store = fresh(place)?;
+    let mut parent = None;
+    let mut ids = Vec::new();
+    for tar in tars {
+        let staged = store.layers().unpack(open(tar)?, &Unpack { skeleton: true, ..Unpack::default() })?;
+        ids.push(format!("{:?}", staged.diff_id().as_str()));
+        parent = Some(staged.place(parent.as_ref(), None)?.chain_id);
+    }
+    let config = format!(
+        r#"{{"architecture":"amd64","os":"linux","rootfs":{{"type":"layers","diff_ids":[{}]}}}}"#,
+        ids.join(",")
+    );
+    let image = store.images().add(NewImage { config: config.into_bytes(), ..NewImage::default() })?;
+    let saved = Saved { id: image.id, references: vec!["bench:latest".to_owned()] };
+    Ok(hako_store::archive::save(&store, &[saved], File::create(place.join("image.tar"))?)?)
+}
+
+fn load(place: &Path) -> Outcome<()> {
+    let store = fresh(place)?;
+    hako_store::archive::load(&store, open(&place.join("image.tar"))?, &Load::default(), &mut ())?;
+    Ok(())
+}
+
+fn save(place: &Path) -> Outcome<()> {
+    let store = Store::open(&place.join("store"))?;
+    let images = store.images().list();
+    let saved: Vec<Saved> = images.into_iter().map(|image| Saved { id: image.id, references: Vec::new() }).collect();
+    Ok(hako_store::archive::save(&store, &saved, File::create(place.join("again.tar"))?)?)
 }
 
 fn compress(place: &Path, tars: &[PathBuf], table: &mut Table) -> Outcome<()> {
