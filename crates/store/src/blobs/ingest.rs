@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use hako_model::digest::Digest;
+use rustix::fs::Advice;
 
 use super::Blobs;
 use crate::flights::Flight;
@@ -20,6 +22,8 @@ pub struct Ingest {
     path: PathBuf,
     file: File,
     hasher: Hasher,
+    /// How much the disk was told to begin with.
+    handed: u64,
     progress: Arc<Progress>,
     _flight: Flight,
 }
@@ -33,6 +37,9 @@ pub struct Follower {
     turn: u64,
     digest: Digest,
 }
+
+/// How much is handed to the disk at a time.
+const WRITE_BACK: u64 = 8 << 20;
 
 /// Followers are woken for this many bytes at a time: the network's pieces are small, and a wake-up for each would cost
 /// more than the work.
@@ -95,7 +102,7 @@ impl Ingest {
         }
         let state = Mutex::new(State { written, turn: 0, phase: Phase::Receiving });
         let progress = Arc::new(Progress { state, changed: Condvar::new() });
-        Ok(Self { blobs, digest: digest.clone(), size, path, file, hasher, progress, _flight: flight })
+        Ok(Self { blobs, digest: digest.clone(), size, path, file, hasher, handed: written, progress, _flight: flight })
     }
 
     /// How many bytes are here already: where a Range request starts.
@@ -116,14 +123,26 @@ impl Ingest {
         }
         self.hasher.update(bytes);
         self.progress.advance(after);
+        self.write_back(after);
         Ok(())
+    }
+
+    /// Has the disk begin with what has come in, so that less is left for the sync at the end. The kernel starts writing
+    /// pages it is told nobody needs, and keeps those it is writing.
+    fn write_back(&mut self, written: u64) {
+        let Some(length) = NonZeroU64::new(written - self.handed).filter(|length| length.get() >= WRITE_BACK) else {
+            return;
+        };
+        // Only advice: a kernel that does not take it writes later.
+        let _ = rustix::fs::fadvise(&self.file, self.handed, Some(length), Advice::DontNeed);
+        self.handed = written;
     }
 
     /// Starts over from byte 0: for a server that ignored the Range, or a resumed file that did not verify. Followers
     /// that have read already fail.
     pub fn restart(&mut self) -> Result<()> {
         self.progress.tell(|state| (state.written, state.turn) = (0, state.turn + 1));
-        self.hasher = Hasher::new(self.digest.algorithm());
+        (self.hasher, self.handed) = (Hasher::new(self.digest.algorithm()), 0);
         self.file.set_len(0).map_err(Error::at("truncate", &self.path))
     }
 
