@@ -222,16 +222,17 @@ proptest! {
     }
 }
 
-/// Loads from standard input into the store that the environment names; run as a process of its own, to be killed.
-#[test]
-#[ignore = "a child of killed_at_any_moment_a_load_leaves_nothing"]
-fn load_standard_input() {
-    let store = Store::open(std::path::Path::new(&std::env::var_os("STORE").unwrap())).unwrap();
+/// The other half of the next test, in a process of its own: loads from standard input, to be killed.
+fn load_standard_input(root: &std::ffi::OsStr) {
+    let store = Store::open(std::path::Path::new(root)).unwrap();
     load(&store, std::io::stdin(), &Load::default(), &mut ()).unwrap();
 }
 
 #[test]
 fn killed_at_any_moment_a_load_leaves_nothing() {
+    if let Some(root) = std::env::var_os("STORE_TO_BE_KILLED") {
+        return load_standard_input(&root);
+    }
     let big = |byte: u8| tar(&[(file("big"), &vec![byte; 400_000]), (file("more"), &vec![byte; 400_000])]);
     let archive = packed(&docker(&[("1/layer.tar", big(1)), ("2/layer.tar", big(2))], r#"["x:1"]"#));
     let fixture = fixture();
@@ -239,8 +240,8 @@ fn killed_at_any_moment_a_load_leaves_nothing() {
     drop(fixture.store);
     for cut in [300_000, 900_000, 1_300_000, archive.len() - 700] {
         let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "archive::tests::load_standard_input", "--ignored"])
-            .env("STORE", &root)
+            .args(["--exact", "archive::tests::killed_at_any_moment_a_load_leaves_nothing"])
+            .env("STORE_TO_BE_KILLED", &root)
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::null())
             .spawn()
