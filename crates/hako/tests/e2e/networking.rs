@@ -25,7 +25,13 @@ fn serving(house: &House, name: &str, ports: &[&str]) {
 #[test]
 fn a_published_port_answers_from_everywhere() {
     let house = House::new();
-    run_tool("sh", ["-c", "ip link add out type veth peer name out0 && ip link set out0 up && ip addr add 192.0.2.1/24 dev out && ip link set out up"]);
+    run_tool(
+        "sh",
+        [
+            "-c",
+            "ip link add out type veth peer name out0 && ip link set out0 up && ip addr add 192.0.2.1/24 dev out && ip link set out up",
+        ],
+    );
     serving(&house, "web", &["8888:80"]);
     for address in ["127.0.0.1:8888", "192.0.2.1:8888"] {
         await_that(address, || get(address).as_deref() == Some("page"));
