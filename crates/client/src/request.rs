@@ -4,7 +4,7 @@ use bytes::Bytes;
 use hako_api::query::{Query, escape};
 use hako_api::version::ApiVersion;
 use hako_api::{ErrorMessage, version};
-use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, HOST, UPGRADE, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
@@ -17,6 +17,9 @@ use crate::{Client, Error, Result, stream};
 
 /// The most bytes an answer that is read as a whole may have.
 const ANSWER_LIMIT: usize = 256 << 20;
+
+/// What the client calls itself.
+const AGENT: &str = concat!("hako/", env!("CARGO_PKG_VERSION"));
 
 /// A request being put together.
 pub(crate) struct Call<'a> {
@@ -34,7 +37,7 @@ pub(crate) fn segment(text: &str) -> String {
 
 impl Client {
     pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
-        let request = Request::builder().method(&method).header(HOST, "hako");
+        let request = Request::builder().method(&method).header(HOST, "hako").header(USER_AGENT, AGENT);
         let target = format!("/v{}{path}", ApiVersion::CURRENT);
         Call { client: self, name: format!("{method} {path}"), target, request, body: full(Bytes::new()) }
     }

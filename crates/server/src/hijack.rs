@@ -4,13 +4,14 @@
 //! pair of sockets instead.
 
 use std::os::unix::net::UnixStream as StdStream;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use hako_api::version::{RAW_STREAM, UPGRADE};
 use hako_engine::containers::Attachment;
-use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE as UPGRADE_HEADER};
-use http::{HeaderValue, StatusCode};
+use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE as UPGRADE_HEADER, USER_AGENT};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
 use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -27,15 +28,19 @@ use crate::request::Asked;
 /// How much a relay reads at a time.
 const CHUNK: usize = 64 << 10;
 
+/// How long a client may take to read the head of its answer before the stream begins, in milliseconds.
+const HEAD_PATIENCE_MS: u32 = 100;
+
 /// Answers, and connects the client with the container's streams.
 pub(crate) async fn connect(asked: Asked, attachment: Attachment) -> Outcome {
     let kind = stream_type(attachment.tty(), asked.version);
     let Some(upgrade) = asked.upgrade else { return without_upgrade(attachment).await };
     let guard = asked.activity.begin();
+    let careful = keeps_what_it_read_ahead(&asked.headers);
     tokio::spawn(async move {
         let _guard = guard;
         let outcome = match upgrade.await {
-            Ok(upgraded) => hand_over(upgraded, attachment).await,
+            Ok(upgraded) => hand_over(upgraded, attachment, careful).await,
             Err(cause) => Err(Broken::from(cause)),
         };
         if let Err(cause) = outcome {
@@ -50,11 +55,36 @@ pub(crate) async fn connect(asked: Asked, attachment: Attachment) -> Outcome {
     Ok(reply)
 }
 
-async fn hand_over(upgraded: Upgraded, attachment: Attachment) -> Result<(), Broken> {
+/// Whether a client is known to go on with what it read behind the head of the `101`.
+///
+/// Others, docker-py for one, read the head through a buffer and the stream past it: what arrives with the head is
+/// lost to them. They never saw it with Docker, which takes longer to start anything.
+fn keeps_what_it_read_ahead(headers: &HeaderMap) -> bool {
+    let agent = headers.get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    ["hako/", "Docker-Client/"].iter().any(|known| agent.starts_with(known))
+}
+
+/// Waits until the client has taken the head; one that does not gets the stream all the same.
+async fn head_is_read(client: &UnixStream) {
+    for _ in 0..HEAD_PATIENCE_MS {
+        // A socket that cannot be asked is not waited for.
+        if hako_sys::socket::is_read(client).unwrap_or(true) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn hand_over(upgraded: Upgraded, attachment: Attachment, careful: bool) -> Result<(), Broken> {
     let foreign = |_| Broken::from("the connection is not one of the daemon's");
     let parts: Parts<TokioIo<Patient>> = upgraded.downcast().map_err(foreign)?;
     match parts.io.into_inner().into_inner() {
-        Connection::Unix(client) => attachment.hand_over(client.into_std()?, parts.read_buf).await?,
+        Connection::Unix(client) => {
+            if !careful {
+                head_is_read(&client).await;
+            }
+            attachment.hand_over(client.into_std()?, parts.read_buf).await?;
+        }
         Connection::Tcp(mut client) => {
             let mut ours = connect_pair(attachment, parts.read_buf).await?;
             tokio::io::copy_bidirectional(&mut client, &mut ours).await?;

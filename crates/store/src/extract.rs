@@ -180,7 +180,7 @@ impl<'a, R: BufRead, L: Ledger> Extractor<'a, R, L> {
         let disk = rustix::fs::fstatvfs(self.cursor.root()).map_err(Error::io("measure", "free space"))?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
         if free < size.saturating_add(self.manners.free_space) {
-            let cause = std::io::Error::from(std::io::ErrorKind::StorageFull);
+            let cause = std::io::Error::from(rustix::io::Errno::NOSPC);
             return Err(Error::io("write", format!("{size} bytes with {free} bytes free"))(cause));
         }
         Ok(())

@@ -121,6 +121,7 @@ impl Supervisor {
         let container = Container::assign(description).map_err(system)?;
         self.engines.open_door(&container.description.socket, &self.epoll).map_err(system)?;
         self.container = Some(container);
+        self.tell_early_clients().map_err(system)?;
         self.step(Input::Start)?;
         let container = self.assigned()?;
         let status = Box::new(container.status.clone());

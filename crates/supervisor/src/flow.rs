@@ -150,6 +150,11 @@ impl Supervisor {
         self.greet_clients()
     }
 
+    /// Clients that came before the container are events of its life as well.
+    pub(crate) fn tell_early_clients(&mut self) -> Result<()> {
+        (0..self.clients.len()).try_for_each(|_| self.tell(Kind::Attach))
+    }
+
     /// A client of an exec's streams.
     pub(crate) fn attach_exec(&mut self, session: u32, socket: OwnedFd, attach: &Attach) -> Result<u32> {
         let number = self.next_number();

@@ -20,6 +20,7 @@ pub mod process;
 pub mod pty;
 pub mod random;
 pub mod seccomp;
+pub mod socket;
 mod syscall;
 
 pub use error::{Error, Result};

@@ -327,6 +327,14 @@ pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into()).map(drop)
 }
 
+/// Bytes sent on a socket that its peer has not taken yet (`SIOCOUTQ`; for unix sockets with the kernel's overhead).
+pub(crate) fn unread_by_peer(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the kernel writes one int.
+    checked(unsafe { libc::ioctl(socket.as_raw_fd(), libc::TIOCOUTQ, &raw mut count) }.into())?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
 /// `kill` with any signal number, real-time ones included.
 pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: no pointers.

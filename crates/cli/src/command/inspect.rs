@@ -9,6 +9,7 @@ use crate::flags::{Matches, switch, text};
 use crate::output;
 use crate::render::json::{Order, indent};
 use crate::render::template::Format;
+use crate::render::zero;
 use crate::session::Session;
 use crate::tree::{Arity, Command, Offer, Outcome, run};
 
@@ -158,11 +159,20 @@ impl Printer {
             return Ok(());
         };
         for text in texts {
-            let value = format.order().read(text).map_err(|error| Failure::local(error.to_string()))?;
-            self.out += &format.run(&value)?;
+            self.out += &rendered(format, text)?;
             self.out.push('\n');
         }
         Ok(())
+    }
+}
+
+/// The template's words about a description as it came; if it names a field that is left out when empty, about the
+/// description with all its fields.
+fn rendered(format: &Format, text: &str) -> Result<String, Failure> {
+    let read = |text: &str| format.order().read(text).map_err(|error| Failure::local(error.to_string()));
+    match format.run(&read(text)?) {
+        Ok(words) => Ok(words),
+        Err(as_it_came) => format.run(&read(&zero::filled(text))?).map_err(|_| as_it_came.into()),
     }
 }
 
@@ -195,6 +205,16 @@ mod tests {
             "{}",
             printed("{{.Foo}}", &[object])
         );
+    }
+
+    #[test]
+    fn fields_left_out_when_empty_are_empty() {
+        let object = r#"{"Id":"x","HostConfig":{},"State":{"Status":"running"},"Mounts":[{"Type":"bind"}]}"#;
+        let printed = |format| printed(format, &[object]);
+        assert_eq!(printed("{{range .Mounts}}{{.Type}}-{{.Name}};{{end}}"), "bind-;\n");
+        assert_eq!(printed("{{if .State.Health}}h{{else}}none{{end}}"), "none\n");
+        assert_eq!(printed("{{json .Mounts}}"), "[{\"Type\":\"bind\"}]\n");
+        assert!(printed("{{.State.Health.Status}}").contains("map has no entry for key \"Health\""));
     }
 
     #[test]

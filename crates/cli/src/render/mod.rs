@@ -7,3 +7,4 @@ pub(crate) mod progress;
 pub(crate) mod table;
 pub(crate) mod template;
 pub(crate) mod units;
+pub(crate) mod zero;

@@ -11,6 +11,9 @@ use crate::container::Container;
 use crate::house::House;
 use crate::{Error, Result, record};
 
+/// Free space (bytes) below which a removal waits until the files are gone.
+const SHORT: u64 = 1 << 30;
+
 impl Containers {
     /// Removes it.
     pub async fn remove(&self, name: &str, options: RemoveOptions) -> Result<()> {
@@ -80,18 +83,28 @@ pub(crate) async fn erase(house: &Arc<House>, container: &Arc<Container>, volume
     }
     house.tell(container, "destroy");
     container.turn(|phase| phase.removed = true);
-    bury(grave);
+    let is_short = is_short_of_space(&grave);
+    let burial = bury(grave);
+    if is_short {
+        // Whoever removes something to make room gets the room. A panic has been told by the runtime.
+        let _ = burial.await;
+    }
     Ok(())
 }
 
-fn bury(grave: std::path::PathBuf) {
+/// Whether the disk below `path` is so full that somebody may wait for what is removed.
+fn is_short_of_space(path: &std::path::Path) -> bool {
+    rustix::fs::statvfs(path).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < SHORT)
+}
+
+fn bury(grave: std::path::PathBuf) -> tokio::task::JoinHandle<()> {
     tokio::task::spawn_blocking(move || {
         if let Err(error) = std::fs::remove_dir_all(&grave)
             && error.kind() != std::io::ErrorKind::NotFound
         {
             tracing::warn!(%error, path = %grave.display(), "remains of a removed container");
         }
-    });
+    })
 }
 
 fn not_removed(container: &Container, cause: &std::io::Error) -> Error {

@@ -27,7 +27,8 @@ pub(super) fn check(house: &House, request: &CreateRequest) -> Result<()> {
     check_hosts(host)?;
     check_networks(request)?;
     crate::oci::security::Options::parse(host)?;
-    resources::check(&host.resources, host.oom_score_adj, host.shm_size)
+    resources::check(&host.resources, host.oom_score_adj, host.shm_size)?;
+    crate::oci::devices::check(host)
 }
 
 fn check_config(config: &Config) -> Result<()> {

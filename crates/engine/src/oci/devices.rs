@@ -45,6 +45,11 @@ pub(super) fn of(host: &HostConfig) -> Result<(Vec<Device>, Vec<DeviceRule>)> {
     Ok((nodes, rules))
 }
 
+/// Refuses devices that are not there and rules that cannot be read.
+pub(crate) fn check(host: &HostConfig) -> Result<()> {
+    of(host).map(drop)
+}
+
 fn rule(kind: &str, major: Option<i64>, minor: Option<i64>, access: &str) -> DeviceRule {
     DeviceRule { allow: true, kind: kind.to_owned(), major, minor, access: access.to_owned() }
 }

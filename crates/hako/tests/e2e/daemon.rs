@@ -72,6 +72,7 @@ fn an_attached_client_survives_the_daemon() {
         "-c",
         "echo up; while [ ! -e /go ]; do sleep 0.02; done; echo down; exit 6",
     ]);
+    await_that("the container", || house.run(["inspect", "box"]).code == 0);
     house.await_field("box", "{{.State.Status}}", "running");
     house.kill_daemon();
     house.ok(["exec", "box", "touch", "/go"]);

@@ -77,7 +77,7 @@ fn top_shows_the_processes_of_the_container() {
 fn stats_count_what_the_container_uses() {
     let house = running();
     let said = house.ok(["stats", "--no-stream", "--format", "{{.Name}} {{.PIDs}} {{.MemUsage}}", "box"]);
-    assert!(said.starts_with("c 1 "), "{said}");
+    assert!(said.starts_with("box 1 "), "{said}");
     let table = house.ok(["stats", "--no-stream"]);
     assert!(table.contains("CPU %") && table.contains("MEM USAGE / LIMIT") && table.contains("NET I/O"), "{table}");
 }

@@ -29,7 +29,7 @@ fn a_life_from_create_to_rm() {
     assert!(said.contains("cannot remove container") && said.contains("container is running"), "{said}");
     assert_eq!(house.ok(["rm", "-f", "box"]), "box");
     let said = house.fails(1, ["inspect", "box"]);
-    assert!(said.to_lowercase().contains("no such object: c"), "{said}");
+    assert!(said.to_lowercase().contains("no such object: box"), "{said}");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn the_log_file_is_dockers_own_format() {
         text.lines().map(|line| line.split(r#","stream":"stdout","time":""#).next().unwrap().to_owned()).collect();
     assert_eq!(
         logs,
-        [r#"{"log":"a\"b\t\u003c\u0026\u003e\n""#, r#"{"log":"\u0001\ufffdx\n""#, r#"{"log":"no end""#],
+        [r#"{"log":"a\"b\u0009\u003c\u0026\u003e\n""#, r#"{"log":"\u0001\ufffdx\n""#, r#"{"log":"no end""#],
         "{text}"
     );
 }

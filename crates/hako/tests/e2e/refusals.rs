@@ -39,7 +39,9 @@ fn bad_flags_and_values_are_named() {
     ];
     for (args, wanted) in cases {
         let ended = house.run(*args);
-        assert!(ended.code == 125 || ended.code == 1, "{args:?} ended with {}", ended.code);
+        // Docker takes a missing device for a missing program.
+        let codes = if args.contains(&"--device") { [127, 127] } else { [125, 1] };
+        assert!(codes.contains(&ended.code), "{args:?} ended with {}", ended.code);
         assert!(ended.stderr.contains(wanted), "{args:?} said {}", ended.stderr);
     }
     assert_eq!(house.ok(["ps", "-aq"]), "", "nothing was created");

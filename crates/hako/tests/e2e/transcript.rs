@@ -3,7 +3,7 @@
 //! A block opens with ```` ```console ````; a line that begins with `$ ` is typed, the lines after it are what the page
 //! promises: each must be found, in order, in what was printed; `…` stands for anything.
 
-use crate::house::{House, finish};
+use crate::house::{House, await_that, finish};
 
 /// One command of a page and the lines promised for it.
 pub(crate) struct Step {
@@ -31,23 +31,34 @@ pub(crate) fn steps(page: &str) -> Vec<Step> {
 /// Types every step of a page into a shell in which `hako` is the client under test.
 pub(crate) fn follow(house: &House, page: &str, bin: &std::path::Path) {
     for step in steps(page) {
-        let mut command = std::process::Command::new("sh");
-        command.args(["-c", &step.typed]).current_dir(house.path());
-        house.at_home(&mut command);
-        command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()));
-        command.env("DOCKER_HOST", format!("unix://{}", house.socket().display()));
-        let ended = finish(command.output().expect("a shell"));
-        let printed = format!("{}{}", ended.stdout, ended.stderr);
-        let mut rest = printed.lines();
-        for promised in &step.promised {
-            assert!(
-                rest.any(|line| matches(promised.trim_end(), line.trim_end())),
-                "line {}: $ {}\npromised: {promised}\nprinted:\n{printed}",
-                step.line,
-                step.typed
-            );
+        // A server needs a moment to listen; a reader's browser or curl is tried again, too.
+        if step.typed.starts_with("curl ") {
+            await_that(&step.typed, || missing(&step, &say(house, &step, bin)).is_none());
+            continue;
+        }
+        let printed = say(house, &step, bin);
+        if let Some(promised) = missing(&step, &printed) {
+            panic!("line {}: $ {}\npromised: {promised}\nprinted:\n{printed}", step.line, step.typed);
         }
     }
+}
+
+/// Types one step; what it printed on both streams.
+fn say(house: &House, step: &Step, bin: &std::path::Path) -> String {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", &step.typed]).current_dir(house.path());
+    house.at_home(&mut command);
+    command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()));
+    command.env("DOCKER_HOST", format!("unix://{}", house.socket().display()));
+    let ended = finish(command.output().expect("a shell"));
+    format!("{}{}", ended.stdout, ended.stderr)
+}
+
+/// The first line promised that was not printed in its place.
+fn missing<'a>(step: &'a Step, printed: &str) -> Option<&'a str> {
+    let mut rest = printed.lines();
+    let mut is_missing = |promised: &String| !rest.any(|line| matches(promised.trim_end(), line.trim_end()));
+    step.promised.iter().find(|promised| is_missing(promised)).map(String::as_str)
 }
 
 /// Whether a printed line is what the page promises, `…` standing for anything.

@@ -1,6 +1,7 @@
 //! The tutorial's first chapter, typed against a real registry, with `hako` and with the stock docker CLI.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use crate::house::{House, run_tool};
 use crate::registry::Registry;
@@ -8,7 +9,20 @@ use crate::transcript;
 
 const PAGE: &str = include_str!("../../../../docs/tutorial/01-first-containers.md");
 
-/// Images made from Debian's packages, kept between runs below the target directory.
+/// Held while images are made: both tests need the same ones.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// The root file systems of the chapter's images. To be made before the test has a network of its own, which does
+/// not reach Debian's mirrors.
+fn nginx_and_python() -> [PathBuf; 2] {
+    let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    let page = r#"sh -c "echo '<h1>Welcome to nginx!</h1>' > $1/usr/share/nginx/html/index.html; rm -f $1/var/www/html/*; ln -sf /dev/stdout $1/var/log/nginx/access.log; ln -sf /dev/stderr $1/var/log/nginx/error.log; sed -i 's,root /var/www/html,root /usr/share/nginx/html,' $1/etc/nginx/sites-available/default" x "$1""#;
+    let nginx = debian_image("nginx", "nginx-light", page);
+    let python = debian_image("python", "python3-minimal", "ln -sf python3 \"$1/usr/bin/python\"");
+    [nginx, python]
+}
+
+/// An image made from Debian's packages, kept between runs below the target directory.
 fn debian_image(name: &str, packages: &str, tail: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("images");
     std::fs::create_dir_all(&dir).unwrap();
@@ -34,15 +48,12 @@ fn debian_image(name: &str, packages: &str, tail: &str) -> PathBuf {
     tar
 }
 
-fn filled_registry() -> Registry {
+fn filled_registry([nginx, python]: &[PathBuf; 2]) -> Registry {
     let registry = Registry::start();
-    let page = r#"sh -c "echo '<h1>Welcome to nginx!</h1>' > $1/usr/share/nginx/html/index.html; rm -f $1/var/www/html/*; ln -sf /dev/stdout $1/var/log/nginx/access.log; ln -sf /dev/stderr $1/var/log/nginx/error.log; sed -i 's,root /var/www/html,root /usr/share/nginx/html,' $1/etc/nginx/sites-available/default" x "$1""#;
-    let nginx = debian_image("nginx", "nginx-light", page);
-    let python = debian_image("python", "python3-minimal", "ln -sf python3 \"$1/usr/bin/python\"");
     let maker = House::in_this_network();
     for (name, tar, changes) in [
-        ("nginx", &nginx, &["CMD [\"nginx\",\"-g\",\"daemon off;\"]", "EXPOSE 80", "STOPSIGNAL SIGQUIT"][..]),
-        ("python", &python, &["CMD [\"python3\"]"]),
+        ("nginx", nginx, &["CMD [\"nginx\",\"-g\",\"daemon off;\"]", "EXPOSE 80", "STOPSIGNAL SIGQUIT"][..]),
+        ("python", python, &["CMD [\"python3\"]"]),
     ] {
         let target = format!("{}/library/{name}", registry.address());
         let flags = changes.iter().flat_map(|change| ["--change", change]);
@@ -53,9 +64,10 @@ fn filled_registry() -> Registry {
 }
 
 fn follow_with(client: &Path) {
+    let images = nginx_and_python();
     let house = House::empty();
     house.configure(r#"{"registry-mirrors": ["http://127.0.0.1:5000"]}"#);
-    let _registry = filled_registry();
+    let _registry = filled_registry(&images);
     house.ok(["version"]);
     let bin = house.path().join("bin");
     std::fs::create_dir_all(&bin).unwrap();

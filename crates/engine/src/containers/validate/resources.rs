@@ -46,9 +46,6 @@ pub(crate) fn check(resources: &Resources, oom_score_adj: i64, shm_size: i64) ->
             return refuse(format!("invalid device cgroup permissions: {}", device.cgroup_permissions));
         }
     }
-    for rule in resources.device_cgroup_rules.iter().flatten() {
-        crate::oci::devices::parse_rule(rule)?;
-    }
     for limit in resources.ulimits.iter().flatten() {
         if !RLIMITS.contains(&limit.name.as_str()) {
             return refuse(format!("invalid ulimit type: {}", limit.name));
