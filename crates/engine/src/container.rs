@@ -29,6 +29,9 @@ pub(crate) struct Container {
     pub(crate) phase: watch::Sender<Phase>,
     /// Held by verbs that must not meet: start, remove, rename, update.
     pub(crate) verbs: tokio::sync::Mutex<()>,
+    /// Shared by clients whose streams are on their way to the supervisor, so that a start that was asked for after them
+    /// comes after them.
+    pub(crate) attaching: Arc<tokio::sync::RwLock<()>>,
     inside: Mutex<Inside>,
 }
 
@@ -95,6 +98,7 @@ impl Container {
             damage: None,
             phase: watch::Sender::new(phase),
             verbs: tokio::sync::Mutex::default(),
+            attaching: Arc::default(),
             inside: Mutex::new(inside),
         }
     }

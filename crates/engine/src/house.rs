@@ -68,11 +68,13 @@ impl House {
 
     /// The supervisor of a container: the one it has, or one assigned to it now, whose story is followed from here on.
     pub(crate) fn supervisor(self: &Arc<Self>, container: &Arc<Container>) -> Result<Arc<Link>> {
-        if let Some(link) = container.link().filter(|link| link.is_open()) {
-            return Ok(link);
+        let mut inside = container.inside();
+        if let Some(link) = inside.link.as_ref().filter(|link| link.is_open()) {
+            return Ok(Arc::clone(link));
         }
         let link = self.spares.take()?;
-        container.inside().link = Some(Arc::clone(&link));
+        inside.link = Some(Arc::clone(&link));
+        drop(inside);
         crate::life::follow(self, container, &link);
         Ok(link)
     }

@@ -10,6 +10,7 @@ use hako_api::query::Query;
 use hako_engine::Engine;
 use http::Request;
 use http::header::{CONNECTION, UPGRADE};
+use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -32,6 +33,12 @@ const HEAD_LIMIT: usize = 64 << 10;
 
 /// The most headers of a request.
 const HEADER_LIMIT: usize = 100;
+
+/// The most bytes read of a body that nobody wants.
+const UNWANTED_LIMIT: usize = 1 << 20;
+
+/// How long such a body may take to arrive.
+const UNWANTED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long to wait before accepting again after an error, which mostly means "no descriptors left".
 const PAUSE: Duration = Duration::from_millis(100);
@@ -143,7 +150,13 @@ fn log_failure(name: &str, failure: &Failure) {
 }
 
 async fn respond(house: House, mut request: Request<Incoming>) -> Outcome {
-    let route = router::route(request.method(), request.uri().path())?;
+    let route = match router::route(request.method(), request.uri().path()) {
+        Ok(route) => route,
+        Err(failure) => {
+            take_in(request.into_body()).await;
+            return Err(failure);
+        }
+    };
     let upgrade = wants_upgrade(&request).then(|| hyper::upgrade::on(&mut request));
     let (head, body) = request.into_parts();
     let asked = Asked {
@@ -157,6 +170,14 @@ async fn respond(house: House, mut request: Request<Incoming>) -> Outcome {
         upgrade,
     };
     handlers::answer(route.endpoint, asked).await
+}
+
+/// Reads what nobody wants, within limits: a client that is still writing when the connection closes never sees the
+/// answer.
+async fn take_in(body: Incoming) {
+    let whole = Limited::new(body, UNWANTED_LIMIT).collect();
+    // It is answered whatever came.
+    let _ = tokio::time::timeout(UNWANTED_TIMEOUT, whole).await;
 }
 
 /// Docker's clients ask for `tcp`; what they get is a plain stream of bytes.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hako_model::id::ExecId;
 use hako_model::state::State;
 use hako_supervisor::protocol::{Ask, Attach, ExecClient, Framing};
+use tokio::sync::OwnedRwLockReadGuard;
 
 use super::lifecycle::failure;
 use super::{AttachOptions, Containers};
@@ -51,7 +52,8 @@ impl Containers {
             detach_keys: detach_keys(options.detach_keys.as_deref())?,
             leftover: Vec::new(),
         };
-        let kind = Kind::Attach(attach);
+        let turn = Arc::clone(&container.attaching).read_owned().await;
+        let kind = Kind::Attach { attach, turn };
         Ok(Attachment { house: Arc::clone(&self.house), container, terminal, kind })
     }
 }
@@ -66,7 +68,7 @@ pub struct Attachment {
 
 /// Whose streams.
 pub(super) enum Kind {
-    Attach(Attach),
+    Attach { attach: Attach, turn: OwnedRwLockReadGuard<()> },
     Exec { exec: ExecId, size: Option<(u16, u16)> },
 }
 
@@ -81,14 +83,17 @@ impl Attachment {
     pub async fn hand_over(self, client: UnixStream, leftover: Bytes) -> Result<()> {
         let framing = if self.terminal { Framing::Raw } else { Framing::Multiplexed };
         let leftover = leftover.to_vec();
-        let (link, ask) = match self.kind {
-            Kind::Attach(attach) => {
+        let (link, ask, _turn) = match self.kind {
+            Kind::Attach { attach, turn } => {
+                if self.container.phase.borrow().removed {
+                    return Err(Error::not_found(format!("No such container: {}", self.container.id)));
+                }
                 let link = self.house.supervisor(&self.container)?;
-                (link, Ask::Attach(Attach { leftover, ..attach }))
+                (link, Ask::Attach(Attach { leftover, ..attach }), Some(turn))
             }
             Kind::Exec { exec, size } => {
                 let client = Some(ExecClient { framing, leftover });
-                (self.container.live_link()?, Ask::ExecStart { exec, client, size })
+                (self.container.live_link()?, Ask::ExecStart { exec, client, size }, None)
             }
         };
         let reply = link.ask(ask, vec![OwnedFd::from(client)]).await?;

@@ -237,6 +237,7 @@ fn probe_command(record: &Record, config: &HealthConfig) -> Option<Vec<String>> 
 
 /// Sends Start and waits for the reply, then for its effects to be visible to every verb.
 async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Description) -> Result<()> {
+    let attached = container.attaching.write().await;
     let link = house.supervisor(container)?;
     container.turn(|phase| phase.held = true);
     let (status, ports, cgroup) = match link.ask(Ask::Start(Box::new(description)), Vec::new()).await {
@@ -245,6 +246,7 @@ async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Des
         Ok(Err(failure)) => return Err(failed(house, container, failure)),
         Err(error) => return Err(error),
     };
+    drop(attached);
     remember_run(container, ports, cgroup)?;
     wait_until(container, |phase| phase.status.started_at >= status.started_at || phase.removed).await;
     Ok(())

@@ -6,7 +6,7 @@ use std::process::Child;
 
 use rustix::termios::Winsize;
 
-use crate::house::{House, await_that};
+use crate::house::House;
 
 /// A person at a terminal in front of a command.
 struct Person {
@@ -69,14 +69,8 @@ fn a_shell_at_a_terminal() {
     rustix::termios::tcsetwinsize(&person.terminal, Winsize { ws_row: 40, ws_col: 120, ws_xpixel: 0, ws_ypixel: 0 })
         .unwrap();
     crate::house::signal(hako_below(person.child.id()), "WINCH");
-    await_that("the new size", || {
-        person.types(b"stty size\n");
-        person.sees("stty size\r\n");
-        let mut chunk = [0; 1024];
-        let n = person.screen.read(&mut chunk).unwrap();
-        person.seen = String::new();
-        String::from_utf8_lossy(&chunk[..n]).contains("40 120")
-    });
+    person.types(b"until [ \"$(stty size)\" = '40 120' ]; do :; done; echo re''sized\n");
+    person.sees("resized");
     person.types(b"exit 5\n");
     assert_eq!(person.leaves(), (5, true), "the container's code, and the terminal as it was");
 }
