@@ -12,7 +12,7 @@ pub(crate) use containers::stream_type;
 
 use crate::failure::Failure;
 use crate::reply::Outcome;
-use crate::request::Asked;
+use crate::request::{Asked, take_in};
 use crate::router::Endpoint;
 
 /// Answers a request.
@@ -76,6 +76,9 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::NetworkPrune => networks::prune(&asked),
         Endpoint::BuildPrune => system::prune_builds(),
         Endpoint::PluginList => system::plugins(),
-        Endpoint::Absent(what) => Err(Failure::absent(what)),
+        Endpoint::Absent(what) => {
+            take_in(asked.body).await;
+            Err(Failure::absent(what))
+        }
     }
 }

@@ -25,6 +25,12 @@ const JSON_LIMIT: usize = 4 << 20;
 /// How long a JSON body may take to arrive.
 const JSON_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// The most bytes read of a body that nobody wants.
+const UNWANTED_LIMIT: usize = 1 << 20;
+
+/// How long such a body may take to arrive.
+const UNWANTED_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// A request whose path was understood.
 pub(crate) struct Asked {
     pub(crate) engine: Engine,
@@ -86,6 +92,14 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
         let reason = if cause.is_eof() { "unexpected EOF".to_owned() } else { cause.to_string() };
         Failure::invalid(format!("invalid JSON: {reason}"))
     })
+}
+
+/// Reads what nobody wants, within limits: a client that is still writing when the connection closes never sees the
+/// answer.
+pub(crate) async fn take_in(body: Incoming) {
+    let whole = Limited::new(body, UNWANTED_LIMIT).collect();
+    // It is answered whatever came.
+    let _ = tokio::time::timeout(UNWANTED_TIMEOUT, whole).await;
 }
 
 /// Whether the body is said to be JSON, which is short and read within a time limit.

@@ -10,7 +10,6 @@ use hako_api::query::Query;
 use hako_engine::Engine;
 use http::Request;
 use http::header::{CONNECTION, UPGRADE};
-use http_body_util::{BodyExt, Limited};
 use hyper::body::{Body as _, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -22,7 +21,7 @@ use crate::failure::Failure;
 use crate::listen::{Connection, Listener};
 use crate::patience::{Errand, Patience, Patient};
 use crate::reply::{self, Outcome, Reply};
-use crate::request::{Asked, is_json};
+use crate::request::{Asked, is_json, take_in};
 use crate::{handlers, router};
 
 /// How long a client may take for a request's head, and how long a connection may lie idle.
@@ -33,12 +32,6 @@ const HEAD_LIMIT: usize = 64 << 10;
 
 /// The most headers of a request.
 const HEADER_LIMIT: usize = 100;
-
-/// The most bytes read of a body that nobody wants.
-const UNWANTED_LIMIT: usize = 1 << 20;
-
-/// How long such a body may take to arrive.
-const UNWANTED_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long to wait before accepting again after an error, which mostly means "no descriptors left".
 const PAUSE: Duration = Duration::from_millis(100);
@@ -170,14 +163,6 @@ async fn respond(house: House, mut request: Request<Incoming>) -> Outcome {
         upgrade,
     };
     handlers::answer(route.endpoint, asked).await
-}
-
-/// Reads what nobody wants, within limits: a client that is still writing when the connection closes never sees the
-/// answer.
-async fn take_in(body: Incoming) {
-    let whole = Limited::new(body, UNWANTED_LIMIT).collect();
-    // It is answered whatever came.
-    let _ = tokio::time::timeout(UNWANTED_TIMEOUT, whole).await;
 }
 
 /// Docker's clients ask for `tcp`; what they get is a plain stream of bytes.
