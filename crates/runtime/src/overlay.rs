@@ -7,7 +7,6 @@ use hako_sys::fdpass::Channel;
 use hako_sys::mount::{Attributes, FileSystem, Propagation};
 use hako_sys::process::{ForkOptions, Namespaces, SingleThreaded};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
 use crate::LaunchError;
 use crate::launch::RootfsPlan;
@@ -37,19 +36,26 @@ struct Overlay<'a> {
 /// Features that would let a writable layer mean something only beside its lower layers, or only mounted once.
 const PLAIN: [(&str, &str); 3] = [("redirect_dir", "off"), ("index", "off"), ("metacopy", "off")];
 
+/// Since then layers can be given one by one.
+const ONE_BY_ONE: (u32, u32) = (6, 5);
+
+/// The longest value of one option.
+const LONGEST: usize = 255;
+
 impl Overlay<'_> {
+    /// Three ways, the best first. An older kernel also refuses the first by itself, but complains in its log each time.
     fn mount(&self, witness: SingleThreaded) -> Result<OwnedFd, LaunchError> {
         if self.volatile {
             self.forget_former_use()?;
         }
-        let mounted = self.layer_by_layer();
-        match &mounted {
-            // Kernels before 6.5 do not know the option that adds one layer.
-            Err(error) if error.errno() == Some(Errno::INVAL) => {
-                Ok(self.by_stage(witness).map_err(|_| error_of(error))?)
-            }
-            _ => mounted.map_err(|error| error_of(&error)),
+        if hako_sys::proc::kernel_version() >= ONE_BY_ONE {
+            return self.layer_by_layer().map_err(|error| error_of(&error));
         }
+        let opened = Opened::of(self).map_err(|error| error_of(&error))?;
+        if opened.lowers().len() > LONGEST {
+            return self.by_stage(witness, &opened);
+        }
+        self.in_one_value(&opened).map_err(|error| error_of(&error))
     }
 
     fn layer_by_layer(&self) -> hako_sys::Result<OwnedFd> {
@@ -60,6 +66,20 @@ impl Overlay<'_> {
         }
         overlay.directory("upperdir", self.upper)?;
         overlay.directory("workdir", self.work)?;
+        self.finish(overlay)
+    }
+
+    /// All read-only layers in one value: there is room for some fifteen.
+    fn in_one_value(&self, opened: &Opened) -> hako_sys::Result<OwnedFd> {
+        let overlay = FileSystem::open("overlay")?;
+        overlay.option("source", "overlay")?;
+        overlay.option("lowerdir", opened.lowers())?;
+        overlay.option("upperdir", opened.upper())?;
+        overlay.option("workdir", opened.work())?;
+        self.finish(overlay)
+    }
+
+    fn finish(&self, overlay: FileSystem) -> hako_sys::Result<OwnedFd> {
         for (key, value) in PLAIN {
             overlay.option(key, value)?;
         }
@@ -81,11 +101,11 @@ impl Overlay<'_> {
     }
 
     /// The old interface takes one text and wants a place in the tree: a short-lived process has one of its own.
-    fn by_stage(&self, witness: SingleThreaded) -> Result<OwnedFd, LaunchError> {
+    fn by_stage(&self, witness: SingleThreaded, opened: &Opened) -> Result<OwnedFd, LaunchError> {
         let (ours, theirs) = Channel::pair()?;
         let options = ForkOptions { namespaces: Namespaces::MOUNT, ..ForkOptions::default() };
         let stage = hako_sys::process::fork(witness, &options, || {
-            i32::from(self.in_own_tree().and_then(|tree| theirs.send(b"tree", &[tree.as_fd()])).is_err())
+            i32::from(self.in_own_tree(opened).and_then(|tree| theirs.send(b"tree", &[tree.as_fd()])).is_err())
         })?;
         drop(theirs);
         let message = ours.recv()?;
@@ -94,24 +114,47 @@ impl Overlay<'_> {
         tree.ok_or_else(|| LaunchError::setup("mount overlay", "the kernel refused its options"))
     }
 
-    fn in_own_tree(&self) -> hako_sys::Result<OwnedFd> {
+    fn in_own_tree(&self, opened: &Opened) -> hako_sys::Result<OwnedFd> {
         let root = open_directory(Path::new("/"))?;
         hako_sys::mount::set_propagation(root.as_fd(), Propagation::Private, true)?;
-        // Descriptors make names short: a page of options then holds two hundred layers.
-        let lowers: Vec<OwnedFd> = self.lowers.iter().map(|lower| open_directory(lower)).collect::<Result<_, _>>()?;
-        let (upper, work) = (open_directory(self.upper)?, open_directory(self.work)?);
-        let names: Vec<String> = lowers.iter().map(|lower| hako_sys::file::fd_path(lower.as_fd())).collect();
-        let mut options = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            names.join(":"),
-            hako_sys::file::fd_path(upper.as_fd()),
-            hako_sys::file::fd_path(work.as_fd()),
-        );
+        let mut options =
+            format!("lowerdir={},upperdir={},workdir={}", opened.lowers(), opened.upper(), opened.work());
+        for (key, value) in PLAIN {
+            options.push_str(&format!(",{key}={value}"));
+        }
         if self.volatile {
             options.push_str(",volatile");
         }
         hako_sys::mount::overlay_at(self.upper, &options)?;
         hako_sys::mount::copy_tree(self.upper, false)
+    }
+}
+
+/// The directories of an overlay, open: descriptors make names short, so that a page of options holds two hundred
+/// layers, and free of the characters that separate options.
+struct Opened {
+    lowers: Vec<OwnedFd>,
+    upper: OwnedFd,
+    work: OwnedFd,
+}
+
+impl Opened {
+    fn of(overlay: &Overlay<'_>) -> hako_sys::Result<Self> {
+        let lowers = overlay.lowers.iter().map(|lower| open_directory(lower)).collect::<Result<_, _>>()?;
+        Ok(Self { lowers, upper: open_directory(overlay.upper)?, work: open_directory(overlay.work)? })
+    }
+
+    fn lowers(&self) -> String {
+        let names: Vec<String> = self.lowers.iter().map(|lower| hako_sys::file::fd_path(lower.as_fd())).collect();
+        names.join(":")
+    }
+
+    fn upper(&self) -> String {
+        hako_sys::file::fd_path(self.upper.as_fd())
+    }
+
+    fn work(&self) -> String {
+        hako_sys::file::fd_path(self.work.as_fd())
     }
 }
 
