@@ -12,19 +12,19 @@ verdict() { # NAME WANTED GOT
 
 # The output of a command, now.
 check() { # NAME WANTED COMMAND…
-  name=$1 wanted=$2; shift 2
-  verdict "$name" "$wanted" "$("$@" 2>&1)"
+  title=$1 wanted=$2; shift 2
+  verdict "$title" "$wanted" "$("$@" 2>&1)"
 }
 
 # The output of a command, within half a minute.
 soon() { # NAME WANTED COMMAND…
-  name=$1 wanted=$2; shift 2
+  title=$1 wanted=$2; shift 2
   tries=0
   while tries=$((tries + 1)); got=$("$@" 2>&1); [ $tries -lt 150 ]; do
     case "$got" in $wanted) break ;; esac
     usleep 200000
   done
-  verdict "$name" "$wanted" "$got"
+  verdict "$title" "$wanted" "$got"
 }
 
 # What a shell in a container says.

@@ -11,7 +11,7 @@ after() {
   check 'ps' 0 code hako ps -a
   check 'no damaged container' '' sh -c 'hako ps -a --format "{{.Names}} {{.State}}" | grep -i "dead\|damaged"'
   soon 'half-done work is swept' 0 count $house/tmp -mindepth 1
-  while read -r kind name; do
+  while read -r kind name <&3; do
     case "$kind" in
       image) check "image $name" "$name" whole "$name" ;;
       container) check "container $name" "$name" hako start -a "$name" ;;
@@ -20,7 +20,7 @@ after() {
         check "$name runs" running sh -c "hako start $name >/dev/null; hako inspect -f '{{.State.Status}}' $name" ;;
       restarted) soon "$name runs again" running inspect "$name" .State.Status ;;
     esac
-  done </promises
+  done 3</promises
   for name in $(hako images --format '{{.Repository}}' --filter reference='im*'); do
     check "whatever is listed is whole: $name" "$name" whole "$name"
   done
@@ -31,10 +31,12 @@ after() {
 
 clear_all() {
   hako ps -aq | xargs -r hako rm -f >/dev/null
-  check 'prune' '*Total reclaimed space*' hako system prune -af --volumes
+  check 'prune volumes' '*Total reclaimed space*' hako volume prune -af
+  check 'prune' '*Total reclaimed space*' hako system prune -af
   for place in layers blobs/sha256 containers volumes ingest tmp; do
     soon "nothing left in $place" 0 count $house/$place -mindepth 1 -maxdepth 1
   done
+  echo REVOKE everything
 }
 
 promise() { echo "PROMISE $*"; }
