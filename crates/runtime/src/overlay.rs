@@ -1,13 +1,13 @@
 //! The root file system as a detached mount: visible nowhere until a container attaches it.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use hako_sys::fdpass::Channel;
-use hako_sys::mount::{Attributes, FileSystem, Propagation};
+use hako_sys::mount::Propagation;
+use hako_sys::overlay::Overlay;
 use hako_sys::process::{ForkOptions, Namespaces, SingleThreaded};
 use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
 
 use crate::LaunchError;
 use crate::launch::RootfsPlan;
@@ -21,105 +21,51 @@ pub(crate) fn mount(witness: SingleThreaded, plan: &RootfsPlan) -> Result<OwnedF
             Ok(tree)
         }
         RootfsPlan::Overlay { lowers, upper, work, volatile } => {
-            let overlay = Overlay { lowers, upper, work, volatile: *volatile };
-            overlay.mount(witness)
-        }
-    }
-}
-
-struct Overlay<'a> {
-    lowers: &'a [PathBuf],
-    upper: &'a Path,
-    work: &'a Path,
-    volatile: bool,
-}
-
-/// Features that would let a writable layer mean something only beside its lower layers, or only mounted once.
-const PLAIN: [(&str, &str); 3] = [("redirect_dir", "off"), ("index", "off"), ("metacopy", "off")];
-
-impl Overlay<'_> {
-    fn mount(&self, witness: SingleThreaded) -> Result<OwnedFd, LaunchError> {
-        if self.volatile {
-            self.forget_former_use()?;
-        }
-        let mounted = self.layer_by_layer();
-        match &mounted {
-            // Kernels before 6.5 do not know the option that adds one layer.
-            Err(error) if error.errno() == Some(Errno::INVAL) => {
-                Ok(self.by_stage(witness).map_err(|_| error_of(error))?)
+            if *volatile {
+                forget_former_use(work)?;
             }
-            _ => mounted.map_err(|error| error_of(&error)),
+            mount_overlay(witness, &Overlay { lowers, upper: Some((upper, work)), volatile: *volatile })
         }
-    }
-
-    fn layer_by_layer(&self) -> hako_sys::Result<OwnedFd> {
-        let overlay = FileSystem::open("overlay")?;
-        overlay.option("source", "overlay")?;
-        for lower in self.lowers {
-            overlay.directory("lowerdir+", lower)?;
-        }
-        overlay.directory("upperdir", self.upper)?;
-        overlay.directory("workdir", self.work)?;
-        for (key, value) in PLAIN {
-            overlay.option(key, value)?;
-        }
-        if self.volatile {
-            overlay.flag("volatile")?;
-        }
-        overlay.mount(Attributes::NONE)
-    }
-
-    /// A volatile overlay leaves a mark that stops the next mount, in case data was lost in a crash. Whoever asks for
-    /// one again has chosen not to care.
-    fn forget_former_use(&self) -> Result<(), LaunchError> {
-        match std::fs::remove_dir_all(self.work.join("work/incompat/volatile")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(LaunchError::setup("reuse overlay", error))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// The old interface takes one text and wants a place in the tree: a short-lived process has one of its own.
-    fn by_stage(&self, witness: SingleThreaded) -> Result<OwnedFd, LaunchError> {
-        let (ours, theirs) = Channel::pair()?;
-        let options = ForkOptions { namespaces: Namespaces::MOUNT, ..ForkOptions::default() };
-        let stage = hako_sys::process::fork(witness, &options, || {
-            i32::from(self.in_own_tree().and_then(|tree| theirs.send(b"tree", &[tree.as_fd()])).is_err())
-        })?;
-        drop(theirs);
-        let message = ours.recv()?;
-        stage.wait()?;
-        let tree = message.and_then(|mut message| message.fds.pop());
-        tree.ok_or_else(|| LaunchError::setup("mount overlay", "the kernel refused its options"))
-    }
-
-    fn in_own_tree(&self) -> hako_sys::Result<OwnedFd> {
-        let root = open_directory(Path::new("/"))?;
-        hako_sys::mount::set_propagation(root.as_fd(), Propagation::Private, true)?;
-        // Descriptors make names short: a page of options then holds two hundred layers.
-        let lowers: Vec<OwnedFd> = self.lowers.iter().map(|lower| open_directory(lower)).collect::<Result<_, _>>()?;
-        let (upper, work) = (open_directory(self.upper)?, open_directory(self.work)?);
-        let names: Vec<String> = lowers.iter().map(|lower| hako_sys::file::fd_path(lower.as_fd())).collect();
-        let mut options = format!(
-            "lowerdir={},upperdir={},workdir={}",
-            names.join(":"),
-            hako_sys::file::fd_path(upper.as_fd()),
-            hako_sys::file::fd_path(work.as_fd()),
-        );
-        if self.volatile {
-            options.push_str(",volatile");
-        }
-        hako_sys::mount::overlay_at(self.upper, &options)?;
-        hako_sys::mount::copy_tree(self.upper, false)
     }
 }
 
-fn open_directory(path: &Path) -> hako_sys::Result<OwnedFd> {
+fn mount_overlay(witness: SingleThreaded, overlay: &Overlay<'_>) -> Result<OwnedFd, LaunchError> {
+    match overlay.mount() {
+        Ok(Some(tree)) => Ok(tree),
+        Ok(None) => by_stage(witness, overlay),
+        Err(error) => Err(LaunchError::setup("error mounting overlay", error)),
+    }
+}
+
+/// A volatile overlay leaves a mark that stops the next mount, in case data was lost in a crash. Whoever asks for
+/// one again has chosen not to care.
+fn forget_former_use(work: &Path) -> Result<(), LaunchError> {
+    match std::fs::remove_dir_all(work.join("work/incompat/volatile")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(LaunchError::setup("reuse overlay", error)),
+        _ => Ok(()),
+    }
+}
+
+/// The old interface wants a place in the tree: a short-lived process has one of its own.
+fn by_stage(witness: SingleThreaded, overlay: &Overlay<'_>) -> Result<OwnedFd, LaunchError> {
+    let (ours, theirs) = Channel::pair()?;
+    let options = ForkOptions { namespaces: Namespaces::MOUNT, ..ForkOptions::default() };
+    let stage = hako_sys::process::fork(witness, &options, || {
+        i32::from(in_own_tree(overlay).and_then(|tree| theirs.send(b"tree", &[tree.as_fd()])).is_err())
+    })?;
+    drop(theirs);
+    let message = ours.recv()?;
+    stage.wait()?;
+    let tree = message.and_then(|mut message| message.fds.pop());
+    tree.ok_or_else(|| LaunchError::setup("error mounting overlay", "the kernel refused its options"))
+}
+
+fn in_own_tree(overlay: &Overlay<'_>) -> hako_sys::Result<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(path, flags, Mode::empty()).map_err(hako_sys::Error::at("open", path))
-}
-
-fn error_of(error: &hako_sys::Error) -> LaunchError {
-    LaunchError::setup("error mounting overlay", error)
+    let root = rustix::fs::open("/", flags, Mode::empty()).map_err(hako_sys::Error::os("open", "root"))?;
+    hako_sys::mount::set_propagation(root.as_fd(), Propagation::Private, true)?;
+    // The writable layer is as good a place as any, and surely there.
+    let place = overlay.upper.map_or(Path::new("/"), |(upper, _)| upper);
+    overlay.mount_at(place)?;
+    hako_sys::mount::copy_tree(place, false)
 }

@@ -4,8 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use hako_sys::mount::{Attributes, FileSystem};
-use rustix::io::Errno;
+use hako_sys::overlay::Overlay;
 
 use crate::store::{discard, make_dir};
 use crate::{Error, Result};
@@ -20,10 +19,6 @@ impl AsFd for Rootfs {
         self.fd.as_fd()
     }
 }
-
-/// Overlay without the features that would store something other than plain files in the upper directory, where diff and
-/// commit read them.
-const PLAIN: [(&str, &str); 2] = [("redirect_dir", "off"), ("metacopy", "off")];
 
 impl Rootfs {
     /// The view through read-only layers, topmost first. `scratch` is a place for kernels without detached overlays.
@@ -52,44 +47,20 @@ impl Rootfs {
     }
 
     fn overlay(lowers: &[PathBuf], upper: Option<(&Path, &Path)>, scratch: &Path) -> Result<Self> {
-        match detached(lowers, upper) {
-            // Kernels before 6.5 do not know the option that adds one layer.
-            Err(error) if error.errno() == Some(Errno::INVAL) => staged(lowers, upper, scratch).map(|fd| Self { fd }),
-            mounted => Ok(Self { fd: mounted? }),
-        }
+        let overlay = Overlay { lowers, upper, volatile: false };
+        let fd = match overlay.mount()? {
+            Some(fd) => fd,
+            None => staged(&overlay, scratch)?,
+        };
+        Ok(Self { fd })
     }
-}
-
-fn detached(lowers: &[PathBuf], upper: Option<(&Path, &Path)>) -> hako_sys::Result<OwnedFd> {
-    let overlay = FileSystem::open("overlay")?;
-    for lower in lowers {
-        overlay.directory("lowerdir+", lower)?;
-    }
-    if let Some((upper, work)) = upper {
-        overlay.directory("upperdir", upper)?;
-        overlay.directory("workdir", work)?;
-    }
-    for (key, value) in PLAIN {
-        overlay.option(key, value)?;
-    }
-    overlay.mount(Attributes::NONE)
 }
 
 /// Mounts in the tree for a moment, keeps a handle, and detaches.
-fn staged(lowers: &[PathBuf], upper: Option<(&Path, &Path)>, scratch: &Path) -> Result<OwnedFd> {
+fn staged(overlay: &Overlay<'_>, scratch: &Path) -> Result<OwnedFd> {
     make_dir(scratch, 0o700)?;
-    let open = |path: &Path| File::open(path).map(OwnedFd::from).map_err(Error::at("open", path));
-    // Descriptors make names short: a page of options then holds two hundred layers.
-    let fds = lowers.iter().map(|lower| open(lower)).collect::<Result<Vec<_>>>()?;
-    let names: Vec<String> = fds.iter().map(|fd| hako_sys::file::fd_path(fd.as_fd())).collect();
-    let mut options = format!("lowerdir={}", names.join(":"));
-    let upper = upper.map(|(upper, work)| Ok::<_, Error>((open(upper)?, open(work)?))).transpose()?;
-    if let Some((upper, work)) = &upper {
-        let (upper, work) = (hako_sys::file::fd_path(upper.as_fd()), hako_sys::file::fd_path(work.as_fd()));
-        options.push_str(&format!(",upperdir={upper},workdir={work}"));
-    }
-    hako_sys::mount::overlay_at(scratch, &options)?;
-    let fd = open(scratch);
+    overlay.mount_at(scratch)?;
+    let fd = File::open(scratch).map(OwnedFd::from).map_err(Error::at("open", scratch));
     hako_sys::mount::detach(scratch)?;
     discard(scratch)?;
     fd
@@ -111,7 +82,7 @@ mod tests {
         let lowers = [place("one"), place("two")];
         let upper = (place("upper"), place("work"));
         for upper in [None, Some((upper.0.as_path(), upper.1.as_path()))] {
-            let fd = staged(&lowers, upper, &place("scratch")).unwrap();
+            let fd = staged(&Overlay { lowers: &lowers, upper, volatile: false }, &place("scratch")).unwrap();
             let names = crate::extract::list(&fd).unwrap();
             assert_eq!(names.len(), if upper.is_some() { 3 } else { 2 });
             assert!(!place("scratch").exists());

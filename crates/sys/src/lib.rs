@@ -13,6 +13,7 @@ pub mod file;
 pub mod mount;
 pub mod netlink;
 pub mod netns;
+pub mod overlay;
 pub mod own;
 pub mod poll;
 pub mod proc;

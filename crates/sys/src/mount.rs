@@ -196,7 +196,7 @@ pub fn pivot(root: BorrowedFd<'_>) -> Result<()> {
 }
 
 /// Mounts an overlay on a directory the way kernels before 6.5 want it: all options in one text.
-pub fn overlay_at(target: &Path, options: &str) -> Result<()> {
+pub(crate) fn overlay_at(target: &Path, options: &str) -> Result<()> {
     let text = std::ffi::CString::new(options)
         .map_err(|error| Error::Malformed { object: "mount options".into(), what: error.to_string() })?;
     rustix::mount::mount("overlay", target, "overlay", MountFlags::empty(), text.as_c_str())
