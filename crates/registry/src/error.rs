@@ -115,3 +115,23 @@ impl Error {
         }
     }
 }
+
+/// A system's error as a clause: `connection refused`, not `Connection refused (os error 111)`.
+pub(crate) fn in_words(text: &str) -> String {
+    let Some((words, _)) = text.split_once(" (os error") else { return text.to_owned() };
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systems_errors_become_clauses() {
+        let error = std::io::Error::from_raw_os_error(111);
+        assert_eq!(in_words(&error.to_string()), "connection refused");
+        assert_eq!(in_words("Any other text"), "Any other text");
+    }
+}

@@ -400,6 +400,8 @@ async fn nobody_there_is_said_at_once() {
     let error = repository.tagged("latest").await.unwrap_err();
     assert!(error.is_unreachable(), "{error}");
     assert!(error.to_string().contains(&format!("Get \"http://127.0.0.1:{port}/v2/x/manifests/latest\"")), "{error}");
+    let cause = format!("dial tcp 127.0.0.1:{port}: connect: connection refused");
+    assert!(error.to_string().ends_with(&cause), "{error}");
     let unknown: Digest = digest(b"x");
     assert!(repository.has_blob(&unknown).await.is_err());
 }
