@@ -7,6 +7,7 @@ mod house;
 mod registry;
 mod transcript;
 
+mod answers;
 mod clients;
 mod commands;
 mod copying;
