@@ -43,6 +43,18 @@ pub enum Error {
         /// Why not further.
         cause: String,
     },
+    /// A server does not give a file.
+    #[error("failed to GET {url} with status {status} {reason}: {message}")]
+    Fetch {
+        /// The address, without its query.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The status in words.
+        reason: String,
+        /// What the server says about it.
+        message: String,
+    },
     /// A document is longer than allowed.
     #[error("read {url}: more than {limit} bytes")]
     TooLarge {
