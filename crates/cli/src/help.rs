@@ -7,12 +7,7 @@ use crate::tree::{Command, Group, Node, Section};
 
 /// The help of one command, for a terminal of `width` columns.
 pub(crate) fn command(path: &str, command: &Command, width: usize) -> String {
-    let mut out = String::new();
-    for (line, usage) in command.usage.iter().enumerate() {
-        let lead = if line == 0 { "Usage:  " } else { "\t" };
-        let path = if line == 0 { path } else { command.aliases.last().copied().unwrap_or(path) };
-        out += &trimmed(&format!("{lead}{path} {usage}"));
-    }
+    let mut out = usage(path, command);
     let _ = write!(out, "\n{}\n", if command.long.is_empty() { command.short } else { command.long });
     if command.aliases.len() > 1 {
         let _ = write!(out, "\nAliases:\n  {}\n", command.aliases.join(", "));
@@ -22,6 +17,17 @@ pub(crate) fn command(path: &str, command: &Command, width: usize) -> String {
         let _ = write!(out, "\nOptions:\n{options}");
     }
     out + &examples(command.examples)
+}
+
+/// How one command is called: a line for each form.
+pub(crate) fn usage(path: &str, command: &Command) -> String {
+    let mut out = String::new();
+    for (line, form) in command.usage.iter().enumerate() {
+        let lead = if line == 0 { "Usage:  " } else { "\t" };
+        let path = if line == 0 { path } else { command.aliases.last().copied().unwrap_or(path) };
+        out += &trimmed(&format!("{lead}{path} {form}"));
+    }
+    out
 }
 
 fn trimmed(line: &str) -> String {
@@ -84,7 +90,7 @@ fn flag_lines(groups: &[&'static [Flag]], width: usize) -> String {
     let widest = heads.iter().map(String::len).max().unwrap_or(0);
     let mut out = String::new();
     for (flag, head) in flags.iter().zip(&heads) {
-        let text = wrap(widest + 3, width.saturating_sub(1), &usage(flag));
+        let text = wrap(widest + 3, width.saturating_sub(1), &described(flag));
         let _ = writeln!(out, "{head:widest$}   {text}");
     }
     out
@@ -95,7 +101,7 @@ fn head(flag: &Flag) -> String {
     format!("  {short}--{} {}", flag.long, flag.word).trim_end().to_owned()
 }
 
-fn usage(flag: &Flag) -> String {
+fn described(flag: &Flag) -> String {
     if flag.default.is_empty() && flag.support != Support::Full {
         return format!("{} (not supported)", flag.help);
     }

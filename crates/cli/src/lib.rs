@@ -10,6 +10,7 @@ mod detach;
 mod failure;
 mod flags;
 mod help;
+mod level;
 mod output;
 mod paths;
 mod render;
@@ -22,7 +23,8 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use failure::Failure;
-use flags::Fault;
+use flags::{Fault, Matches};
+use level::Level;
 use session::{GLOBALS, Session};
 use tree::{Arity, Body, Command, Node, Outcome};
 
@@ -32,31 +34,34 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Runs one command line, the program's name first.
 pub fn run(args: impl Iterator<Item = OsString>) -> ExitCode {
     let words: Vec<String> = args.skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-    match dispatch(&words) {
+    let globals = flags::parse(&[GLOBALS], false, &words);
+    let level = globals.as_ref().map_or(Level::Info, Level::wanted);
+    level.begin();
+    match dispatch(globals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            report(&failure);
+            report(&failure, level);
             ExitCode::from(failure.code())
         }
     }
 }
 
 /// Says what went wrong, and what may help.
-fn report(failure: &Failure) {
+fn report(failure: &Failure, level: Level) {
     let text = failure.to_string();
     if !text.is_empty() {
         eprintln!("{text}");
     }
-    if let Some(hint) = failure.hint() {
+    if let Some(hint) = failure.hint().filter(|_| level >= Level::Info) {
         eprintln!("Hint: {hint}");
     }
 }
 
-fn dispatch(words: &[String]) -> Outcome {
-    let globals = match flags::parse(&[GLOBALS], false, words) {
+fn dispatch(globals: Result<Matches, Fault>) -> Outcome {
+    let globals = match globals {
         Ok(globals) => globals,
         Err(Fault::Help) => return output::print(help::program(command::NODES, GLOBALS, terminal::width())),
-        Err(fault) => return Err(usage_failure(fault, "hako", "[OPTIONS] COMMAND")),
+        Err(fault) => return Err(usage_failure(fault, "hako", "Usage:  hako [OPTIONS] COMMAND\n")),
     };
     if globals.on("version") {
         return output::line(format!("hako version {VERSION}"));
@@ -85,7 +90,7 @@ fn descend(session: &Session, nodes: &'static [Node], path: &str, words: &[Strin
             Some("--help" | "-h" | "help") => output::print(help::group(&path, group, terminal::width())),
             Some(flag) if flag.starts_with('-') => {
                 let fault = flags::parse(&[], false, rest).err().unwrap_or(Fault::Help);
-                Err(usage_failure(fault, &path, "COMMAND"))
+                Err(usage_failure(fault, &path, &format!("Usage:  {path} COMMAND\n")))
             }
             Some(_) => descend(session, group.nodes, &path, rest),
         },
@@ -93,13 +98,13 @@ fn descend(session: &Session, nodes: &'static [Node], path: &str, words: &[Strin
 }
 
 fn run_command(session: &Session, command: &'static Command, path: &str, words: &[String]) -> Outcome {
-    let usage = command.usage.first().copied().unwrap_or_default();
+    let usage = help::usage(path, command);
     let found = match flags::parse(command.flags, command.interspersed, words) {
         Ok(found) => found,
         Err(Fault::Help) => return output::print(help::command(path, command, terminal::width())),
-        Err(fault) => return Err(usage_failure(fault, path, usage)),
+        Err(fault) => return Err(usage_failure(fault, path, &usage)),
     };
-    check_arity(command.arity, found.words().len(), path, usage)?;
+    check_arity(command.arity, found.words().len(), path, &usage)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -150,7 +155,7 @@ fn usage_failure(fault: Fault, path: &str, usage: &str) -> Failure {
         Fault::Refused(message) => Failure::Refused { message },
         Fault::Help => Failure::status(0),
         Fault::Message(message) => Failure::Usage {
-            message: format!("{message}\n\nUsage:  {path} {usage}\n\nRun '{path} --help' for more information"),
+            message: format!("{message}\n\n{usage}\nRun '{path} --help' for more information"),
             code: 125,
         },
     }
@@ -169,11 +174,7 @@ fn check_arity(arity: Arity, count: usize, path: &str, usage: &str) -> Result<()
         _ => return Ok(()),
     };
     let see = if matches!(arity, Arity::AtLeast(_)) { "See" } else { "Run" };
-    let usage = format!("{path} {usage}");
-    let message = format!(
-        "hako: '{path}' {wanted}\n\nUsage:  {}\n\n{see} '{path} --help' for more information",
-        usage.trim_end()
-    );
+    let message = format!("hako: '{path}' {wanted}\n\n{usage}\n{see} '{path} --help' for more information");
     Err(Failure::Usage { message, code: 1 })
 }
 

@@ -2,22 +2,29 @@
 
 /// Go's `filepath.Clean`: no `.`, no doubled slash, no `..` that can be resolved.
 pub(crate) fn clean(path: &str) -> String {
-    let rooted = path.starts_with('/');
-    let mut parts: Vec<&str> = Vec::new();
-    for part in path.split('/') {
+    // Whole parts of a text are left out, so that what is left is one, too.
+    String::from_utf8_lossy(&clean_bytes(path.as_bytes())).into_owned()
+}
+
+/// As [`clean`], for a name in any encoding.
+pub(crate) fn clean_bytes(path: &[u8]) -> Vec<u8> {
+    let rooted = path.starts_with(b"/");
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|byte| *byte == b'/') {
         match part {
-            "" | "." => {}
-            ".." if parts.last().is_some_and(|last| *last != "..") => {
+            b"" | b"." => {}
+            b".." if parts.last().is_some_and(|last| *last != b"..") => {
                 parts.pop();
             }
-            ".." if rooted => {}
+            b".." if rooted => {}
             other => parts.push(other),
         }
     }
+    let joined = parts.join(&b'/');
     match (rooted, parts.is_empty()) {
-        (true, _) => format!("/{}", parts.join("/")),
-        (false, true) => ".".to_owned(),
-        (false, false) => parts.join("/"),
+        (true, _) => [b"/", joined.as_slice()].concat(),
+        (false, true) => b".".to_vec(),
+        (false, false) => joined,
     }
 }
 

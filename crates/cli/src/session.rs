@@ -25,7 +25,7 @@ pub(crate) const GLOBALS: &[Flag] = &[
     text("log-level", "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")")
         .short('l')
         .default("info")
-        .check(check_level),
+        .check(crate::level::check),
     text("root", "Keep everything of a private hako (data, runtime files, socket) below one directory"),
     switch("tls", "Use TLS; implied by --tlsverify").refused(NO_TLS),
     text("tlscacert", "Trust certs signed only by this CA").refused(NO_TLS),
@@ -34,13 +34,6 @@ pub(crate) const GLOBALS: &[Flag] = &[
     switch("tlsverify", "Use TLS and verify the remote").refused(NO_TLS),
     switch("version", "Print version information and quit").short('v'),
 ];
-
-fn check_level(text: &str) -> Result<(), String> {
-    if ["debug", "info", "warn", "warning", "error", "fatal", "trace", "panic"].contains(&text) {
-        return Ok(());
-    }
-    Err(format!("unable to parse logging level: {text}"))
-}
 
 /// One run of the program. What is not asked for is not read.
 pub(crate) struct Session {

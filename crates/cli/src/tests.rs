@@ -67,7 +67,7 @@ fn every_alias_leads_to_its_command() {
 
 fn refusal(line: &str) -> (String, u8) {
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
-    let failure = dispatch(&words).expect_err(line);
+    let failure = dispatch(flags::parse(&[GLOBALS], false, &words)).expect_err(line);
     (failure.to_string(), failure.code())
 }
 

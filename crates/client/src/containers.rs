@@ -86,7 +86,7 @@ impl Containers<'_> {
 
     /// Tells a container's terminal its size.
     pub async fn resize(&self, id: &str, height: u16, width: u16) -> Result<()> {
-        let size = query::Resize { height: Some(height.into()), width: Some(width.into()) };
+        let size = query::Resize { height: height.to_string(), width: width.to_string() };
         self.verb(id, "/resize", &size.write()).await
     }
 

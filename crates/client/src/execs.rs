@@ -32,7 +32,7 @@ impl Execs<'_> {
 
     /// Tells its terminal its size.
     pub async fn resize(&self, id: &str, height: u16, width: u16) -> Result<()> {
-        let size = query::Resize { height: Some(height.into()), width: Some(width.into()) };
+        let size = query::Resize { height: height.to_string(), width: width.to_string() };
         self.client.post(&format!("/exec/{}/resize", segment(id))).query(&size.write()).done().await
     }
 

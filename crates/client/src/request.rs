@@ -1,5 +1,7 @@
 //! One request: its URL, its body, and the answer in the form the caller wants.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use hako_api::query::{Query, escape};
 use hako_api::version::ApiVersion;
@@ -129,7 +131,9 @@ impl Call<'_> {
     async fn send(self) -> Result<(String, Response<Incoming>)> {
         let malformed = |cause: http::Error| Error::Malformed { request: self.name.clone(), cause: cause.to_string() };
         let request = self.request.uri(self.target).body(self.body).map_err(malformed)?;
+        let asked = Instant::now();
         let response = self.client.pool.send(request).await?;
+        tracing::debug!(status = response.status().as_u16(), took = ?asked.elapsed(), "{}", self.name);
         match response.status() {
             status if status.is_success() => Ok((self.name, response)),
             StatusCode::NOT_MODIFIED | StatusCode::SWITCHING_PROTOCOLS => Ok((self.name, response)),

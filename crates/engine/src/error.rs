@@ -85,6 +85,21 @@ impl Error {
     constructor!(/** [`Error::NotImplemented`] */ not_implemented, NotImplemented);
     constructor!(/** [`Error::System`] */ system, System);
 
+    /// The same refusal, told with what it kept from being done: "`doing`: `message`".
+    pub fn during(mut self, doing: impl std::fmt::Display) -> Self {
+        let (Self::NotFound { message }
+        | Self::Conflict { message }
+        | Self::InvalidParameter { message }
+        | Self::NotModified { message }
+        | Self::Forbidden { message }
+        | Self::Unauthorized { message }
+        | Self::Unavailable { message }
+        | Self::NotImplemented { message }
+        | Self::System { message }) = &mut self;
+        *message = format!("{doing}: {message}").into();
+        self
+    }
+
     /// A failed system call: "`doing`: `cause`".
     pub fn io(doing: impl std::fmt::Display, cause: impl std::fmt::Display) -> Self {
         Self::system(format!("{doing}: {cause}"))

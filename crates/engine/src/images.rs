@@ -165,7 +165,13 @@ impl Images {
     /// Makes an image of one tar stream.
     pub fn import(&self, archive: ByteSource, request: ImportRequest) -> ProgressStream {
         let images = self.clone();
-        job::Lease::start(|reporter| images.run_import(archive, request, reporter)).watch()
+        job::Lease::start(|reporter| images.run_import(archive, "-".to_owned(), request, reporter)).watch()
+    }
+
+    /// Makes an image of the tar at an address of the web.
+    pub fn import_url(&self, url: String, request: ImportRequest) -> ProgressStream {
+        let images = self.clone();
+        job::Lease::start(|reporter| images.run_import_url(url, request, reporter)).watch()
     }
 
     /// Makes an image of a layer (`store`'s `Writable::commit`) on top of another image; gives its id.

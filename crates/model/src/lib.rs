@@ -18,3 +18,4 @@ pub mod reference;
 pub mod restart;
 pub mod state;
 pub mod time;
+pub mod word;

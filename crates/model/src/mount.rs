@@ -17,7 +17,7 @@ pub struct Plan {
     /// Refuse writes.
     #[serde(default)]
     pub read_only: bool,
-    /// The options as they were given to `-v`: what `inspect` shows as `Mode`.
+    /// The options as they were given to `-v`, or Docker's word for none: what `inspect` shows as `Mode`.
     #[serde(default)]
     pub mode: String,
     /// What.
@@ -159,7 +159,8 @@ impl Plan {
             Origin::Volume(Volume { name, anonymous, no_copy: words.no_copy, ..Volume::default() })
         };
         let target = check_target(target, origin.kind())?;
-        Ok(Self { target, read_only: words.read_only, mode: mode.to_owned(), origin })
+        let mode = shown_mode(mode, &origin);
+        Ok(Self { target, read_only: words.read_only, mode, origin })
     }
 
     /// An anonymous volume at `target` (`VOLUME` in the image, or `Config.Volumes`).
@@ -192,8 +193,14 @@ impl Plan {
             _ => return Err(config(kind, "mount type unknown")),
         };
         let target = check_target(&mount.target, kind)?;
-        Ok(Self { target, read_only: mount.read_only, mode: String::new(), origin })
+        let mode = shown_mode("", &origin);
+        Ok(Self { target, read_only: mount.read_only, mode, origin })
     }
+}
+
+/// Docker asks for volumes to be relabelled when nothing else is asked for, and says so.
+fn shown_mode(given: &str, origin: &Origin) -> String {
+    if given.is_empty() && matches!(origin, Origin::Volume(_)) { "z".to_owned() } else { given.to_owned() }
 }
 
 impl Origin {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hako_model::reference::{DEFAULT_DOMAIN, Reference};
 
 use crate::credentials::Credential;
+use crate::file::File;
 use crate::repository::{Access, Repository};
 use crate::session::Session;
 use crate::settings::{Endpoint, Settings};
@@ -38,6 +39,14 @@ impl Client {
         access: &Access,
     ) -> Result<Repository> {
         Repository::open(&self.transports, reference, credential, access)
+    }
+
+    /// Opens a file of the web.
+    ///
+    /// # Errors
+    /// The address cannot be used, or its server does not give the file.
+    pub async fn file(&self, url: &str) -> Result<File> {
+        File::open(&self.transports, url).await
     }
 
     /// Shows a credential to the registry it is for (`serveraddress`); gives an identity token when the registry has one.

@@ -10,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::net::NetError;
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -18,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::error::in_words;
 use crate::settings::host_of;
 
 /// How long one address may take to connect.
@@ -81,15 +83,19 @@ impl tower_service::Service<Uri> for Dial {
 
 /// Connects to the first address of a host that answers.
 async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, format!("lookup {host}: no such host"));
+    let mut last = unknown(host);
     for address in lookup(host).await? {
-        match tokio::time::timeout(PATIENCE, TcpStream::connect(SocketAddr::new(address, port))).await {
+        let address = SocketAddr::new(address, port);
+        match tokio::time::timeout(PATIENCE, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => {
                 stream.set_nodelay(true)?;
                 return Ok(stream);
             }
-            Ok(Err(error)) => last = io::Error::new(error.kind(), format!("dial tcp {address}:{port}: {error}")),
-            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, format!("dial tcp {address}:{port}: timeout")),
+            Ok(Err(error)) => {
+                let cause = in_words(&error.to_string());
+                last = io::Error::new(error.kind(), format!("dial tcp {address}: connect: {cause}"));
+            }
+            Err(_) => last = io::Error::new(io::ErrorKind::TimedOut, format!("dial tcp {address}: i/o timeout")),
         }
     }
     Err(last)
@@ -104,11 +110,25 @@ async fn lookup(host: &str) -> io::Result<Vec<IpAddr>> {
     if host == "localhost" {
         return Ok(vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]);
     }
-    let failed = |error: &dyn std::fmt::Display| io::Error::other(format!("lookup {host}: {error}"));
-    let resolver =
-        TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(|error| failed(&error))?;
-    let found = resolver.lookup_ip(host).await.map_err(|error| failed(&error))?;
+    let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+    let resolver = resolver.map_err(|error| unresolved(host, &error))?;
+    let found = resolver.lookup_ip(host).await.map_err(|error| unresolved(host, &error))?;
     Ok(found.iter().collect())
+}
+
+fn unknown(host: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("dial tcp: lookup {host}: no such host"))
+}
+
+/// Why a name has no address, without the resolver's inner life.
+fn unresolved(host: &str, error: &NetError) -> io::Error {
+    let cause = match error {
+        error if error.is_nx_domain() || error.is_no_records_found() => return unknown(host),
+        NetError::NoConnections => "no name server can be reached".to_owned(),
+        NetError::Timeout => "no name server answers in time".to_owned(),
+        error => in_words(&error.to_string()),
+    };
+    io::Error::other(format!("dial tcp: lookup {host}: {cause}"))
 }
 
 async fn reach_proxy(proxy: &Intercept) -> io::Result<TcpStream> {

@@ -43,6 +43,18 @@ pub enum Error {
         /// Why not further.
         cause: String,
     },
+    /// A server does not give a file.
+    #[error("failed to GET {url} with status {status} {reason}: {message}")]
+    Fetch {
+        /// The address, without its query.
+        url: String,
+        /// The HTTP status.
+        status: u16,
+        /// The status in words.
+        reason: String,
+        /// What the server says about it.
+        message: String,
+    },
     /// A document is longer than allowed.
     #[error("read {url}: more than {limit} bytes")]
     TooLarge {
@@ -113,5 +125,25 @@ impl Error {
             Self::Refused { status, .. } => matches!(status, 408 | 425 | 429 | 500 | 502..=504),
             _ => false,
         }
+    }
+}
+
+/// A system's error as a clause: `connection refused`, not `Connection refused (os error 111)`.
+pub(crate) fn in_words(text: &str) -> String {
+    let Some((words, _)) = text.split_once(" (os error") else { return text.to_owned() };
+    let mut letters = words.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_lowercase());
+    first.into_iter().chain(letters).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn systems_errors_become_clauses() {
+        let error = std::io::Error::from_raw_os_error(111);
+        assert_eq!(in_words(&error.to_string()), "connection refused");
+        assert_eq!(in_words("Any other text"), "Any other text");
     }
 }

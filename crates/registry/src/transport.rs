@@ -17,7 +17,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 
 use crate::dial::Dial;
-use crate::error::Stage;
+use crate::error::{Stage, in_words};
 use crate::settings::{Endpoint, Settings};
 use crate::{Error, Result, trust};
 
@@ -169,7 +169,7 @@ pub(crate) async fn read_all(body: &mut Incoming, url: &str, limit: u64) -> Resu
 
 /// The next piece of a body; `None` at its end.
 pub(crate) async fn next_piece(body: &mut Incoming, url: &str) -> Result<Option<Bytes>> {
-    let broken = |cause| Error::Reach { method: "GET", url: url.to_owned(), stage: Stage::Talk, cause };
+    let broken = |cause| Error::Reach { method: "Get", url: url.to_owned(), stage: Stage::Talk, cause };
     loop {
         match tokio::time::timeout(BODY_PATIENCE, body.frame()).await {
             Err(_) => return Err(broken(format!("nothing came for {} seconds", BODY_PATIENCE.as_secs()))),
@@ -209,7 +209,7 @@ fn causes(error: &(dyn std::error::Error + 'static)) -> String {
     let mut texts: Vec<String> = Vec::new();
     let mut next = error.source();
     while let Some(cause) = next {
-        let text = cause.to_string();
+        let text = in_words(&cause.to_string());
         if !texts.iter().any(|known| known.contains(&text)) {
             texts.push(text);
         }

@@ -400,6 +400,27 @@ async fn nobody_there_is_said_at_once() {
     let error = repository.tagged("latest").await.unwrap_err();
     assert!(error.is_unreachable(), "{error}");
     assert!(error.to_string().contains(&format!("Get \"http://127.0.0.1:{port}/v2/x/manifests/latest\"")), "{error}");
+    let cause = format!("dial tcp 127.0.0.1:{port}: connect: connection refused");
+    assert!(error.to_string().ends_with(&cause), "{error}");
     let unknown: Digest = digest(b"x");
     assert!(repository.has_blob(&unknown).await.is_err());
+}
+
+#[tokio::test]
+async fn a_file_of_the_web_is_fetched_without_anybodys_name() {
+    let web = Hostile::start(|asked| match asked.path.as_str() {
+        "/moved" => Told::status(302).header("location", "/file"),
+        "/file" => Told::ok("content"),
+        _ => Told { body: b"no such page".to_vec(), ..Told::status(404) },
+    });
+    let url = |path: &str| format!("http://{}{path}", web.address());
+    let mut file = client().file(&url("/moved")).await.unwrap();
+    assert_eq!((file.length(), file.next().await.unwrap().unwrap().as_ref()), (Some(7), &b"content"[..]));
+    assert!(file.next().await.unwrap().is_none());
+    assert!(web.seen().iter().all(|asked| asked.header("authorization").is_empty()));
+    let missing = client().file(&url("/none")).await.err().unwrap().to_string();
+    assert_eq!(missing, format!("failed to GET {} with status 404 Not Found: no such page", url("/none")));
+    for bad in ["ftp://x/y", "http://user:secret@x/y", "http:// x"] {
+        assert!(matches!(client().file(bad).await, Err(Error::Setting { .. })), "{bad}");
+    }
 }

@@ -76,6 +76,7 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::NetworkPrune => networks::prune(&asked),
         Endpoint::BuildPrune => system::prune_builds(),
         Endpoint::PluginList => system::plugins(),
+        Endpoint::PluginInspect => Err(system::no_plugin(&asked.name)),
         Endpoint::Absent(what) => {
             take_in(asked.body).await;
             Err(Failure::absent(what))

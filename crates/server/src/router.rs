@@ -68,6 +68,7 @@ pub(crate) enum Endpoint {
     NetworkPrune,
     BuildPrune,
     PluginList,
+    PluginInspect,
     /// Something Docker has and hako does not have yet, or never will.
     Absent(&'static str),
 }
@@ -188,7 +189,7 @@ const PATTERNS: &[Pattern] = &[
     post("/grpc", SESSION),
     get("/plugins", Endpoint::PluginList),
     get("/plugins/privileges", PLUGINS),
-    get("/plugins/*/json", PLUGINS),
+    get("/plugins/*/json", Endpoint::PluginInspect),
     delete("/plugins/*", PLUGINS),
     post("/plugins/*", PLUGINS),
     get("/swarm", SWARM),

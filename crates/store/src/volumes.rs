@@ -60,10 +60,18 @@ pub struct NewVolume {
     pub anonymous: bool,
 }
 
+/// The label by which Docker's clients know a volume nobody named.
+const ANONYMOUS: &str = "com.docker.volume.anonymous";
 /// The options of the local driver.
 const OPTIONS: [&str; 3] = ["type", "device", "o"];
 /// Which options each of them needs beside it.
 const NEEDED: [(&str, &[&str]); 3] = [("type", &["device"]), ("device", &["type"]), ("o", &["device", "type"])];
+
+fn marked(labels: Option<BTreeMap<String, String>>) -> BTreeMap<String, String> {
+    let mut labels = labels.unwrap_or_default();
+    labels.insert(ANONYMOUS.to_owned(), String::new());
+    labels
+}
 
 impl Volumes {
     fn dir(&self, name: &str) -> PathBuf {
@@ -86,7 +94,7 @@ impl Volumes {
             name: name.clone(),
             driver: "local".to_owned(),
             created_at: Timestamp::from(SystemTime::now()),
-            labels: new.labels,
+            labels: if anonymous { Some(marked(new.labels)) } else { new.labels },
             options: new.options,
             anonymous,
             mountpoint: self.dir(&name).join("_data"),

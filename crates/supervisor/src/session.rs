@@ -197,10 +197,10 @@ impl Session {
         };
     }
 
-    /// Sets its terminal's size; false if it has none.
+    /// Sets its terminal's size; false if that is gone. Without a terminal there is nothing to do, as in Docker.
     pub(crate) fn resize(&self, rows: u16, columns: u16) -> bool {
-        let terminal = self.outputs[0].as_ref().filter(|_| self.terminal);
-        terminal.is_some_and(|fd| hako_sys::pty::resize(fd, rows, columns).is_ok())
+        let set = |fd: &OwnedFd| hako_sys::pty::resize(fd, rows, columns).is_ok();
+        !self.terminal || self.outputs[0].as_ref().is_some_and(set)
     }
 
     /// Reaps the process if it has ended; true the first time.

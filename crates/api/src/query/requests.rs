@@ -88,9 +88,9 @@ requests! {
     /// `POST /containers/{id}/resize` and `POST /exec/{id}/resize`
     Resize {
         /// Rows.
-        height: Option<i64> = "h",
+        height: String = "h",
         /// Columns.
-        width: Option<i64> = "w",
+        width: String = "w",
     }
     /// `POST /containers/{id}/start`
     Start {

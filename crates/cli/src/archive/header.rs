@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 const BLOCK: usize = 512;
+/// Before the names of extended attributes, as tar programs agreed.
+const XATTR: &[u8] = b"SCHILY.xattr.";
 /// Metadata beyond this is an attack or rubbish.
 const LONGEST_METADATA: u64 = 1 << 20;
 
@@ -29,10 +31,10 @@ pub(crate) enum Kind {
 /// One member without its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Member {
-    /// Its path; directories end in a slash.
-    pub(crate) name: String,
+    /// Its path, in whatever encoding; directories end in a slash.
+    pub(crate) name: Vec<u8>,
     /// The target of a link.
-    pub(crate) link: String,
+    pub(crate) link: Vec<u8>,
     /// What it is.
     pub(crate) kind: Kind,
     /// Permission bits.
@@ -47,6 +49,8 @@ pub(crate) struct Member {
     pub(crate) mtime: i64,
     /// Major and minor number of a device.
     pub(crate) device: (u32, u32),
+    /// Extended attributes, names and values.
+    pub(crate) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Kind {
@@ -80,18 +84,21 @@ impl Member {
     /// Writes the header, with a PAX header before it where ustar is too small.
     pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let mut records = Vec::new();
-        let mut add = |key: &str, value: &str| records.extend(pax_record(key, value));
+        let mut add = |key: &[u8], value: &[u8]| records.extend(pax_record(key, value));
         if self.name.len() > 100 {
-            add("path", &self.name);
+            add(b"path", &self.name);
         }
         if self.link.len() > 100 {
-            add("linkpath", &self.link);
+            add(b"linkpath", &self.link);
         }
         if self.size >= 1 << 33 {
-            add("size", &self.size.to_string());
+            add(b"size", self.size.to_string().as_bytes());
+        }
+        for (key, value) in &self.xattrs {
+            add(&[XATTR, key].concat(), value);
         }
         if !records.is_empty() {
-            let pax = Self { name: "PaxHeaders/entry".to_owned(), link: String::new(), ..self.clone() };
+            let pax = Self { name: b"PaxHeaders/entry".to_vec(), link: Vec::new(), ..self.clone() };
             out.write_all(&pax.block(b'x', records.len() as u64))?;
             out.write_all(&records)?;
             pad(out, records.len() as u64)?;
@@ -127,28 +134,30 @@ impl Member {
             match block[156] {
                 b'x' => long.extend(pax_records(&metadata(input, size)?)?),
                 b'g' => drop(metadata(input, size)?),
-                b'L' => drop(long.insert("path".to_owned(), text(&metadata(input, size)?))),
-                b'K' => drop(long.insert("linkpath".to_owned(), text(&metadata(input, size)?))),
+                b'L' => drop(long.insert(b"path".to_vec(), text(&metadata(input, size)?))),
+                b'K' => drop(long.insert(b"linkpath".to_vec(), text(&metadata(input, size)?))),
                 letter => return Self::decode(&block, letter, size, &long).map(Some),
             }
         }
     }
 
-    fn decode(block: &[u8; BLOCK], letter: u8, size: u64, long: &BTreeMap<String, String>) -> io::Result<Self> {
+    fn decode(block: &[u8; BLOCK], letter: u8, size: u64, long: &Records) -> io::Result<Self> {
         let kind = Kind::from_letter(letter)
             .ok_or_else(|| invalid(format!("unknown tar member type {:?}", char::from(letter))))?;
-        let number = |key: &str, field: &[u8]| match long.get(key) {
+        let record = |key: &str| long.get(key.as_bytes());
+        let number = |key: &str, field: &[u8]| match record(key).map(|value| String::from_utf8_lossy(value)) {
             Some(text) => text.parse().map_err(|_| invalid(format!("invalid tar record {key}={text}"))),
             None => octal(field),
         };
-        let mtime = match long.get("mtime") {
+        let mtime = match record("mtime").map(|value| String::from_utf8_lossy(value)) {
             Some(text) => text.split('.').next().and_then(|text| text.parse().ok()).unwrap_or(0),
             None => octal(&block[136..148])? as i64,
         };
-        let size = if long.contains_key("size") { number("size", &[])? } else { size };
+        let size = if record("size").is_some() { number("size", &[])? } else { size };
+        let xattrs = long.iter().filter_map(|(key, value)| Some((key.strip_prefix(XATTR)?.to_vec(), value.clone())));
         let mut member = Self {
-            name: long.get("path").cloned().unwrap_or_else(|| ustar_name(block)),
-            link: long.get("linkpath").cloned().unwrap_or_else(|| text(&block[157..257])),
+            name: record("path").cloned().unwrap_or_else(|| ustar_name(block)),
+            link: record("linkpath").cloned().unwrap_or_else(|| text(&block[157..257])),
             kind,
             mode: octal(&block[100..108])? as u32 & 0o7777,
             uid: number("uid", &block[108..116])?,
@@ -156,8 +165,9 @@ impl Member {
             size: if kind == Kind::File { size } else { 0 },
             mtime,
             device: (octal(&block[329..337])? as u32, octal(&block[337..345])? as u32),
+            xattrs: xattrs.collect(),
         };
-        if member.name.ends_with('/') && member.kind == Kind::File {
+        if member.name.ends_with(b"/") && member.kind == Kind::File {
             member.kind = Kind::Directory;
         }
         Ok(member)
@@ -211,38 +221,42 @@ fn metadata(input: &mut impl Read, size: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn pax_record(key: &str, value: &str) -> Vec<u8> {
+/// What PAX headers (and GNU's long names) say, by key.
+type Records = BTreeMap<Vec<u8>, Vec<u8>>;
+
+fn pax_record(key: &[u8], value: &[u8]) -> Vec<u8> {
     let rest = key.len() + value.len() + 3;
     let mut length = rest + 1;
     while length != rest + length.to_string().len() {
         length = rest + length.to_string().len();
     }
-    format!("{length} {key}={value}\n").into_bytes()
+    [format!("{length} ").as_bytes(), key, b"=", value, b"\n"].concat()
 }
 
-fn pax_records(mut bytes: &[u8]) -> io::Result<Vec<(String, String)>> {
+fn pax_records(mut bytes: &[u8]) -> io::Result<Records> {
     let broken = || invalid("invalid pax record".to_owned());
-    let mut found = Vec::new();
+    let mut found = Records::new();
     while !bytes.is_empty() {
         let blank = bytes.iter().position(|byte| *byte == b' ').ok_or_else(broken)?;
-        let length: usize = text(&bytes[..blank]).parse().map_err(|_| broken())?;
+        let length = std::str::from_utf8(&bytes[..blank]).ok().and_then(|length| length.parse::<usize>().ok());
+        let length = length.ok_or_else(broken)?;
         let record = bytes.get(blank + 1..length.max(blank + 2) - 1).ok_or_else(broken)?;
-        let (key, value) = std::str::from_utf8(record).ok().and_then(|r| r.split_once('=')).ok_or_else(broken)?;
-        found.push((key.to_owned(), value.to_owned()));
+        let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(broken)?;
+        found.insert(record[..equals].to_vec(), record[equals + 1..].to_vec());
         bytes = bytes.get(length..).ok_or_else(broken)?;
     }
     Ok(found)
 }
 
-fn ustar_name(block: &[u8; BLOCK]) -> String {
+fn ustar_name(block: &[u8; BLOCK]) -> Vec<u8> {
     let name = text(&block[..100]);
-    let prefix = if &block[257..263] == b"ustar\0" { text(&block[345..500]) } else { String::new() };
-    if prefix.is_empty() { name } else { format!("{prefix}/{name}") }
+    let prefix = if &block[257..263] == b"ustar\0" { text(&block[345..500]) } else { Vec::new() };
+    if prefix.is_empty() { name } else { [prefix.as_slice(), b"/", &name].concat() }
 }
 
-fn text(field: &[u8]) -> String {
-    let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
-    String::from_utf8_lossy(&field[..end]).into_owned()
+/// A field up to its first zero.
+fn text(field: &[u8]) -> Vec<u8> {
+    field.iter().copied().take_while(|byte| *byte != 0).collect()
 }
 
 /// Octal digits, or GNU's big-endian binary when the top bit is set.
@@ -250,7 +264,7 @@ fn octal(field: &[u8]) -> io::Result<u64> {
     if field.first().is_some_and(|byte| byte & 0x80 != 0) {
         return Ok(field.iter().skip(1).fold(0u64, |sum, byte| sum.wrapping_shl(8) | u64::from(*byte)));
     }
-    let digits = text(field);
+    let digits = String::from_utf8_lossy(field);
     let digits = digits.trim_matches([' ', '\0']);
     if digits.is_empty() {
         return Ok(0);
@@ -258,9 +272,9 @@ fn octal(field: &[u8]) -> io::Result<u64> {
     u64::from_str_radix(digits, 8).map_err(|_| invalid(format!("invalid number {digits:?} in a tar header")))
 }
 
-fn put_text(field: &mut [u8], text: &str) {
+fn put_text(field: &mut [u8], text: &[u8]) {
     let length = text.len().min(field.len());
-    field[..length].copy_from_slice(&text.as_bytes()[..length]);
+    field[..length].copy_from_slice(&text[..length]);
 }
 
 fn put_octal(field: &mut [u8], number: u64) {
@@ -285,10 +299,10 @@ fn invalid(message: String) -> io::Error {
 mod tests {
     use super::*;
 
-    fn member(name: &str) -> Member {
+    fn member(name: &[u8]) -> Member {
         Member {
-            name: name.to_owned(),
-            link: "l".repeat(120),
+            name: name.to_vec(),
+            link: b"l".repeat(120),
             kind: Kind::Symlink,
             mode: 0o755,
             uid: 1000,
@@ -296,12 +310,13 @@ mod tests {
             size: 0,
             mtime: 1_700_000_000,
             device: (0, 0),
+            xattrs: vec![(b"user.any".to_vec(), b"\xff=\n\0".to_vec())],
         }
     }
 
     #[test]
     fn what_is_written_is_read() {
-        for name in ["short", &"long/".repeat(40)] {
+        for name in [&b"short"[..], b"not \xff utf-8", &b"long/\xfe".repeat(40)] {
             let mut bytes = Vec::new();
             member(name).write(&mut bytes).unwrap();
             finish(&mut bytes).unwrap();
@@ -316,7 +331,7 @@ mod tests {
         assert!(Member::read(&mut [7u8; 512].as_slice()).is_err());
         assert!(Member::read(&mut [7u8; 100].as_slice()).is_err());
         let mut huge = Vec::new();
-        huge.extend(member("x").block(b'x', 1 << 40));
+        huge.extend(member(b"x").block(b'x', 1 << 40));
         assert!(Member::read(&mut huge.as_slice()).unwrap_err().to_string().contains("tar metadata"));
     }
 }

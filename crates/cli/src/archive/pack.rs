@@ -1,9 +1,10 @@
 //! Packing a local file or tree.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
@@ -15,19 +16,19 @@ use super::header::{Kind, Member, finish, pad};
 /// content packed.
 pub(crate) fn pack(directory: &Path, base: &str, shown: &str, out: &mut impl Write) -> io::Result<u64> {
     let mut packer = Packer { out, links: HashMap::new(), bytes: 0 };
-    packer.add(&directory.join(base), shown)?;
+    packer.add(&directory.join(base), shown.as_bytes())?;
     finish(packer.out)?;
     Ok(packer.bytes)
 }
 
 struct Packer<'a, W> {
     out: &'a mut W,
-    links: HashMap<(u64, u64), String>,
+    links: HashMap<(u64, u64), Vec<u8>>,
     bytes: u64,
 }
 
 impl<W: Write> Packer<'_, W> {
-    fn add(&mut self, path: &Path, shown: &str) -> io::Result<()> {
+    fn add(&mut self, path: &Path, shown: &[u8]) -> io::Result<()> {
         let named = |error: io::Error| named(path, &error);
         let metadata = fs::symlink_metadata(path).map_err(named)?;
         let Some(mut member) = describe(path, shown, &metadata).map_err(named)? else { return Ok(()) };
@@ -40,12 +41,15 @@ impl<W: Write> Packer<'_, W> {
         }
         match member.kind {
             Kind::File => self.file(path, member),
-            Kind::Directory => self.directory(path, shown, &member),
+            Kind::Directory => {
+                member.xattrs = File::open(path).map(xattrs).map_err(named)?;
+                self.directory(path, shown, &member)
+            }
             _ => member.write(self.out),
         }
     }
 
-    fn directory(&mut self, path: &Path, shown: &str, member: &Member) -> io::Result<()> {
+    fn directory(&mut self, path: &Path, shown: &[u8], member: &Member) -> io::Result<()> {
         member.write(self.out)?;
         let mut names: Vec<_> = fs::read_dir(path)
             .map_err(|error| named(path, &error))?
@@ -53,7 +57,7 @@ impl<W: Write> Packer<'_, W> {
             .collect::<Result<_, _>>()?;
         names.sort();
         for name in names {
-            self.add(&path.join(&name), &format!("{shown}/{}", displayed(&name)?))?;
+            self.add(&path.join(&name), &[shown, b"/", name.as_bytes()].concat())?;
         }
         Ok(())
     }
@@ -62,6 +66,7 @@ impl<W: Write> Packer<'_, W> {
     fn file(&mut self, path: &Path, mut member: Member) -> io::Result<()> {
         let file = File::open(path).map_err(|error| named(path, &error))?;
         member.size = file.metadata()?.len();
+        member.xattrs = xattrs(&file);
         member.write(self.out)?;
         let copied = io::copy(&mut file.take(member.size), self.out)?;
         io::copy(&mut io::repeat(0).take(member.size - copied), self.out)?;
@@ -74,21 +79,16 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {}", path.display(), crate::failure::go_cause(error)))
 }
 
-fn displayed(name: &OsStr) -> io::Result<&str> {
-    name.to_str()
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("{}: name is not UTF-8", name.display())))
-}
-
 /// A member's header; sockets have none, they cannot be copied.
-fn describe(path: &Path, shown: &str, metadata: &Metadata) -> io::Result<Option<Member>> {
-    let (mut name, mut link, kind) = (shown.to_owned(), String::new(), metadata.file_type());
+fn describe(path: &Path, shown: &[u8], metadata: &Metadata) -> io::Result<Option<Member>> {
+    let (mut name, mut link, kind) = (shown.to_owned(), Vec::new(), metadata.file_type());
     let kind = match () {
         () if kind.is_dir() => {
-            name.push('/');
+            name.push(b'/');
             Kind::Directory
         }
         () if kind.is_symlink() => {
-            link = displayed(fs::read_link(path)?.as_os_str())?.to_owned();
+            link = fs::read_link(path)?.into_os_string().into_vec();
             Kind::Symlink
         }
         () if kind.is_file() => Kind::File,
@@ -107,5 +107,14 @@ fn describe(path: &Path, shown: &str, metadata: &Metadata) -> io::Result<Option<
         size: 0,
         mtime: metadata.mtime(),
         device: (major(metadata.rdev()), minor(metadata.rdev())),
+        xattrs: Vec::new(),
     }))
+}
+
+/// What belongs to the content: the person's own attributes and capabilities. Labels belong to the machine.
+fn xattrs(fd: impl AsFd) -> Vec<(Vec<u8>, Vec<u8>)> {
+    // File systems without attributes are no obstacle.
+    let mut found = hako_sys::file::xattrs(fd.as_fd()).unwrap_or_default();
+    found.retain(|(name, _)| name.starts_with(b"user.") || name == b"security.capability");
+    found
 }

@@ -1,11 +1,15 @@
 //! Unpacking what a container sent. The archive is not to be trusted: every name is resolved inside the destination,
 //! by descriptor, so neither `..` nor a link made a moment ago leads out of it.
 
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use hako_sys::confined::Root;
-use rustix::fs::{FileType, Timespec, Timestamps};
+use rustix::fs::{FileType, Mode, OFlags, Timespec, Timestamps, XattrFlags};
+use rustix::io::Errno;
 
 use super::header::{Kind, Member};
 use crate::failure::go_cause;
@@ -21,12 +25,12 @@ pub(crate) struct Rebase {
 
 impl Rebase {
     /// The new name.
-    pub(crate) fn apply(&self, name: &str) -> String {
+    pub(crate) fn apply(&self, name: &[u8]) -> Vec<u8> {
         let from = if self.from == "/" { "" } else { &self.from };
-        match name.strip_prefix(from) {
-            Some(rest) if from.is_empty() || rest.is_empty() || rest.starts_with('/') => {
-                let joint = if from.is_empty() && !rest.is_empty() && !rest.starts_with('/') { "/" } else { "" };
-                format!("{}{joint}{rest}", self.to)
+        match name.strip_prefix(from.as_bytes()) {
+            Some(rest) if from.is_empty() || rest.is_empty() || rest.starts_with(b"/") => {
+                let joint = if from.is_empty() && !rest.is_empty() && !rest.starts_with(b"/") { "/" } else { "" };
+                [self.to.as_bytes(), joint.as_bytes(), rest].concat()
             }
             _ => name.to_owned(),
         }
@@ -44,7 +48,7 @@ pub(crate) fn unpack(input: &mut impl Read, directory: &Path, rebase: Option<&Re
                 member.link = rebase.apply(&member.link);
             }
         }
-        let path = PathBuf::from(crate::paths::clean(&member.name));
+        let path = local_path(&member.name);
         bytes += member.size;
         place(&root, &path, &member, input).map_err(|error| named(&path, &error))?;
         io::copy(&mut input.by_ref().take(member.padding()), &mut io::sink())?;
@@ -56,6 +60,10 @@ pub(crate) fn unpack(input: &mut impl Read, directory: &Path, rebase: Option<&Re
         settle(&root, path, member).map_err(|error| named(path, &error))?;
     }
     Ok(bytes)
+}
+
+fn local_path(name: &[u8]) -> PathBuf {
+    PathBuf::from(OsString::from_vec(crate::paths::clean_bytes(name)))
 }
 
 fn named(path: &Path, error: &io::Error) -> io::Error {
@@ -98,10 +106,10 @@ fn make(root: &Root, path: &Path, member: &Member, input: &mut impl Read) -> io:
             file.flush()
         }
         Kind::HardLink => {
-            let target = PathBuf::from(crate::paths::clean(&member.link));
+            let target = local_path(&member.link);
             root.hard_link(&target, path).map_err(io::Error::other)
         }
-        Kind::Symlink => root.symlink(member.link.as_ref(), path).map_err(io::Error::other),
+        Kind::Symlink => root.symlink(OsStr::from_bytes(&member.link), path).map_err(io::Error::other),
         Kind::Directory => root.mkdir(path, mode | 0o700).map_err(io::Error::other),
         Kind::Character => node(FileType::CharacterDevice),
         Kind::Block => node(FileType::BlockDevice),
@@ -109,13 +117,25 @@ fn make(root: &Root, path: &Path, member: &Member, input: &mut impl Read) -> io:
     }
 }
 
-/// Permission bits and times; owners stay the caller's, as with docker.
+/// Attributes, permission bits and times; owners stay the caller's, as with docker.
 fn settle(root: &Root, path: &Path, member: &Member) -> io::Result<()> {
+    if matches!(member.kind, Kind::File | Kind::Directory) && !member.xattrs.is_empty() {
+        let fd = root.open_with(path, OFlags::RDONLY | OFlags::NOFOLLOW, Mode::empty()).map_err(io::Error::other)?;
+        member.xattrs.iter().try_for_each(|(name, value)| set_xattr(&fd, name, value))?;
+    }
     if member.kind != Kind::Symlink {
         root.chmod(path, member.mode).map_err(io::Error::other)?;
     }
     let time = Timespec { tv_sec: member.mtime, tv_nsec: 0 };
     root.set_times(path, &Timestamps { last_access: time, last_modification: time }).map_err(io::Error::other)
+}
+
+/// What this person, or this file system, cannot set is left out, as with docker.
+fn set_xattr(fd: &OwnedFd, name: &[u8], value: &[u8]) -> io::Result<()> {
+    match rustix::fs::fsetxattr(fd, OsStr::from_bytes(name), value, XattrFlags::empty()) {
+        Ok(()) | Err(Errno::PERM | Errno::NOTSUP) => Ok(()),
+        Err(error) => Err(io::Error::new(io::Error::from(error).kind(), format!("set attribute: {error}"))),
+    }
 }
 
 #[cfg(test)]
@@ -130,8 +150,8 @@ mod tests {
         let mut bytes = Vec::new();
         for (name, kind, link) in members {
             let member = Member {
-                name: (*name).to_owned(),
-                link: (*link).to_owned(),
+                name: name.as_bytes().to_vec(),
+                link: link.as_bytes().to_vec(),
                 kind: *kind,
                 mode: 0o644,
                 uid: 0,
@@ -139,6 +159,7 @@ mod tests {
                 size: 0,
                 mtime: 0,
                 device: (0, 0),
+                xattrs: Vec::new(),
             };
             member.write(&mut bytes).unwrap();
         }
@@ -153,12 +174,25 @@ mod tests {
         fs::write(from.path().join("t/sub/file"), "content").unwrap();
         fs::hard_link(from.path().join("t/sub/file"), from.path().join("t/other")).unwrap();
         std::os::unix::fs::symlink("sub/file", from.path().join("t/link")).unwrap();
+        let odd = OsStr::from_bytes(b"t/sub/\xff\xfe");
+        fs::write(from.path().join(odd), "").unwrap();
+        let set = |path: &str| {
+            rustix::fs::setxattr(from.path().join(path), "user.note", b"kept", XattrFlags::empty()).unwrap();
+        };
+        set("t/sub/file");
+        set("t/sub");
         let mut bytes = Vec::new();
         assert_eq!(pack(from.path(), "t", "t", &mut bytes).unwrap(), 7);
         let rebase = Rebase { from: "t".into(), to: "new".into() };
         assert_eq!(unpack(&mut bytes.as_slice(), to.path(), Some(&rebase)).unwrap(), 7);
         assert_eq!(fs::read_to_string(to.path().join("new/link")).unwrap(), "content");
         assert_eq!(fs::read_to_string(to.path().join("new/other")).unwrap(), "content");
+        assert!(to.path().join("new/sub").join(OsStr::from_bytes(b"\xff\xfe")).exists());
+        for path in ["new/sub/file", "new/sub"] {
+            let mut value = [0; 8];
+            let length = rustix::fs::getxattr(to.path().join(path), "user.note", &mut value).unwrap();
+            assert_eq!(&value[..length], b"kept", "{path}");
+        }
     }
 
     #[test]
@@ -188,10 +222,10 @@ mod tests {
 
     #[test]
     fn names_are_rebased_at_the_first_part_only() {
-        let rebase = |from: &str, to: &str, name: &str| Rebase { from: from.into(), to: to.into() }.apply(name);
-        assert_eq!(rebase("a", "b", "a/a"), "b/a");
-        assert_eq!(rebase("a", "b", "ab/a"), "ab/a");
-        assert_eq!(rebase(".", "new", "./x"), "new/x");
-        assert_eq!(rebase("/", "root", "etc/passwd"), "root/etc/passwd");
+        let rebase = |from: &str, to: &str, name: &[u8]| Rebase { from: from.into(), to: to.into() }.apply(name);
+        assert_eq!(rebase("a", "b", b"a/a"), b"b/a");
+        assert_eq!(rebase("a", "b", b"ab/a"), b"ab/a");
+        assert_eq!(rebase(".", "new", b"./x\xff"), b"new/x\xff");
+        assert_eq!(rebase("/", "root", b"etc/passwd"), b"root/etc/passwd");
     }
 }

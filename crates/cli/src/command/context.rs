@@ -319,8 +319,8 @@ async fn export(session: &Session, found: &Matches) -> Outcome {
 fn pack(context: &Context, out: &mut Vec<u8>) -> io::Result<()> {
     let text = serde_json::to_vec(context)?;
     let member = Member {
-        name: "meta.json".to_owned(),
-        link: String::new(),
+        name: b"meta.json".to_vec(),
+        link: Vec::new(),
         kind: Kind::File,
         mode: 0o644,
         uid: 0,
@@ -328,6 +328,7 @@ fn pack(context: &Context, out: &mut Vec<u8>) -> io::Result<()> {
         size: text.len() as u64,
         mtime: 0,
         device: (0, 0),
+        xattrs: Vec::new(),
     };
     member.write(out)?;
     out.extend_from_slice(&text);
@@ -355,11 +356,14 @@ fn unpack(input: &mut impl Read) -> Result<Context, Failure> {
     let failed = |error: io::Error| Failure::local(format!("read context: {error}"));
     while let Some(member) = Member::read(input).map_err(failed)? {
         if member.kind == Kind::File && member.size > LIMIT {
-            return Err(Failure::local(format!("read context: {} is too large", member.name)));
+            return Err(Failure::local(format!(
+                "read context: {} is too large",
+                String::from_utf8_lossy(&member.name)
+            )));
         }
         let mut bytes = Vec::new();
         input.by_ref().take(member.size + member.padding()).read_to_end(&mut bytes).map_err(failed)?;
-        if member.name == "meta.json" {
+        if member.name == b"meta.json" {
             bytes.truncate(usize::try_from(member.size).unwrap_or(0));
             return serde_json::from_slice(&bytes).map_err(|error| Failure::local(format!("read context: {error}")));
         }

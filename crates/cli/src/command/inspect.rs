@@ -50,12 +50,6 @@ const ALL: [(Object, &str); 4] = [
     (Object::Volume, "volume"),
 ];
 
-impl Object {
-    fn word(self) -> &'static str {
-        ALL.iter().find(|(object, _)| *object == self).map_or("object", |(_, word)| word)
-    }
-}
-
 /// What is asked beside the name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Asked {
@@ -112,8 +106,7 @@ async fn describe(client: &Client, name: &str, kinds: &[Object], asked: &Asked) 
             Err(error) => return Err(error.into()),
         }
     }
-    let word = if kinds.len() == 1 { kinds[0].word() } else { "object" };
-    Err(Failure::local(format!("error: no such {word}: {name}")))
+    Err(Failure::local(format!("Error: No such object: {name}")))
 }
 
 async fn raw(client: &Client, kind: Object, name: &str, asked: &Asked) -> Result<bytes::Bytes, Error> {

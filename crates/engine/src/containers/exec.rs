@@ -19,7 +19,7 @@ impl Containers {
         if request.cmd.is_empty() {
             return Err(Error::invalid("No exec command specified"));
         }
-        check_running(&container)?;
+        check_running(name, &container)?;
         let link = container.live_link()?;
         let accounts = accounts::of_running(container.status().pid())?;
         let process = oci::exec_process(&self.house, &container.record(), &request, &accounts)?;
@@ -45,7 +45,7 @@ impl Containers {
     pub async fn exec_start(&self, exec: &str, start: ExecStart) -> Result<Option<Attachment>> {
         let (exec, container) = self.house.index.find_exec(exec)?;
         let instance = begin(&container, &exec)?;
-        check_running(&container)?;
+        check_running(container.id.as_str(), &container)?;
         let size = start.console_size.or(instance.request.console_size).map(|size| {
             let [rows, columns] = size.map(|n| u16::try_from(n).unwrap_or(u16::MAX));
             (rows, columns)
@@ -102,12 +102,12 @@ impl Containers {
     }
 }
 
-fn check_running(container: &Container) -> Result<()> {
+fn check_running(name: &str, container: &Container) -> Result<()> {
     let id = &container.id;
     match container.status().state {
         State::Running(_) => Ok(()),
         State::Paused(_) => {
-            Err(Error::conflict(format!("container {id} is paused, unpause the container before exec")))
+            Err(Error::conflict(format!("Container {name} is paused, unpause the container before exec")))
         }
         State::Restarting { .. } => {
             Err(Error::conflict(format!("Container {id} is restarting, wait until the container is running")))

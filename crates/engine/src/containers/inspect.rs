@@ -178,9 +178,6 @@ fn mount_point(house: &House, plan: &Plan) -> MountPoint {
             let found = house.store.volumes().get(&volume.name);
             point.source = found.map(|v| v.mountpoint.to_string_lossy().into_owned()).unwrap_or_default();
             "local".clone_into(&mut point.driver);
-            if plan.mode.is_empty() {
-                "z".clone_into(&mut point.mode);
-            }
         }
         Origin::Tmpfs(_) => point.kind = MountKind::Tmpfs,
     }

@@ -25,17 +25,20 @@ impl Containers {
 
     /// Sends a signal, `SIGKILL` when empty.
     pub async fn kill(&self, name: &str, text: &str) -> Result<()> {
+        let sent = self.send_signal(name, text).await;
+        sent.map_err(|error| error.during(format!("cannot kill container: {name}")))
+    }
+
+    async fn send_signal(&self, name: &str, text: &str) -> Result<()> {
         let container = self.house.index.find(name)?;
         let signal = if text.is_empty() { KILL } else { signal::parse(text)? };
-        let cannot = |cause: String| Error::conflict(format!("cannot kill container: {name}: {cause}"));
-        let link = container.live_link().map_err(|error| cannot(error.to_string()))?;
-        match link.ask(Ask::Kill { signal }, Vec::new()).await? {
+        match container.live_link()?.ask(Ask::Kill { signal }, Vec::new()).await? {
             Ok(Answer::Ended { status }) => {
                 wait_until(&container, |phase| phase.status.finished_at >= status.finished_at).await;
                 Ok(())
             }
             Ok(_) => Ok(()),
-            Err(Failure::Refused(_)) => Err(cannot(container.not_running().to_string())),
+            Err(Failure::Refused(_)) => Err(container.not_running()),
             Err(other) => Err(failure(&container, other)),
         }
     }
@@ -57,14 +60,15 @@ impl Containers {
         let container = self.house.index.find(name)?;
         let id = container.id.clone();
         match container.status().state {
-            State::Paused(_) => return Err(Error::conflict(format!("Container {id} is already paused"))),
+            // Docker answers this one, and that of unpause, with 500.
+            State::Paused(_) => return Err(Error::system(format!("Container {id} is already paused"))),
             State::Restarting { .. } => {
                 return Err(Error::conflict(format!(
                     "Container {id} is restarting, wait until the container is running"
                 )));
             }
             State::Running(_) => {}
-            _ => return Err(Error::conflict(format!("Container {id} is not running"))),
+            _ => return Err(container.not_running()),
         }
         done(&container, Ask::Pause).await?;
         wait_until(&container, |phase| !matches!(phase.status.state, State::Running(_))).await;
@@ -75,7 +79,7 @@ impl Containers {
     pub async fn unpause(&self, name: &str) -> Result<()> {
         let container = self.house.index.find(name)?;
         if !container.status().state.is_paused() {
-            return Err(Error::conflict(format!("Container {} is not paused", container.id)));
+            return Err(Error::system(format!("Container {} is not paused", container.id)));
         }
         done(&container, Ask::Resume).await?;
         wait_until(&container, |phase| !phase.status.state.is_paused()).await;

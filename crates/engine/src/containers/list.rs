@@ -104,7 +104,7 @@ impl Containers {
             names: vec![format!("/{}", record.name)],
             image: image_name(&record, tags),
             image_id: record.image.to_string(),
-            command: record.command().join(" "),
+            command: command_line(&record.command()),
             created: record.created,
             ports: port_summaries(&inspect::ports(container, &record)),
             size_rw: sizes.map(|(rw, _)| rw),
@@ -118,6 +118,17 @@ impl Containers {
             mounts: inspect::mounts(&self.house, &record),
         }
     }
+}
+
+/// The command as `ps` shows it: arguments with a blank in them stand in single quotes.
+fn command_line(words: &[String]) -> String {
+    let (program, arguments) = words.split_first().map_or(("", words), |(program, rest)| (program.as_str(), rest));
+    let mut line = program.to_owned();
+    for argument in arguments {
+        let quote = if argument.contains(' ') { "'" } else { "" };
+        line.extend([" ", quote, argument, quote]);
+    }
+    line
 }
 
 fn damaged(container: &Container) -> Option<String> {
@@ -271,6 +282,19 @@ mod tests {
             [("we", true), ("^web$", true), ("^/web$", true), ("^eb", false), ("b$", true), ("x", false)]
         {
             assert_eq!(name_matches("web", pattern), expect, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn commands_are_quoted_as_docker_does() {
+        for (words, line) in [
+            (&["sh", "-c", "echo hi"][..], "sh -c 'echo hi'"),
+            (&["echo", "it's", "a \"b\"", "", "c"], "echo it's 'a \"b\"'  c"),
+            (&["a program"], "a program"),
+            (&[], ""),
+        ] {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(command_line(&words), line);
         }
     }
 

@@ -15,10 +15,12 @@ pub(super) fn merge(config: &mut Config, image: &RunConfig) -> Result<()> {
     if let Some(ports) = &image.exposed_ports {
         config.exposed_ports.get_or_insert_default().extend(ports.clone());
     }
-    if let Some(volumes) = &image.volumes {
-        config.volumes.get_or_insert_default().extend(volumes.clone());
+    if config.volumes.as_ref().is_none_or(|own| own.is_empty()) {
+        config.volumes.clone_from(&image.volumes);
+    } else {
+        config.volumes.iter_mut().for_each(|own| own.extend(image.volumes.clone().unwrap_or_default()));
     }
-    merge_env(config, image.env.as_deref().unwrap_or_default());
+    merge_env(config, image.env.as_deref());
     merge_labels(config, image.labels.as_ref());
     merge_command(config, image)?;
     config.healthcheck = merge_health(config.healthcheck.take(), image.healthcheck.as_ref());
@@ -35,8 +37,15 @@ fn inherit(own: &mut String, image: &str) {
 }
 
 /// The person's variables first, then those of the image that they did not set.
-fn merge_env(config: &mut Config, image: &[String]) {
-    let own = config.env.get_or_insert_default();
+fn merge_env(config: &mut Config, image: Option<&[String]>) {
+    let own = match &mut config.env {
+        Some(own) if !own.is_empty() => own,
+        none => {
+            *none = image.map(<[String]>::to_vec);
+            return;
+        }
+    };
+    let image = image.unwrap_or_default();
     let name = |pair: &str| pair.split('=').next().unwrap_or_default().to_owned();
     let set: Vec<String> = own.iter().map(|pair| name(pair)).collect();
     own.extend(image.iter().filter(|pair| !set.contains(&name(pair))).cloned());
@@ -119,6 +128,17 @@ mod tests {
         let image = RunConfig { env: words("PATH=/bin A=2 B=3"), ..RunConfig::default() };
         merge(&mut config, &image).unwrap();
         assert_eq!(config.env, words("A=1 B PATH=/bin"));
+    }
+
+    #[test]
+    fn nothing_said_and_nothing_inherited_stays_null() {
+        let empty = || Config { env: Some(Vec::new()), volumes: Some([].into()), cmd: words("x"), ..Config::default() };
+        let mut config = empty();
+        merge(&mut config, &RunConfig::default()).unwrap();
+        assert_eq!((config.env, config.volumes), (None, None));
+        let mut config = empty();
+        merge(&mut config, &RunConfig { env: words("A=1"), ..RunConfig::default() }).unwrap();
+        assert_eq!(config.env, words("A=1"));
     }
 
     #[test]

@@ -64,7 +64,7 @@ fn from_other(house: &House, spec: &str) -> Result<Vec<Plan>> {
     };
     let record = house.index.find(name)?.record();
     let shared = record.mounts.iter().filter(|plan| !matches!(plan.origin, Origin::Tmpfs(_))).cloned();
-    Ok(shared.map(|plan| Plan { read_only: plan.read_only || read_only, ..plan }).collect())
+    Ok(shared.map(|plan| Plan { read_only: plan.read_only || read_only, mode: String::new(), ..plan }).collect())
 }
 
 fn check_source(plan: &Plan) -> Result<()> {

@@ -31,7 +31,7 @@ impl Containers {
         if container.phase.borrow().removed {
             return Ok(());
         }
-        check_removable(&container)?;
+        check_removable(&container).map_err(|error| error.during(format!("cannot remove container \"{name}\"")))?;
         dismiss(&container);
         erase(&self.house, &container, options.volumes).await
     }
@@ -49,8 +49,7 @@ impl Containers {
 
 fn check_removable(container: &Container) -> Result<()> {
     let status = container.status();
-    let name = container.record().name.clone();
-    let refuse = |why: &str| Err(Error::conflict(format!("cannot remove container \"/{name}\": container is {why}")));
+    let refuse = |why: &str| Err(Error::conflict(format!("container is {why}")));
     match &status.state {
         State::Paused(_) => refuse("paused and must be unpaused first"),
         State::Restarting { .. } => refuse("restarting: stop the container before removing or force remove"),

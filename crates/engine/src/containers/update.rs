@@ -46,14 +46,15 @@ impl Containers {
         if new.is_empty() || new == "/" {
             return Err(Error::invalid("Neither old nor new names may be empty"));
         }
-        let new = name::container(new)?;
+        let not_allocated = |error: Error| error.during("Error when allocating new name");
+        let new = name::container(new).map_err(|error| not_allocated(error.into()))?;
         let _alone = container.verbs.lock().await;
         let mut record = Record::clone(&container.record());
         let old = std::mem::replace(&mut record.name, new.to_owned());
         if old == new {
             return Err(Error::invalid("Renaming a container with the same name as its current name"));
         }
-        self.house.index.reserve(new, &container.id)?;
+        self.house.index.reserve(new, &container.id).map_err(not_allocated)?;
         if let Err(error) = save(&container, record) {
             self.house.index.release(new, &container.id);
             return Err(error);

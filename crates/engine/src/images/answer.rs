@@ -135,7 +135,7 @@ pub struct ImportRequest {
     pub repository: String,
     /// The tag (`tag` parameter), or empty.
     pub tag: String,
-    /// The commit message; empty for Docker's "Imported from -".
+    /// The commit message; empty for Docker's "Imported from …".
     pub message: String,
     /// Dockerfile instructions to apply to the configuration.
     pub changes: Vec<String>,

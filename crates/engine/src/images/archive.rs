@@ -7,7 +7,7 @@ use hako_store::archive::{self, Load, Loaded, Saved};
 use super::answer::SaveRequest;
 use super::job::Reporter;
 use super::progress::Progress;
-use super::resolve::{familiar, is_id_of, key};
+use super::resolve::{self, familiar, is_id_of, key};
 use super::{Images, failure};
 use crate::stream::{self, ByteSource, ByteStream};
 use crate::{Error, Result};
@@ -46,7 +46,11 @@ impl Images {
                 return Ok(all);
             }
         }
-        let image = self.resolve(name, platform)?;
+        let image = self.resolve(name, platform).map_err(|error| match error {
+            // Docker's text has the name as it was typed.
+            Error::NotFound { message } if message.starts_with("No such image") => resolve::no_such(name),
+            error => error,
+        })?;
         let by_id = is_id_of(&image.id, name);
         let tagged = || Reference::parse_tagged(name).ok().filter(|reference| reference.digest().is_none());
         let references = if by_id { None } else { tagged() };

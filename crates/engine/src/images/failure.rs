@@ -34,6 +34,7 @@ pub(super) fn of_registry(error: &hako_registry::Error) -> Error {
         hako_registry::Error::Refused { status: 403, .. } => Error::forbidden(text),
         hako_registry::Error::Refused { status: 404, .. } => Error::not_found(text),
         hako_registry::Error::Setting { .. } => Error::invalid(text),
+        hako_registry::Error::Fetch { status: 404, .. } => Error::not_found(text),
         _ => Error::system(text),
     }
 }

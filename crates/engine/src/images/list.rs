@@ -24,6 +24,7 @@ impl Images {
         Ok(shown
             .filter_map(|image| {
                 let mut summary = chosen.summary(image)?;
+                summary.containers = i64::try_from(self.room.around.users(&image.id).len()).unwrap_or(i64::MAX);
                 if request.shared_size {
                     summary.shared_size = self.shared_size(image, &uses);
                 }
@@ -111,7 +112,7 @@ impl<'a> Chosen<'a> {
             size: signed(image.size),
             shared_size: -1,
             labels: image.config.config.labels.clone().unwrap_or_default(),
-            containers: -1,
+            containers: 0,
         })
     }
 

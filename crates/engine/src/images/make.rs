@@ -15,14 +15,31 @@ use crate::stream::{self, ByteSource};
 use crate::{Error, Result};
 
 impl Images {
-    pub(super) async fn run_import(self, source: ByteSource, request: ImportRequest, reporter: Reporter) -> Result<()> {
-        let reader = stream::reader(source);
-        let id = self.blocking(move |images| images.import_from(reader, &request)).await?;
+    /// Makes an image of the archive at `origin`: `-` for the one that was sent, an address otherwise.
+    pub(super) async fn run_import(
+        self,
+        archive: ByteSource,
+        origin: String,
+        request: ImportRequest,
+        reporter: Reporter,
+    ) -> Result<()> {
+        let reader = stream::reader(archive);
+        let id = self.blocking(move |images| images.import_from(reader, &origin, &request)).await?;
         reporter.status(None, id.to_string());
         Ok(())
     }
 
-    fn import_from(&self, source: impl std::io::Read + Send, request: &ImportRequest) -> Result<Digest> {
+    pub(super) async fn run_import_url(self, url: String, request: ImportRequest, reporter: Reporter) -> Result<()> {
+        // What cannot be done is said before anything is fetched.
+        change::apply(&mut RunConfig::default(), &request.changes)?;
+        new_name(&request.repository, &request.tag)?;
+        reporter.status(None, format!("Downloading from {url}"));
+        let file = self.room.client.file(&url).await.map_err(|error| failure::of_registry(&error))?;
+        let archive = pieces(file, reporter.clone());
+        self.run_import(archive, url, request, reporter).await
+    }
+
+    fn import_from(&self, source: impl std::io::Read + Send, origin: &str, request: &ImportRequest) -> Result<Digest> {
         let name = new_name(&request.repository, &request.tag)?;
         let platform = if request.platform.is_empty() { Platform::host() } else { Platform::parse(&request.platform)? };
         let mut config = RunConfig::default();
@@ -30,7 +47,8 @@ impl Images {
         let _hold = self.room.store.hold();
         let options = Unpack { skeleton: true, ..Unpack::default() };
         let staged = self.room.store.layers().unpack(source, &options).map_err(|error| failure::of_store(&error))?;
-        let comment = if request.message.is_empty() { "Imported from -" } else { &request.message };
+        let imported = format!("Imported from {origin}");
+        let comment = if request.message.is_empty() { &imported } else { &request.message };
         let made = Made { comment, platform, config, ..Made::default() };
         let id = self.add(staged, made)?;
         if let Some(name) = name {
@@ -155,4 +173,17 @@ fn defaults(config: &Config) -> RunConfig {
         shell: config.shell.clone(),
         extra: serde_json::Map::new(),
     }
+}
+/// The pieces of a file, and how far it is.
+fn pieces(file: hako_registry::File, reporter: Reporter) -> ByteSource {
+    let total = file.length().unwrap_or(0);
+    Box::pin(futures_util::stream::unfold((file, 0), move |(mut file, done)| {
+        let reporter = reporter.clone();
+        async move {
+            let piece = file.next().await.map_err(std::io::Error::other).transpose()?;
+            let done = done + piece.as_ref().map_or(0, bytes::Bytes::len) as u64;
+            reporter.amount("", "Importing", done, total);
+            Some((piece, (file, done)))
+        }
+    }))
 }

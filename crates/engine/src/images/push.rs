@@ -73,18 +73,17 @@ impl Images {
     fn tags_of(&self, reference: &Reference) -> Result<Vec<Reference>> {
         let stored = self.room.store.images().references();
         let mut own = stored.iter().filter_map(|(text, _)| Reference::parse(text).ok());
+        let missing = || {
+            let text = format!("An image does not exist locally with the tag: {}", reference.familiar_name());
+            Error::not_found(text)
+        };
         if reference.tag().is_some() {
             let there = own.any(|other| other == *reference);
-            let missing = || Error::not_found(format!("tag does not exist: {}", reference.familiar()));
             return there.then(|| vec![reference.clone()]).ok_or_else(missing);
         }
         let tags: Vec<Reference> =
             own.filter(|other| other.repository() == *reference && other.digest().is_none()).collect();
-        if tags.is_empty() {
-            let text = format!("An image does not exist locally with the tag: {}", reference.familiar_name());
-            return Err(Error::not_found(text));
-        }
-        Ok(tags)
+        if tags.is_empty() { Err(missing()) } else { Ok(tags) }
     }
 
     /// Other repositories of the same registry that local images came from: their blobs may be mounted.

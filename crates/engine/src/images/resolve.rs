@@ -52,7 +52,7 @@ impl Images {
     }
 }
 
-fn no_such(text: &str) -> Error {
+pub(super) fn no_such(text: &str) -> Error {
     Error::not_found(format!("No such image: {text}"))
 }
 

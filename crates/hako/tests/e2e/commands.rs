@@ -138,3 +138,16 @@ fn init_reaps_and_forwards() {
     house.ok(["stop", "-t", "30", "box"]);
     assert_eq!(house.inspect("box", "{{.State.ExitCode}}"), "143", "TERM reached the sleeper through the init");
 }
+
+#[test]
+fn the_log_level_decides_what_is_said_beside_the_answer() {
+    let house = House::new();
+    let told = house.run(["-l", "debug", "ps"]).stderr;
+    assert!(told.contains("DEBUG GET /containers/json") && told.contains("status=200"), "{told}");
+    assert!(house.run(["-D", "ps"]).stderr.contains("DEBUG"));
+    assert_eq!(house.run(["ps"]).stderr, "");
+    let nowhere = format!("unix://{}/none.sock", house.path().display());
+    assert!(house.run(["-H", &nowhere, "ps"]).stderr.contains("Hint:"));
+    assert!(!house.run(["-l", "error", "-H", &nowhere, "ps"]).stderr.contains("Hint:"));
+    assert!(house.fails(125, ["-l", "loud", "ps"]).contains("unable to parse logging level: loud"));
+}

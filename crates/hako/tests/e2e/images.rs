@@ -275,3 +275,27 @@ fn a_killed_daemon_resumes_a_pull() {
     assert_eq!(house.ok(["run", "--rm", &name, "stat", "-c", "%s", "/big"]), (40 << 20).to_string());
     assert!(registry.data().exists());
 }
+
+#[test]
+fn an_image_can_be_imported_from_the_web() {
+    let house = House::empty();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let tar = std::fs::read(crate::house::busybox_tar()).unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut head = [0; 4096];
+        let asked = std::io::Read::read(&mut client, &mut head).unwrap();
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", tar.len());
+        std::io::Write::write_all(&mut client, &[answer.as_bytes(), &tar].concat()).unwrap();
+        String::from_utf8_lossy(&head[..asked]).into_owned()
+    });
+    let url = format!("http://{address}/root.tar");
+    let said = house.ok(["import", "--change", "ENV A=1", "--change", "LABEL l=$A", &url, "fetched"]);
+    assert!(said.starts_with(&format!("Downloading from {url}")), "{said}");
+    assert!(server.join().unwrap().starts_with("GET /root.tar "));
+    assert_eq!(house.ok(["run", "--rm", "--network", "none", "fetched", "echo", "in"]), "in");
+    assert_eq!(house.inspect("fetched", "{{.Config.Labels.l}} {{.Comment}}"), format!("1 Imported from {url}"));
+    let nobody = house.fails(1, ["import", &url]);
+    assert!(nobody.contains(&format!("Get \"{url}\": dial tcp {address}: connect: connection refused")), "{nobody}");
+}

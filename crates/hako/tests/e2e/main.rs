@@ -2,11 +2,13 @@
 //!
 //! Every test has a private root directory, so a daemon of its own, in a network namespace of its own: tests run in
 //! parallel and cannot touch the host's interfaces or firewall. They need root.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on panics")]
 
 mod house;
 mod registry;
 mod transcript;
 
+mod answers;
 mod clients;
 mod commands;
 mod copying;

@@ -128,12 +128,12 @@ pub(super) async fn resize(asked: Asked) -> Outcome {
 /// Rows and columns of a resize request; both must be there and fit a terminal.
 pub(super) fn terminal_size(asked: &Asked) -> Result<(u16, u16), Failure> {
     let query = query::Resize::read(&asked.query)?;
-    let side = |name: &str, value: Option<i64>| {
-        let value = value.ok_or_else(|| Failure::invalid(format!("invalid resize {name} \"\": invalid syntax")))?;
-        u16::try_from(value)
-            .map_err(|_| Failure::invalid(format!("invalid resize {name} \"{value}\": value out of range")))
+    let side = |name: &str, text: &str| {
+        let refused = |why: &str| Failure::invalid(format!("invalid resize {name} {text:?}: {why}"));
+        let value: u32 = text.parse().map_err(|_| refused("invalid syntax"))?;
+        u16::try_from(value).map_err(|_| refused("value out of range"))
     };
-    Ok((side("height", query.height)?, side("width", query.width)?))
+    Ok((side("height", &query.height)?, side("width", &query.width)?))
 }
 
 pub(super) async fn update(mut asked: Asked) -> Outcome {

@@ -73,9 +73,6 @@ async fn pull(asked: Asked, query: query::CreateImage) -> Outcome {
 }
 
 async fn import(asked: Asked, query: query::CreateImage) -> Outcome {
-    if query.from_src != "-" {
-        return Err(Failure::absent("importing from a URL: download it and import the file"));
-    }
     let request = ImportRequest {
         repository: query.repo,
         tag: query.tag,
@@ -84,7 +81,13 @@ async fn import(asked: Asked, query: query::CreateImage) -> Outcome {
         platform: query.platform,
     };
     let images = asked.engine.images();
-    messages(images.import(asked.into_source(), request)).await
+    if query.from_src == "-" {
+        return messages(images.import(asked.into_source(), request)).await;
+    }
+    // As for Docker, what names no scheme is a host.
+    let src = query.from_src;
+    let url = if src.contains("://") { src } else { format!("http://{src}") };
+    messages(images.import_url(url, request)).await
 }
 
 pub(super) async fn push(asked: Asked) -> Outcome {

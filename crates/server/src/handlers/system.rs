@@ -10,6 +10,7 @@ use http::header::{CACHE_CONTROL, PRAGMA};
 use http::{HeaderValue, StatusCode};
 
 use super::containers::moment;
+use crate::failure::Failure;
 use crate::reply::{self, Outcome, Reply};
 use crate::request::Asked;
 use crate::wire;
@@ -39,7 +40,7 @@ pub(super) async fn disk_usage(asked: Asked) -> Outcome {
     let kinds = query::DiskUsage::read(&asked.query)?.kinds;
     let known = ["container", "image", "volume", "build-cache"];
     if let Some(unknown) = kinds.iter().find(|kind| !known.contains(&kind.as_str())) {
-        return Err(crate::failure::Failure::invalid(format!("unknown object type: {unknown}")));
+        return Err(Failure::invalid(format!("unknown object type: {unknown}")));
     }
     let found = asked.engine.system().disk_usage().await?;
     reply::json(&wire::system::usage(found, &kinds, asked.version))
@@ -73,4 +74,9 @@ pub(super) fn prune_builds() -> Outcome {
 /// There are no plugins.
 pub(super) fn plugins() -> Outcome {
     reply::json(&[(); 0])
+}
+
+/// See [`plugins`].
+pub(super) fn no_plugin(name: &str) -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, format!("plugin \"{name}\" not found"))
 }

@@ -141,5 +141,8 @@ async fn rename(session: &Session, found: &Matches) -> Outcome {
     if old.is_empty() || new.is_empty() {
         return Err(Failure::local("Error: Neither old nor new names may be empty"));
     }
-    Ok(session.client()?.containers().rename(old, new).await?)
+    let renamed = session.client()?.containers().rename(old, new).await;
+    renamed.map_err(|error| {
+        Failure::local(format!("{}\nError: failed to rename container named {old}", Failure::from(error)))
+    })
 }

@@ -5,7 +5,7 @@ use hako_api::container::{Port, Summary};
 use hako_api::query;
 
 use crate::command::{LIST_FORMAT, filters};
-use crate::flags::{Matches, filter, int, switch};
+use crate::flags::{Matches, filter, int, quote, switch};
 use crate::output;
 use crate::render::clock::{ago, go_local};
 use crate::render::listing::{Listing, column, joined_labels, text};
@@ -104,7 +104,7 @@ fn image(row: &Row) -> &str {
 
 fn command(row: &Row) -> String {
     let command = if row.whole { row.summary.command.clone() } else { ellipsis(&row.summary.command, 20) };
-    format!("{command:?}").replace("\\'", "'")
+    quote(&command)
 }
 
 /// Names without the leading slash; those that are links of others only when nothing is left out.

@@ -45,7 +45,7 @@ async fn start(session: &Session, found: &Matches) -> Outcome {
     .await;
     outcome.map_err(|failure| {
         let names = found.words().join(", ");
-        Failure::local(format!("{failure}\nfailed to start containers: {names}"))
+        Failure::local(format!("{failure}\nError: failed to start containers: {names}"))
     })
 }
 

@@ -1,0 +1,62 @@
+//! The API's answers, status and text, where clients depend on Docker's very ones.
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
+use crate::house::House;
+
+/// One request without a body; the status and the body of the answer.
+fn ask(house: &House, method: &str, path: &str) -> (u16, String) {
+    let mut stream = UnixStream::connect(house.socket()).expect("the daemon's socket");
+    let head = format!("{method} /v1.51{path} HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status line");
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default();
+    (status, body)
+}
+
+#[test]
+fn refusals_have_dockers_status_and_text() {
+    let house = House::new();
+    house.ok(["run", "-d", "--name", "up", "busybox", "sleep", "600"]);
+    house.ok(["create", "--name", "down", "busybox"]);
+    let down = house.inspect("down", "{{.Id}}");
+    let up = house.inspect("up", "{{.Id}}");
+    let conflict = format!(
+        "Error when allocating new name: Conflict. The container name \\\"/up\\\" is already in use by container \
+         \\\"{up}\\\"."
+    );
+    let down_text = |text: &str| text.replace("ID", &down);
+    let running = "container is running: stop the container before removing or force remove";
+    for (method, path, status, text) in [
+        ("POST", "/containers/up/resize?h=20&w=30", 200, String::new()),
+        ("POST", "/containers/up/resize?h=x&w=30", 400, "invalid resize height \\\"x\\\": invalid syntax".to_owned()),
+        ("POST", "/containers/down/resize?h=20&w=30", 409, down_text("container ID is not running")),
+        ("POST", "/containers/down/pause", 409, down_text("container ID is not running")),
+        ("POST", "/containers/down/unpause", 500, down_text("Container ID is not paused")),
+        ("POST", "/containers/down/kill", 409, down_text("cannot kill container: down: container ID is not running")),
+        ("POST", "/containers/gone/kill", 404, "cannot kill container: gone: No such container: gone".to_owned()),
+        ("DELETE", "/containers/up", 409, format!("cannot remove container \\\"up\\\": {running}")),
+        ("POST", "/containers/down/rename?name=up", 409, conflict),
+        ("GET", "/plugins/any/json", 404, "plugin \\\"any\\\" not found".to_owned()),
+        ("GET", "/images/get?names=nope", 404, "No such image: nope\"".to_owned()),
+        ("POST", "/images/nope/push?tag=x", 200, "An image does not exist locally with the tag: nope\"".to_owned()),
+    ] {
+        let (answered, body) = ask(&house, method, path);
+        assert!(answered == status && body.contains(&text), "{method} {path}: {answered} {body}");
+    }
+}
+
+#[test]
+fn lists_and_inspections_tell_what_docker_tells() {
+    let house = House::new();
+    house.ok(["create", "--name", "c1", "-v", "/made", "-v", "named:/named", "-v", "/tmp:/bound", "busybox", "true"]);
+    assert_eq!(house.inspect("c1", "{{json .Config.Env}}"), "null");
+    let modes = "{{range .Mounts}}{{.Destination}}={{.Mode}} {{end}}";
+    assert_eq!(house.inspect("c1", modes), "/bound= /made= /named=z ");
+    let anonymous = house.ok(["volume", "ls", "-q", "--filter", "label=com.docker.volume.anonymous"]);
+    assert_eq!(anonymous.len(), 64, "one volume is anonymous: {anonymous}");
+    assert!(ask(&house, "GET", "/images/json").1.contains("\"Containers\":1"));
+}
