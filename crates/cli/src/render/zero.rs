@@ -29,11 +29,12 @@ fn empty_fields(object: &Map<String, Value>) -> Option<Value> {
     object.contains_key("IPAM").then(|| json!({ "Peers": [], "Services": {}, "IPAM": { "Config": [pool] } }))
 }
 
+/// Pointers to structs are empty maps here: false in a condition, and without any field.
 fn container() -> Value {
     json!({
         "SizeRw": null,
         "SizeRootFs": null,
-        "State": { "Health": null },
+        "State": { "Health": {} },
         "Config": config(),
         "HostConfig": {
             "Annotations": {}, "Mounts": [], "Tmpfs": {}, "StorageOpt": {}, "Sysctls": {}, "Runtime": "", "Init": null,
@@ -45,7 +46,7 @@ fn container() -> Value {
 
 fn config() -> Value {
     json!({
-        "ExposedPorts": {}, "Healthcheck": null, "ArgsEscaped": false, "NetworkDisabled": false, "MacAddress": "",
+        "ExposedPorts": {}, "Healthcheck": {}, "ArgsEscaped": false, "NetworkDisabled": false, "MacAddress": "",
         "StopSignal": "", "StopTimeout": null, "Shell": []
     })
 }
@@ -84,7 +85,7 @@ mod tests {
         let value: Value = serde_json::from_str(&filled(text)).unwrap();
         assert_eq!(value["HostConfig"]["Runtime"], "x");
         assert_eq!(value["Mounts"], json!([{ "Type": "bind", "Name": "", "Driver": "" }]));
-        assert_eq!(value["State"], json!({ "Pid": 1, "Health": null }));
+        assert_eq!(value["State"], json!({ "Pid": 1, "Health": {} }));
         assert_eq!(value["Config"]["StopSignal"], "");
     }
 
