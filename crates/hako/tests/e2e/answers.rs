@@ -60,3 +60,23 @@ fn lists_and_inspections_tell_what_docker_tells() {
     assert_eq!(anonymous.len(), 64, "one volume is anonymous: {anonymous}");
     assert!(ask(&house, "GET", "/images/json").1.contains("\"Containers\":1"));
 }
+
+#[test]
+fn disk_usage_counts_what_is_in_use() {
+    let house = House::new();
+    house.ok(["volume", "create", "idle"]);
+    house.ok(["create", "--name", "c1", "-v", "named:/d", "busybox", "sh", "-c", "true"]);
+    let rows = || house.ok(["system", "df", "--format", "{{.Type}}: {{.TotalCount}} {{.Active}} {{.Reclaimable}}"]);
+    assert!(rows().contains("Images: 1 1 0B (0%)\nContainers: 1 0 "), "{}", rows());
+    assert!(rows().contains("Local Volumes: 2 1 "), "{}", rows());
+    assert!(house.ok(["system", "df", "-v"]).contains("\"sh -c true\""));
+    assert!(
+        house
+            .docker(["system", "df", "-v"])
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("busybox") && line.ends_with('1'))
+    );
+    house.ok(["rm", "-f", "c1"]);
+    assert!(rows().contains("Images: 1 0 ") && rows().contains("(100%)"), "{}", rows());
+}
