@@ -121,3 +121,23 @@ fn exec_in_a_directory_that_is_not_there_is_code_127() {
     let said = ended.stdout + &ended.stderr;
     assert!(ended.code == 127 && said.contains(text) && !said.contains("unknown"), "{} {said}", ended.code);
 }
+
+#[test]
+fn making_images_is_told_as_docker_tells_it() {
+    let house = House::new();
+    house.ok(["create", "--name", "c1", "-l", "a=b", "busybox", "true"]);
+    let id = house.ok(["commit", "-m", "why", "c1", "made:1"]);
+    let told =
+        house.ok(["events", "--since", "1h", "--until", "0s", "--format", "{{.Action}} {{json .Actor.Attributes}}"]);
+    for line in [
+        "tag {\"name\":\"busybox:latest\"}".to_owned(),
+        format!("create {{\"a\":\"b\",\"name\":\"{id}\"}}"),
+        "tag {\"a\":\"b\",\"name\":\"made:1\"}".to_owned(),
+        format!(
+            "commit {{\"a\":\"b\",\"comment\":\"why\",\"image\":\"busybox\",\"imageID\":\"{id}\",\
+             \"imageRef\":\"made:1\",\"name\":\"c1\"}}"
+        ),
+    ] {
+        assert!(told.lines().any(|said| said == line), "{line}\nis not in\n{told}");
+    }
+}
