@@ -43,7 +43,11 @@ const NAMES: &[(&str, i32)] = &[
 pub(crate) fn parse(text: &str) -> Result<i32> {
     let invalid = || Error::invalid(format!("invalid signal: {text}"));
     if let Ok(number) = text.parse::<i32>() {
-        return if (1..=64).contains(&number) { Ok(number) } else { Err(invalid()) };
+        return match number {
+            1..=64 => Ok(number),
+            65.. => Err(Error::invalid(format!("the linux daemon does not support signal {number}"))),
+            _ => Err(invalid()),
+        };
     }
     let upper = text.to_ascii_uppercase();
     let bare = upper.strip_prefix("SIG").unwrap_or(&upper);
@@ -83,5 +87,6 @@ mod tests {
         ] {
             assert_eq!(parse(text).ok(), expect, "{text}");
         }
+        assert_eq!(parse("99").unwrap_err().to_string(), "the linux daemon does not support signal 99");
     }
 }

@@ -27,12 +27,16 @@ pub struct SourceReader {
     rest: Bytes,
 }
 
-/// Lets blocking code read `source`. Must be called on the runtime; the reader is for another thread.
+/// Lets blocking code read `source`. Must be called on the runtime; the reader is for another thread. What is left when
+/// the reader is gone is read all the same: many clients look at the answer only when they have sent everything.
 pub fn reader(mut source: ByteSource) -> SourceReader {
     let (send, chunks) = mpsc::channel(DEPTH);
     tokio::spawn(async move {
         while let Some(chunk) = source.next().await {
-            if send.send(chunk).await.is_err() {
+            let broken = chunk.is_err();
+            // Nobody may want it any more; then it is thrown away.
+            let _ = send.send(chunk).await;
+            if broken {
                 break;
             }
         }

@@ -40,6 +40,9 @@ impl LaunchError {
         match self {
             Self::NotFound { .. } => 127,
             Self::NotExecutable { .. } => 126,
+            // Docker tells these by their texts, too.
+            Self::Setup { cause, .. } if cause.contains("no such file or directory") => 127,
+            Self::Setup { cause, .. } if cause.contains("permission denied") || cause.contains("is a directory") => 126,
             // What Docker reports for a container its runtime could not create.
             Self::Setup { .. } | Self::Vanished => 128,
         }

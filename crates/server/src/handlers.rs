@@ -73,6 +73,7 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::VolumeRemove => volumes::remove(asked).await,
         Endpoint::NetworkList => networks::list(asked).await,
         Endpoint::NetworkInspect => networks::inspect(asked).await,
+        Endpoint::NetworkRemove => networks::remove(asked).await,
         Endpoint::NetworkPrune => networks::prune(&asked),
         Endpoint::BuildPrune => system::prune_builds(),
         Endpoint::PluginList => system::plugins(),

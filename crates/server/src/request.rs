@@ -90,7 +90,9 @@ impl Asked {
 fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     hako_api::body::read(bytes).map_err(|cause| {
         let reason = if cause.is_eof() { "unexpected EOF".to_owned() } else { cause.to_string() };
-        Failure::invalid(format!("invalid JSON: {reason}"))
+        // A well-formed text with a policy nobody knows: for Docker that is no matter of JSON.
+        let whole = reason.starts_with("invalid restart policy");
+        Failure::invalid(if whole { reason } else { format!("invalid JSON: {reason}") })
     })
 }
 

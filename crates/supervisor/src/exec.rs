@@ -208,7 +208,7 @@ fn in_dockers_words(failure: Failure) -> Failure {
     match failure {
         Failure::Launch { exit_code, error } => Failure::Launch {
             exit_code,
-            error: format!("OCI runtime exec failed: exec failed: unable to start container process: {error}: unknown"),
+            error: format!("OCI runtime exec failed: exec failed: unable to start container process: {error}"),
         },
         other => other,
     }

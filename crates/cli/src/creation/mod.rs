@@ -216,18 +216,7 @@ pub(crate) fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
     if name.is_empty() && text.contains(':') {
         return Err("invalid restart policy format: no policy provided before colon".to_owned());
     }
-    let name = match name {
-        "" => RestartName::Unset,
-        "no" => RestartName::No,
-        "always" => RestartName::Always,
-        "on-failure" => RestartName::OnFailure,
-        "unless-stopped" => RestartName::UnlessStopped,
-        other => {
-            return Err(format!(
-                "invalid restart policy: unknown policy '{other}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
-            ));
-        }
-    };
+    let name = RestartName::try_from(name.to_owned()).map_err(|error| error.to_string())?;
     Ok(RestartPolicy { name, maximum_retry_count: count })
 }
 

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use hako_model::event::Kind;
 use hako_model::platform::Platform;
+use hako_model::reference::Reference;
 use hako_model::state::State;
 use hako_store::{Limits, Staged};
 
@@ -18,12 +20,15 @@ impl Containers {
         if freeze {
             self.pause(container.id.as_str()).await?;
         }
+        let (comment, reference) = (request.comment.clone(), request.reference.clone().unwrap_or_default());
         let made = self.commit_layer(&container, request).await;
         if freeze {
             self.unpause(container.id.as_str()).await?;
         }
         let image = made?;
-        self.house.tell(&container, "commit");
+        let mut facts = container.attributes();
+        facts.extend([("comment", comment), ("imageID", image.clone()), ("imageRef", familiar(&reference))].map(named));
+        self.house.hub.tell(Kind::Container, "commit", container.id.as_str(), facts);
         Ok(image)
     }
 
@@ -51,6 +56,15 @@ impl Containers {
         let staged = tokio::task::spawn_blocking(move || writable.commit(&layers, &Limits::default())).await;
         staged.map_err(|e| Error::io("copy layer", e))?.map_err(|e| Error::io("copy layer", e))
     }
+}
+
+fn named((name, value): (&str, String)) -> (String, String) {
+    (name.to_owned(), value)
+}
+
+/// A new image's name as people know it, with its tag.
+fn familiar(text: &str) -> String {
+    Reference::parse_tagged(text).map_or_else(|_| text.to_owned(), |reference| reference.familiar())
 }
 
 /// `host:5000/name:tag` → name and tag.

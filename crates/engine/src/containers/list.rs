@@ -163,7 +163,10 @@ fn check_filters(filters: &Filters) -> Result<()> {
     filters.only(FILTERS)?;
     let invalid = |name: &str, value: &str| Error::invalid(format!("invalid filter '{name}={value}'"));
     if let Some(bad) = filters.values("status").find(|value| !STATES.contains(value)) {
-        return Err(invalid("status", bad));
+        let states = "created, running, paused, restarting, removing, exited, dead";
+        return Err(Error::invalid(format!(
+            "invalid filter 'status={bad}': invalid value for state ({bad}): must be one of {states}"
+        )));
     }
     if let Some(bad) = filters.values("exited").find(|value| value.parse::<i32>().is_err()) {
         return Err(invalid("exited", bad));

@@ -112,10 +112,10 @@ fn terminal(device: u64) -> String {
 async fn asked(arguments: &str, pids: &BTreeSet<i32>) -> Result<Top> {
     let words: Vec<&str> = arguments.split_whitespace().collect();
     let output = tokio::process::Command::new("ps").args(&words).stdin(std::process::Stdio::null()).output().await;
-    let output = output.map_err(|e| Error::system(format!("error running ps: {e}")))?;
+    let output = output.map_err(|e| Error::system(format!("ps: {e}")))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::invalid(format!("error running ps: {}", said.lines().next().unwrap_or("failed"))));
+        return Err(Error::invalid(format!("ps: {}", said.lines().next().unwrap_or("failed"))));
     }
     parse(&String::from_utf8_lossy(&output.stdout), pids)
 }

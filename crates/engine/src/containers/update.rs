@@ -24,7 +24,12 @@ impl Containers {
             other => other,
         };
         let mut record = Record::clone(&container.record());
+        let before = record.host_config.resources.clone();
         let warnings = change(&mut record, &request).map_err(refused)?;
+        let host = &record.host_config;
+        if host.resources != before {
+            validate::check_resources(&host.resources, host.oom_score_adj, host.shm_size)?;
+        }
         if container.status().state.live().is_some() {
             self.update_live(&container, &record).await?;
         }
@@ -90,7 +95,6 @@ fn change(record: &mut Record, request: &UpdateRequest) -> Result<Vec<String>> {
         host.restart_policy = policy;
     }
     overlay(&mut host.resources, &request.resources)?;
-    validate::check_resources(&host.resources, host.oom_score_adj, host.shm_size)?;
     Ok(validate::complete_resources(&mut host.resources))
 }
 

@@ -27,7 +27,7 @@ impl Images {
         for one in &mut saved {
             one.references.sort();
             one.references.dedup();
-            self.room.tell("save", one.id.as_str(), one.id.as_str(), None);
+            self.tell_of("save", &one.id, one.id.as_str());
         }
         let store = self.room.store.clone();
         Ok(stream::written_by(move |out| {
@@ -110,7 +110,7 @@ impl Images {
         if loaded.references.is_empty() {
             say(format!("Loaded image ID: {}\n", loaded.id));
         }
-        self.room.tell("load", loaded.id.as_str(), loaded.id.as_str(), None);
+        self.tell_of("load", &loaded.id, loaded.id.as_str());
         Ok(())
     }
 }

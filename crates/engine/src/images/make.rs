@@ -4,6 +4,7 @@ use hako_model::container::Config;
 use hako_model::digest::Digest;
 use hako_model::image::{History, ImageConfig, RootFs, RunConfig};
 use hako_model::platform::Platform;
+use hako_model::reference::Reference;
 use hako_model::time::Timestamp;
 use hako_store::{Claim, NewImage, Staged, Unpack, chain_ids};
 
@@ -52,7 +53,7 @@ impl Images {
         let made = Made { comment, platform, config, ..Made::default() };
         let id = self.add(staged, made)?;
         if let Some(name) = name {
-            self.give_name(&id, &key(&name))?;
+            self.give_name(&id, &name)?;
         }
         self.room.tell("import", id.as_str(), id.as_str(), None);
         Ok(id)
@@ -73,14 +74,23 @@ impl Images {
             config,
         };
         let id = self.add(layer, made)?;
+        self.tell_of("create", &id, id.as_str());
         if let Some(name) = name {
-            self.give_name(&id, &key(&name))?;
+            self.give_name(&id, &name)?;
         }
         Ok(id)
     }
 
-    fn give_name(&self, id: &Digest, stored: &str) -> Result<()> {
-        self.room.store.images().tag(stored, id).map(drop).map_err(|error| failure::of_store(&error))
+    fn give_name(&self, id: &Digest, name: &Reference) -> Result<()> {
+        self.room.store.images().tag(&key(name), id).map_err(|error| failure::of_store(&error))?;
+        self.tell_of("tag", id, &name.familiar());
+        Ok(())
+    }
+
+    /// Tells of an image, with its labels.
+    pub(super) fn tell_of(&self, action: &str, id: &Digest, name: &str) {
+        let image = self.room.store.images().get(id).ok();
+        self.room.tell(action, id.as_str(), name, image.as_ref());
     }
 
     /// Places a layer above an image's and makes an image of both.

@@ -94,7 +94,7 @@ impl Images {
         }
         self.untag_all(&image, removed)?;
         let deleted = self.room.store.images().delete(id, false).map_err(|error| failure::of_store(&error))?;
-        self.room.tell("delete", id.as_str(), id.as_str(), Some(&image));
+        self.room.tell("delete", id.as_str(), id.as_str(), None);
         removed.push(Removed::Deleted(id.to_string()));
         removed.extend(deleted.layers.iter().map(|layer| Removed::Deleted(layer.to_string())));
         match image.parent.filter(|_| prune) {

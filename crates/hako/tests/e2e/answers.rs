@@ -40,6 +40,16 @@ fn refusals_have_dockers_status_and_text() {
         ("POST", "/containers/gone/kill", 404, "cannot kill container: gone: No such container: gone".to_owned()),
         ("DELETE", "/containers/up", 409, format!("cannot remove container \\\"up\\\": {running}")),
         ("POST", "/containers/down/rename?name=up", 409, conflict),
+        ("POST", "/containers/up/kill?signal=99", 400, "the linux daemon does not support signal 99".to_owned()),
+        ("GET", "/containers/up/top?ps_args=nonsense", 400, "\"ps: ".to_owned()),
+        ("DELETE", "/networks/none", 403, "none is a pre-defined network and cannot be removed".to_owned()),
+        ("DELETE", "/networks/gone", 404, "network gone not found".to_owned()),
+        (
+            "GET",
+            "/containers/json?filters=%7B%22status%22%3A%5B%22odd%22%5D%7D",
+            400,
+            "value for state (odd)".to_owned(),
+        ),
         ("GET", "/plugins/any/json", 404, "plugin \\\"any\\\" not found".to_owned()),
         ("GET", "/images/get?names=nope", 404, "No such image: nope\"".to_owned()),
         ("POST", "/images/nope/push?tag=x", 200, "An image does not exist locally with the tag: nope\"".to_owned()),
@@ -59,4 +69,75 @@ fn lists_and_inspections_tell_what_docker_tells() {
     let anonymous = house.ok(["volume", "ls", "-q", "--filter", "label=com.docker.volume.anonymous"]);
     assert_eq!(anonymous.len(), 64, "one volume is anonymous: {anonymous}");
     assert!(ask(&house, "GET", "/images/json").1.contains("\"Containers\":1"));
+}
+
+#[test]
+fn disk_usage_counts_what_is_in_use() {
+    let house = House::new();
+    house.ok(["volume", "create", "idle"]);
+    house.ok(["create", "--name", "c1", "-v", "named:/d", "busybox", "sh", "-c", "true"]);
+    let rows = || house.ok(["system", "df", "--format", "{{.Type}}: {{.TotalCount}} {{.Active}} {{.Reclaimable}}"]);
+    assert!(rows().contains("Images: 1 1 0B (0%)\nContainers: 1 0 "), "{}", rows());
+    assert!(rows().contains("Local Volumes: 2 1 "), "{}", rows());
+    assert!(house.ok(["system", "df", "-v"]).contains("\"sh -c true\""));
+    assert!(
+        house
+            .docker(["system", "df", "-v"])
+            .stdout
+            .lines()
+            .any(|line| line.starts_with("busybox") && line.ends_with('1'))
+    );
+    house.ok(["rm", "-f", "c1"]);
+    assert!(rows().contains("Images: 1 0 ") && rows().contains("(100%)"), "{}", rows());
+}
+
+#[test]
+fn an_update_says_what_is_wrong_with_it() {
+    let house = House::new();
+    house.ok(["create", "--name", "c1", "busybox", "true"]);
+    let update = |args: &[&str]| house.docker(["update"].iter().chain(args).chain(&["c1"])).stderr;
+    assert!(update(&["--restart", "odd"]).contains("daemon: invalid restart policy: unknown policy 'odd'; use one of"));
+    assert!(update(&["-m", "1k"]).contains("daemon: Minimum memory limit allowed is 6MB"));
+}
+
+#[test]
+fn a_refused_upload_is_answered_while_the_client_still_sends() {
+    let house = House::new();
+    let large = house.path().join("large.tar");
+    std::fs::write(&large, vec![b'x'; 8 << 20]).unwrap();
+    let large = large.to_str().unwrap();
+    let ended = house.docker(["import", "--change", "FROM x", large, "x:1"]);
+    assert!(ended.stderr.contains("FROM is not a valid change command"), "{}", ended.stderr);
+    let ended = house.docker(["load", "-i", large]);
+    assert!(ended.stderr.contains("Error response from daemon"), "{}", ended.stderr);
+}
+
+#[test]
+fn exec_in_a_directory_that_is_not_there_is_code_127() {
+    let house = House::new();
+    house.ok(["run", "-d", "--name", "c1", "busybox", "sleep", "600"]);
+    let ended = house.run(["exec", "-w", "/nope", "c1", "true"]);
+    let text = "chdir to cwd (\"/nope\") set in config.json failed: no such file or directory";
+    let said = ended.stdout + &ended.stderr;
+    assert!(ended.code == 127 && said.contains(text) && !said.contains("unknown"), "{} {said}", ended.code);
+}
+
+#[test]
+fn making_images_is_told_as_docker_tells_it() {
+    let house = House::new();
+    house.ok(["create", "--name", "c1", "-l", "a=b", "busybox", "true"]);
+    let id = house.ok(["commit", "-m", "why", "c1", "made:1"]);
+    let told =
+        house.ok(["events", "--since", "1h", "--until", "0s", "--format", "{{.Action}} {{json .Actor.Attributes}}"]);
+    for line in [
+        "tag {\"name\":\"busybox:latest\"}".to_owned(),
+        format!("create {{\"a\":\"b\",\"name\":\"{id}\"}}"),
+        "tag {\"a\":\"b\",\"name\":\"made:1\"}".to_owned(),
+        format!(
+            "commit {{\"a\":\"b\",\"comment\":\"why\",\"image\":\"busybox\",\"imageID\":\"{id}\",\
+             \"imageRef\":\"made:1\",\"name\":\"c1\"}}"
+        ),
+    ] {
+        assert!(told.lines().any(|said| said == line), "{line}\nis not in\n{told}");
+    }
 }

@@ -130,6 +130,7 @@ pub struct RestartPolicy {
 
 /// The names of the restart policies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub enum RestartName {
     /// Nothing was said, which means [`RestartName::No`].
     #[default]
@@ -147,4 +148,29 @@ pub enum RestartName {
     /// As always, but a stopped container stays stopped when the daemon comes back.
     #[serde(rename = "unless-stopped")]
     UnlessStopped,
+}
+
+/// A restart policy nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'"
+)]
+pub struct UnknownRestart {
+    /// Its name.
+    pub name: String,
+}
+
+impl TryFrom<String> for RestartName {
+    type Error = UnknownRestart;
+
+    fn try_from(name: String) -> Result<Self, UnknownRestart> {
+        Ok(match name.as_str() {
+            "" => Self::Unset,
+            "no" => Self::No,
+            "always" => Self::Always,
+            "on-failure" => Self::OnFailure,
+            "unless-stopped" => Self::UnlessStopped,
+            _ => return Err(UnknownRestart { name }),
+        })
+    }
 }

@@ -2,7 +2,9 @@
 
 use hako_api::network::Pruned;
 use hako_api::query;
+use http::StatusCode;
 
+use crate::failure::Failure;
 use crate::reply::{self, Outcome};
 use crate::request::Asked;
 use crate::wire;
@@ -22,4 +24,11 @@ pub(super) async fn inspect(asked: Asked) -> Outcome {
 pub(super) fn prune(asked: &Asked) -> Outcome {
     query::Filtered::read(&asked.query)?;
     reply::json(&Pruned::default())
+}
+
+/// The networks there are cannot be removed.
+pub(super) async fn remove(asked: Asked) -> Outcome {
+    let found = asked.engine.networks().inspect(&asked.name).await?;
+    let text = format!("{} is a pre-defined network and cannot be removed", found.name);
+    Err(Failure::new(StatusCode::FORBIDDEN, text))
 }

@@ -5,7 +5,7 @@ use hako_api::image::Summary as Image;
 use hako_api::usage::DiskUsage;
 
 use crate::command::{LIST_FORMAT, volume};
-use crate::flags::{Matches, switch};
+use crate::flags::{Matches, quote, switch};
 use crate::output;
 use crate::render::clock::ago;
 use crate::render::listing::{Listing, column, text};
@@ -63,7 +63,6 @@ fn summary(usage: &DiskUsage) -> Vec<Row> {
     let images = usage.images.as_deref().unwrap_or_default();
     let containers = usage.containers.as_deref().unwrap_or_default();
     let volumes = usage.volumes.as_deref().unwrap_or_default();
-    let used: i64 = images.iter().filter(|image| image.containers != 0).map(own_size).sum();
     let runs = |container: &&Container| ["running", "paused", "restarting"].contains(&container.state.as_str());
     let written = |all: &mut dyn Iterator<Item = &Container>| all.map(|container| container.size_rw).sum::<i64>();
     let size_of = |volume: &hako_api::volume::Volume| volume.usage_data.map_or(0, |usage| usage.size.max(0));
@@ -74,7 +73,7 @@ fn summary(usage: &DiskUsage) -> Vec<Row> {
             total: images.len(),
             active: images.iter().filter(|image| image.containers > 0).count(),
             size: usage.layers_size,
-            reclaimable: (usage.layers_size - used).max(0),
+            reclaimable: unused(images, usage.layers_size),
         },
         Row {
             kind: "Containers",
@@ -92,6 +91,14 @@ fn summary(usage: &DiskUsage) -> Vec<Row> {
         },
         Row { kind: "Build Cache", total: 0, active: 0, size: 0, reclaimable: 0 },
     ]
+}
+
+/// How much of the images' bytes no container needs. The store also holds what it received and will send again, which no
+/// image's own size has in it; each image accounts for its part of that.
+fn unused(images: &[Image], all: i64) -> i64 {
+    let total: i128 = images.iter().map(|image| i128::from(own_size(image))).sum();
+    let idle: i128 = images.iter().filter(|image| image.containers == 0).map(|image| i128::from(own_size(image))).sum();
+    if total <= 0 { 0 } else { i64::try_from(i128::from(all) * idle / total).unwrap_or(all) }
 }
 
 /// What goes when this image goes: what it shares with others stays.
@@ -137,10 +144,10 @@ fn container_lines(containers: &[Container]) -> String {
         let volumes = container.mounts.iter().filter(|mount| mount.driver == "local").count();
         let name = container.names.first().map_or("", |name| name.trim_start_matches('/'));
         out += &format!(
-            "{}\t{}\t\"{}\"\t{volumes}\t{}\t{}\t{}\t{name}\n",
+            "{}\t{}\t{}\t{volumes}\t{}\t{}\t{}\t{name}\n",
             short_id(&container.id),
             container.image,
-            ellipsis(&container.command, 20),
+            quote(&ellipsis(&container.command, 20)),
             human_size(container.size_rw as f64),
             ago(container.created),
             container.status
@@ -168,5 +175,9 @@ mod tests {
                       Local Volumes   0         0         0B        0B\n\
                       Build Cache     0         0         0B        0B\n";
         assert_eq!(ROWS.render("", &summary(&usage)).unwrap(), expect);
+        let image = |containers| Image { containers, size: 500, shared_size: 100, ..Image::default() };
+        assert_eq!(unused(&[image(1), image(2)], 1200), 0, "all of it is needed");
+        assert_eq!(unused(&[image(0), image(2)], 1200), 600);
+        assert_eq!(unused(&[], 1200), 0);
     }
 }
