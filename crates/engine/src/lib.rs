@@ -23,6 +23,7 @@ mod record;
 mod settings;
 mod signal;
 pub mod stream;
+mod support;
 mod surroundings;
 pub mod system;
 pub mod volumes;
