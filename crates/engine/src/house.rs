@@ -66,6 +66,16 @@ impl House {
         self.hub.tell(Kind::Container, action, container.id.as_str(), container.attributes());
     }
 
+    /// Takes the bridge, its rules and the parent of all cgroups off the host; the next start makes them again. Blocks.
+    pub(crate) fn clear(&self) {
+        self.bridge.clear();
+        // Nothing was ever started, or somebody else put a group there: both are fine.
+        let cleared = Group::open(&self.cgroup_parent).and_then(|group| group.delete());
+        if let Err(error) = cleared {
+            tracing::debug!(%error, "cgroup parent stays");
+        }
+    }
+
     /// The supervisor of a container: the one it has, or one assigned to it now, whose story is followed from here on.
     pub(crate) fn supervisor(self: &Arc<Self>, container: &Arc<Container>) -> Result<Arc<Link>> {
         let mut inside = container.inside();

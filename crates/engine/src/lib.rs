@@ -23,6 +23,7 @@ mod record;
 mod settings;
 mod signal;
 pub mod stream;
+mod support;
 mod surroundings;
 pub mod system;
 pub mod volumes;
@@ -98,8 +99,12 @@ impl Engine {
         System { house: Arc::clone(&self.house) }
     }
 
-    /// Leaves: lets the spare supervisors go. Running containers go on.
+    /// Leaves: lets the spare supervisors go. Running containers go on; if there are none, nothing of the engine stays
+    /// on the host but its files.
     pub async fn close(&self) {
-        self.house.spares.close();
+        self.house.spares.close().await;
+        if self.house.index.all().iter().all(|container| container.link().is_none()) {
+            self.house.clear();
+        }
     }
 }

@@ -4,12 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use hako_model::time::Timestamp;
-use hako_sys::cgroup::{Group, Version};
 
 use crate::clock::now;
 use crate::containers::{Containers, ListOptions, Summary as ContainerSummary, machine_memory};
 use crate::house::House;
 use crate::images::{ListRequest, Summary as ImageSummary};
+use crate::support::Support;
 use crate::volumes::{Volume, Volumes};
 use crate::{Error, Result};
 
@@ -193,17 +193,15 @@ fn describe_host(info: &mut Info) {
 
 /// Which limits the host's control groups can enforce.
 fn describe_cgroups(house: &House, info: &mut Info) -> Result<()> {
-    let group = Group::open(&house.cgroup_parent).map_err(|e| Error::io("open cgroup", e))?;
-    let unified = group.version() == Version::V2;
-    let there = |controller: &str| group.directory(controller).is_some();
-    info.cgroup_version = if unified { 2 } else { 1 };
-    info.memory_limit = there("memory");
-    info.swap_limit = there("memory") && (unified || has_root_file(&group, "memory", "memory.memsw.limit_in_bytes"));
-    info.cpu_cfs = there("cpu");
-    info.cpu_shares = there("cpu");
-    info.cpuset = there("cpuset");
-    info.pids_limit = there("pids");
-    info.oom_kill_disable = !unified && there("memory");
+    let support = Support::of(&house.cgroup_parent)?;
+    info.cgroup_version = if support.unified { 2 } else { 1 };
+    info.memory_limit = support.memory;
+    info.swap_limit = support.swap;
+    info.cpu_cfs = support.cpu;
+    info.cpu_shares = support.cpu;
+    info.cpuset = support.cpuset;
+    info.pids_limit = support.pids;
+    info.oom_kill_disable = support.oom_kill_disable;
     let missing = [
         (info.memory_limit, "memory limit"),
         (info.swap_limit, "swap limit"),
@@ -218,12 +216,6 @@ fn describe_cgroups(house: &House, info: &mut Info) -> Result<()> {
         info.warnings.push("WARNING: IPv4 forwarding is disabled".to_owned());
     }
     Ok(())
-}
-
-/// Whether the controller has a file, looked up where the hierarchy is mounted: the group may not exist yet.
-fn has_root_file(group: &Group, controller: &str, file: &str) -> bool {
-    let own = group.directory(controller);
-    own.is_some_and(|dir| dir.ancestors().any(|dir| dir.join(file).exists()))
 }
 
 fn driver_status(data_root: &Path) -> Vec<(String, String)> {

@@ -160,24 +160,28 @@ impl Group {
         self.set_frozen(false)
     }
 
-    fn set_frozen(&self, frozen: bool) -> Result<()> {
-        let unified = self.version() == Version::V2;
-        let (file, value) = match (unified, frozen) {
-            (true, true) => ("cgroup.freeze", "1"),
-            (true, false) => ("cgroup.freeze", "0"),
-            (false, true) => ("freezer.state", "FROZEN"),
-            (false, false) => ("freezer.state", "THAWED"),
+    /// Only asks; the kernel takes its time.
+    fn ask_frozen(&self, frozen: bool) -> Result<()> {
+        let (file, value) = match (self.version(), frozen) {
+            (Version::V2, true) => ("cgroup.freeze", "1"),
+            (Version::V2, false) => ("cgroup.freeze", "0"),
+            (Version::V1, true) => ("freezer.state", "FROZEN"),
+            (Version::V1, false) => ("freezer.state", "THAWED"),
         };
-        self.set("freezer", file, value)?;
+        self.set("freezer", file, value)
+    }
+
+    fn set_frozen(&self, frozen: bool) -> Result<()> {
+        self.ask_frozen(frozen)?;
         let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
         while frozen && !self.is_frozen()? {
             if std::time::Instant::now() > deadline {
                 self.set_frozen(false)?;
                 return Err(Error::os("freeze", self.path.clone())(Errno::TIMEDOUT));
             }
-            if !unified {
+            if self.version() == Version::V1 {
                 // A task that was being forked can be missed; v1 asks to write again.
-                self.set("freezer", file, value)?;
+                self.ask_frozen(frozen)?;
             }
             rustix::thread::sched_yield();
         }
@@ -209,8 +213,9 @@ impl Group {
         if self.version() == Version::V2 && self.set("cgroup", "cgroup.kill", "1").is_ok() {
             return Ok(());
         }
-        // Frozen tasks of v1 do not even die; and a group that forks while being killed is first stopped.
-        let frozen = self.set("freezer", "freezer.state", "FROZEN").is_ok();
+        // Before 5.14 there is no file for it. A group that forks while being killed is first stopped; frozen tasks of
+        // v1 do not even die, so it is let go afterwards.
+        let frozen = self.ask_frozen(true).is_ok();
         let killed = self.pids().map(|pids| pids.into_iter().for_each(kill));
         if frozen {
             self.thaw()?;

@@ -54,5 +54,9 @@ check 'restart keeps limits' box hako restart -t 0 box
 check 'kept memory' 209715200 control box memory.max memory memory.limit_in_bytes
 check 'kept pids' 60 control box pids.max pids pids.max
 hako rm -f box >/dev/null
+check 'swappiness' "$(either '*memory swappiness discarded*' '*')" sh -c 'hako run --rm --memory-swappiness 10 busybox true 2>&1 | tr A-Z a-z'
+check 'no OOM killer' "$(either '*OomKillDisable discarded*' '')" inside -m 64m --oom-kill-disable busybox true
+check 'block weight' "$(either '' '*Weight discarded*')" inside --blkio-weight 300 busybox true
+check 'real-time time' '*does not support CPU real-time scheduler*' inside --cpu-rt-runtime 1000 busybox true
 check 'a parent of its own' '*/mine/*' sh -c 'hako run -d --name kin --cgroup-parent /mine -m 64m busybox sleep 600 >/dev/null; cat /proc/$(hako inspect -f "{{.State.Pid}}" kin)/cgroup; hako rm -f kin >/dev/null'
 rmdir /sys/fs/cgroup/mine /sys/fs/cgroup/*/mine 2>/dev/null

@@ -29,7 +29,7 @@ impl Containers {
         let chosen = chosen.map(str::to_owned);
         complete(house, &mut request);
         validate::check(house, &request)?;
-        let mut warnings = validate::complete_resources(&mut request.host_config.resources);
+        let mut warnings = validate::complete_resources(house, &mut request.host_config.resources)?;
         let found = self.image(&request).await?;
         merge::merge(&mut request.config, &found.config.config)?;
         let plans = mounts::plan(house, &request.config, &request.host_config)?;

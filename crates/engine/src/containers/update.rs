@@ -9,6 +9,7 @@ use hako_supervisor::protocol::{Ask, Update};
 use super::lifecycle::failure;
 use super::{Containers, UpdateRequest, validate};
 use crate::container::Container;
+use crate::house::House;
 use crate::record::Record;
 use crate::{Error, Result, oci};
 
@@ -25,7 +26,7 @@ impl Containers {
         };
         let mut record = Record::clone(&container.record());
         let before = record.host_config.resources.clone();
-        let warnings = change(&mut record, &request).map_err(refused)?;
+        let warnings = change(&self.house, &mut record, &request).map_err(refused)?;
         let host = &record.host_config;
         if host.resources != before {
             validate::check_resources(&host.resources, host.oom_score_adj, host.shm_size)?;
@@ -82,7 +83,7 @@ fn save(container: &Container, record: Record) -> Result<()> {
     Ok(())
 }
 
-fn change(record: &mut Record, request: &UpdateRequest) -> Result<Vec<String>> {
+fn change(house: &House, record: &mut Record, request: &UpdateRequest) -> Result<Vec<String>> {
     let host = &mut record.host_config;
     if let Some(policy) = request.restart_policy.filter(|policy| policy.name != RestartName::Unset) {
         if host.auto_remove && policy.name != RestartName::No {
@@ -95,7 +96,7 @@ fn change(record: &mut Record, request: &UpdateRequest) -> Result<Vec<String>> {
         host.restart_policy = policy;
     }
     overlay(&mut host.resources, &request.resources)?;
-    Ok(validate::complete_resources(&mut host.resources))
+    validate::complete_resources(house, &mut host.resources)
 }
 
 /// What is given replaces what was; zero and empty leave it.

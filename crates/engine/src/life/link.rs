@@ -57,6 +57,12 @@ impl Link {
         let _ = rustix::net::shutdown(&self.handle, rustix::net::Shutdown::Both);
     }
 
+    /// Waits until the supervisor is gone; at once if somebody follows it.
+    pub(crate) async fn ended(&self) {
+        let Some(mut events) = self.events() else { return };
+        while events.recv().await.is_some() {}
+    }
+
     /// Asks and waits for the reply. Failures keep their kind.
     pub(crate) async fn ask(&self, ask: Ask, fds: Vec<OwnedFd>) -> Result<Reply> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);

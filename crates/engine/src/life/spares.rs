@@ -15,6 +15,9 @@ use crate::{Error, Result};
 /// How long after a use the next spare is begun, so that it does not take the CPU from the start it was taken for.
 const REST: Duration = Duration::from_millis(10);
 
+/// How long the spares may take to leave.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// The pool. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Spares {
@@ -66,11 +69,19 @@ impl Spares {
         });
     }
 
-    /// Lets all spares go; they end by themselves when their connection closes.
-    pub(crate) fn close(&self) {
+    /// Lets all spares go and waits until they are gone; one that hangs is not waited for.
+    pub(crate) async fn close(&self) {
         self.pool.closed.store(true, Ordering::Release);
         let spares = std::mem::take(&mut *self.pool.ready.lock().unwrap_or_else(PoisonError::into_inner));
         spares.iter().for_each(|spare| spare.dismiss());
+        let ended = async {
+            for spare in &spares {
+                spare.ended().await;
+            }
+        };
+        if tokio::time::timeout(FAREWELL, ended).await.is_err() {
+            tracing::warn!("a spare supervisor does not leave");
+        }
     }
 }
 

@@ -150,6 +150,21 @@ impl Bridge {
         }
     }
 
+    /// Takes the device and the rules off the host, also those an earlier engine made.
+    pub(crate) fn clear(&self) {
+        self.state().up = false;
+        let told = |what: &str, outcome: hako_net::Result<()>| {
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "{what} stays on the host");
+            }
+        };
+        if self.settings.firewall {
+            told("rule in another's firewall", hako_net::firewall::withdraw(&self.device));
+            told("table", self.table.remove());
+        }
+        told("bridge", hako_net::bridge::remove(&self.device));
+    }
+
     /// Whether the rules are still there; someone may have flushed them.
     pub(crate) fn check_rules(&self) {
         let mut state = self.state();

@@ -1,6 +1,8 @@
 //! The daemon: started by need, leaving when idle, replaced without anyone noticing.
 
-use crate::house::{HAKO, House, alive, await_that, signal};
+use std::path::Path;
+
+use crate::house::{HAKO, House, alive, await_that, run_tool, signal};
 
 #[test]
 fn it_is_started_by_need_and_leaves_when_idle() {
@@ -146,4 +148,36 @@ fn bad_settings_are_named() {
     assert!(!output.status.success() && said.contains("colour"), "{said}");
     let output = std::process::Command::new(HAKO).args(["daemon", "--no-such-flag"]).output().unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("--no-such-flag"));
+}
+
+#[test]
+fn a_daemon_that_leaves_takes_its_traces_with_it() {
+    let house = House::new();
+    run_tool("iptables-nft", ["-P", "FORWARD", "DROP"]);
+    house.ok(["run", "-d", "--name", "box", "-p", "8080:80", "busybox", "sleep", "600"]);
+    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", house.inspect("box", "{{.State.Pid}}"))).unwrap();
+    let parent = groups.lines().find_map(|line| line.split("/hako-").nth(1)?.split('/').next()).unwrap().to_owned();
+    let groups = || {
+        let roots = ["", "unified", "memory", "pids", "devices", "freezer"];
+        roots
+            .map(|root| format!("/sys/fs/cgroup/{root}/hako-{parent}"))
+            .into_iter()
+            .filter(|path| Path::new(path).exists())
+    };
+    assert!(groups().count() > 0);
+    let seen = || run_tool("sh", ["-c", "ip -o link; nft list ruleset; iptables-nft -S"]);
+    assert!(seen().contains("hk-") && seen().contains("by hako"), "{}", seen());
+
+    let leave = || {
+        let pid = house.daemon_pid().unwrap();
+        signal(pid, "TERM");
+        await_that("the daemon to leave", || !alive(pid));
+    };
+    leave();
+    assert!(seen().contains("hk-"), "a running container keeps its network");
+    house.ok(["rm", "-f", "box"]);
+    leave();
+    assert!(!seen().contains("hk-") && !seen().contains("hako"), "{}", seen());
+    assert_eq!(groups().collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!(house.ok(["run", "--rm", "busybox", "echo", "again"]), "again");
 }

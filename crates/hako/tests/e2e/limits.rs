@@ -52,6 +52,19 @@ fn update_moves_a_limit_while_running() {
 }
 
 #[test]
+fn limits_the_kernel_lacks_are_discarded_aloud() {
+    let house = House::new();
+    // Kernels have it or not, for block devices of one scheduler: neither is a reason not to start.
+    house.ok(["run", "--rm", "--blkio-weight", "300", "busybox", "true"]);
+    if !std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        return;
+    }
+    // cgroup v2 has no such file.
+    house.ok(["create", "--name", "box", "--memory-swappiness", "10", "busybox"]);
+    assert_eq!(house.inspect("box", "{{.HostConfig.MemorySwappiness}}"), "<nil>");
+}
+
+#[test]
 fn rlimits_sysctls_and_devices() {
     let house = House::new();
     assert_eq!(

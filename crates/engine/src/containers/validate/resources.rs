@@ -2,6 +2,8 @@
 
 use hako_model::container::Resources;
 
+use crate::house::House;
+use crate::support::Support;
 use crate::{Error, Result};
 
 /// Docker's least memory, 6 MiB.
@@ -148,7 +150,22 @@ fn check_blkio(resources: &Resources) -> Result<()> {
 }
 
 /// Completes limits as Docker does, and gives the warnings for what has no effect here.
-pub(crate) fn complete(resources: &mut Resources) -> Vec<String> {
+pub(crate) fn complete(house: &House, resources: &mut Resources) -> Result<Vec<String>> {
+    let support = Support::of(&house.cgroup_parent)?;
+    support.check(resources)?;
+    fill_in(resources);
+    let mut warnings = support.discard(resources);
+    if resources.oom_kill_disable == Some(true) && resources.memory == 0 {
+        warnings.push("OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.".to_owned());
+    }
+    if resources.kernel_memory != 0 || resources.kernel_memory_tcp != 0 {
+        (resources.kernel_memory, resources.kernel_memory_tcp) = (0, 0);
+        warnings.push("Limiting kernel memory is deprecated and has no effect. Limitation discarded.".to_owned());
+    }
+    Ok(warnings)
+}
+
+fn fill_in(resources: &mut Resources) {
     if resources.memory > 0 && resources.memory_swap == 0 {
         resources.memory_swap = resources.memory * 2;
     }
@@ -158,15 +175,6 @@ pub(crate) fn complete(resources: &mut Resources) -> Vec<String> {
     if resources.pids_limit.is_some_and(|limit| limit <= 0) {
         resources.pids_limit = None;
     }
-    let mut warnings = Vec::new();
-    if resources.oom_kill_disable == Some(true) && resources.memory == 0 {
-        warnings.push("OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.".to_owned());
-    }
-    if resources.kernel_memory != 0 || resources.kernel_memory_tcp != 0 {
-        (resources.kernel_memory, resources.kernel_memory_tcp) = (0, 0);
-        warnings.push("Limiting kernel memory is deprecated and has no effect. Limitation discarded.".to_owned());
-    }
-    warnings
 }
 
 #[cfg(test)]
@@ -192,8 +200,8 @@ mod tests {
 
     #[test]
     fn limits_are_completed() {
-        let mut resources = Resources { memory: 64 << 20, kernel_memory: 1, ..Resources::default() };
-        assert_eq!(complete(&mut resources).len(), 1);
-        assert_eq!((resources.memory_swap, resources.kernel_memory), (128 << 20, 0));
+        let mut resources = Resources { memory: 64 << 20, pids_limit: Some(-1), ..Resources::default() };
+        fill_in(&mut resources);
+        assert_eq!((resources.memory_swap, resources.pids_limit), (128 << 20, None));
     }
 }
