@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::sample::Plan;
 
@@ -16,6 +17,8 @@ pub(crate) struct Engine {
     run_flags: Vec<&'static str>,
     /// The engine's long-running process, if the benchmark started one.
     process: Option<i32>,
+    /// How many commands failed.
+    failures: AtomicU32,
 }
 
 impl Engine {
@@ -35,15 +38,23 @@ impl Engine {
         command
     }
 
-    /// Runs a command to its end; a failure is printed, not hidden.
+    /// Runs a command to its end; a failure is printed and counted, not hidden.
     pub(crate) fn run(&self, args: &[&str]) {
         let mut command = self.command(args);
         let output = command.stderr(Stdio::piped()).output();
         match output {
-            Ok(output) if output.status.success() => {}
+            Ok(output) if output.status.success() => return,
             Ok(output) => eprintln!("{} {args:?}: {}", self.name, String::from_utf8_lossy(&output.stderr).trim()),
             Err(error) => eprintln!("{} {args:?}: {error}", self.name),
         }
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What was measured, unless a command failed meanwhile: how fast something fails is nobody's measure.
+    pub(crate) fn sound(&self, measure: impl FnOnce() -> f64) -> Option<f64> {
+        let before = self.failures.load(Ordering::Relaxed);
+        let sample = measure();
+        (self.failures.load(Ordering::Relaxed) == before).then_some(sample)
     }
 
     /// Runs a command and returns what it printed.
@@ -119,6 +130,7 @@ impl Engines {
                     environment: vec![],
                     run_flags,
                     process: pid,
+                    failures: AtomicU32::new(0),
                 });
             }
         }
@@ -180,6 +192,7 @@ fn hako(plan: &Plan) -> Engine {
         environment: vec![("HAKO_ROOT", root.display().to_string())],
         run_flags: vec![],
         process: None,
+        failures: AtomicU32::new(0),
     }
 }
 
@@ -202,6 +215,7 @@ fn podman(plan: &Plan) -> Engine {
         environment: vec![],
         run_flags: vec![],
         process: None,
+        failures: AtomicU32::new(0),
     }
 }
 

@@ -26,7 +26,9 @@ fn main() -> ExitCode {
     let mut rows = Vec::new();
     for measure in measures::ALL.iter().filter(|measure| plan.wants(measure.name)) {
         eprintln!("measuring {}", measure.name);
-        rows.extend((measure.take)(&plan, &engines));
+        let taken = (measure.take)(&plan, &engines);
+        eprint!("{}", table::progress(&taken));
+        rows.extend(taken);
     }
     print!("{}", table::render(&plan, &engines, &rows));
     engines.stop();

@@ -18,11 +18,21 @@ pub(crate) fn render(plan: &Plan, engines: &Engines, rows: &[Row]) -> String {
     );
     let _ = writeln!(text, "| measure | {} | hako / best peer |", names.join(" | "));
     let _ = writeln!(text, "|---|{}", "---|".repeat(names.len() + 1));
-    for row in rows {
+    text + &lines(rows, &names)
+}
+
+/// The table's lines for these rows, with a cell for each of `names`.
+fn lines(rows: &[Row], names: &[String]) -> String {
+    let line = |row: &Row| {
         let cells: Vec<String> = names.iter().map(|name| cell(row, name)).collect();
-        let _ = writeln!(text, "| {} [{}] | {} | {} |", row.measure, row.unit, cells.join(" | "), ratio(row));
-    }
-    text
+        format!("| {} [{}] | {} | {} |\n", row.measure, row.unit, cells.join(" | "), ratio(row))
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The lines of rows just taken, for those who watch.
+pub(crate) fn progress(rows: &[Row]) -> String {
+    lines(rows, &columns(rows))
 }
 
 fn columns(rows: &[Row]) -> Vec<String> {
