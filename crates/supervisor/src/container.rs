@@ -46,6 +46,8 @@ pub(crate) struct Container {
     pub waiting: Vec<Waiting>,
     /// The network namespace with the endpoints in it; outlives restarts.
     netns: Option<OwnedFd>,
+    /// The root file system, held so that it outlives its processes.
+    pub root: Option<OwnedFd>,
     /// Held until everything is given back.
     lock: Option<Lock>,
 }
@@ -68,6 +70,7 @@ impl Container {
             published: None,
             waiting: Vec::new(),
             netns: None,
+            root: None,
             lock: Some(lock),
             description,
         })
@@ -157,6 +160,7 @@ impl Container {
                 let _ = endpoint::retire(&plan.host_name);
             }
         }
+        self.root = None;
         self.lock = None;
     }
 

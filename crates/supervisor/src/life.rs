@@ -1,5 +1,6 @@
 //! Driving the state machine: what is asked for or happens goes in, the status is saved, the effects are carried out.
 
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use hako_model::state::{Effect, Input, Notice, Refused, State, transition};
@@ -7,6 +8,7 @@ use hako_runtime::LaunchError;
 use hako_runtime::launch::{self, LaunchOptions};
 use hako_runtime::stdio::Stdio;
 use hako_sys::poll::Interest;
+use rustix::fs::{Mode, OFlags};
 
 use crate::deadline::Due;
 use crate::protocol::{Answer, Event, Failure, Kind, Message};
@@ -105,12 +107,14 @@ impl Supervisor {
 
     fn try_launch(&mut self) -> Result<u32, Failure> {
         let Some(container) = &mut self.container else { return Err(Failure::Refused(Refused::NotRunning)) };
+        container.root = None;
         let description = &container.description;
         let options =
             LaunchOptions { stdio: stdio(description), rootfs: description.rootfs.clone(), init: description.init };
         let prepared =
             launch::prepare(self.witness, self.seed.take(), &container.spec(), options).map_err(launch_failure)?;
         container.connect(prepared.netns()).map_err(network_failure)?;
+        container.root = root_of(prepared.pid());
         let running = prepared.start().map_err(launch_failure)?;
         container.memory = running.group.watch_oom().ok();
         container.group = Some(running.group);
@@ -244,6 +248,14 @@ impl Supervisor {
         let answer = Answer::Ended { status: Box::new(container.status.clone()) };
         self.engines.send(engine, &Message::Reply { id, result: Ok(answer) }, &self.epoll)
     }
+}
+
+/// Holds on to the root file system of process `pid`.
+///
+/// The last to let go of an overlay writes its whole upper file system to the disk. That must not be the container's
+/// process: its end could be seen only afterwards. Without it, the end is merely seen later.
+fn root_of(pid: i32) -> Option<OwnedFd> {
+    rustix::fs::open(format!("/proc/{pid}/root"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
 fn stdio(description: &crate::description::Description) -> Stdio {
