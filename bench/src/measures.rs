@@ -198,6 +198,11 @@ fn parallel(plan: &Plan, engines: &Engines) -> Vec<Row> {
     rows
 }
 
+/// Writes to the disk what the one before left in memory, so that everybody pays for their own writing.
+fn settle() {
+    let _ = Command::new("sync").status();
+}
+
 /// Pull, load and save of an image of some 400 MB in 6 layers.
 fn images(plan: &Plan, engines: &Engines) -> Vec<Row> {
     let Some(registry) = Registry::filled(plan) else {
@@ -215,6 +220,7 @@ fn images(plan: &Plan, engines: &Engines) -> Vec<Row> {
             } else {
                 vec!["pull", &reference]
             };
+            settle();
             let took = timed(|| engine.run(&pull));
             engine.run(&["rmi", &reference]);
             took
@@ -224,9 +230,11 @@ fn images(plan: &Plan, engines: &Engines) -> Vec<Row> {
     let mut load = Row::new("load", "ms");
     let mut save = Row::new("save", "ms");
     interleave(engines, plan.few(), &mut load, |engine, _| {
+        settle();
         let took = timed(|| engine.run(&["load", "-i", &archive]));
         let file = plan.data.join("saved.tar").display().to_string();
         let _ = fs::remove_file(&file);
+        settle();
         save.add(engine.name, timed(|| engine.run(&["save", "-o", &file, "localhost/big:plain"])));
         engine.run(&["rmi", "localhost/big:plain"]);
         took
@@ -244,6 +252,7 @@ fn logs(plan: &Plan, engines: &Engines) -> Vec<Row> {
     let mut read = Row::new("logs reads them", "MB/s");
     interleave(engines, plan.few(), &mut write, |engine, _| {
         let name = own("log", engine);
+        settle();
         let took = timed(|| {
             engine.run(&["run", "-d", "--name", &name, "--log-opt", "max-size=1g", "busybox", "sh", "-c", LINES]);
             engine.read(&["wait", &name]);
@@ -258,6 +267,7 @@ fn logs(plan: &Plan, engines: &Engines) -> Vec<Row> {
         took
     });
     for _ in 0..plan.few() {
+        settle();
         let took = timed(|| {
             let file = fs::File::create(plan.data.join("lines")).expect("a file");
             let _ = Command::new("busybox").args(["sh", "-c", &format!("({LINES}) | cat")]).stdout(file).status();

@@ -5,6 +5,9 @@ use std::os::fd::OwnedFd;
 
 use rustix::pipe::PipeFlags;
 
+/// Bytes a container's standard output holds until they are read; the kernel allocates what is used.
+const ROOM: usize = 256 << 10;
+
 use crate::LaunchError;
 use crate::order::{Parcel, Standard};
 use crate::spec::ConsoleSize;
@@ -63,7 +66,7 @@ pub(crate) fn open(stdio: Stdio, parcel: &mut Parcel) -> Result<(Standard, Strea
             } else {
                 null()?
             };
-            let (stdout, output) = pipe()?;
+            let (stdout, output) = roomy_pipe()?;
             let (stderr, error) = pipe()?;
             streams.stdout = Some(stdout);
             streams.stderr = Some(stderr);
@@ -71,6 +74,14 @@ pub(crate) fn open(stdio: Stdio, parcel: &mut Parcel) -> Result<(Standard, Strea
         }
     };
     Ok((Standard::Fds(ends.map(|fd| parcel.add(fd))), streams))
+}
+
+/// A pipe for much output: the fewer turns writer and reader take, the less both wait.
+fn roomy_pipe() -> Result<(OwnedFd, OwnedFd), LaunchError> {
+    let (reader, writer) = pipe()?;
+    // The user's share of pipe memory may be used up; then the usual size has to do.
+    let _ = rustix::pipe::fcntl_setpipe_size(&writer, ROOM);
+    Ok((reader, writer))
 }
 
 fn pipe() -> Result<(OwnedFd, OwnedFd), LaunchError> {
