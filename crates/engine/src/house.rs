@@ -18,6 +18,7 @@ use crate::layout::Layout;
 use crate::life::{Link, Spares};
 use crate::networks::Bridge;
 use crate::oci::user::Accounts;
+use crate::support::Support;
 use crate::{Error, Result, Settings};
 
 /// What all verbs share.
@@ -32,6 +33,8 @@ pub(crate) struct House {
     pub(crate) images: OnceLock<Images>,
     /// Where container cgroups are made, below each hierarchy's root.
     pub(crate) cgroup_parent: String,
+    /// What the host's control groups can enforce; looked at once they show it.
+    support: OnceLock<Support>,
     /// The engine's id.
     pub(crate) engine_id: String,
     /// Account files by image.
@@ -53,12 +56,25 @@ impl House {
             engine_id: engine_id(&layout)?,
             index: Index::default(),
             images: OnceLock::new(),
+            support: OnceLock::new(),
             accounts: Mutex::default(),
             cgroup_parent,
             settings,
             layout,
             store,
         })
+    }
+
+    /// What the host's control groups can enforce.
+    pub(crate) fn support(&self) -> Result<Support> {
+        if let Some(support) = self.support.get() {
+            return Ok(*support);
+        }
+        let (support, certain) = Support::of(&self.cgroup_parent)?;
+        if certain {
+            let _ = self.support.set(support);
+        }
+        Ok(support)
     }
 
     /// Tells an event about a container.

@@ -109,7 +109,7 @@ fn linux(house: &House, container: &Container, record: &Record, options: &Option
 fn masked_paths(host: &HostConfig) -> Vec<String> {
     let mut masked = host.masked_paths.clone().unwrap_or_default();
     if masked.iter().any(|path| path == "/sys/firmware") {
-        let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let cpus = hako_sys::proc::processors();
         let thermal = |cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle");
         masked.extend((0..cpus).map(thermal).filter(|path| std::path::Path::new(path).exists()));
     }

@@ -34,21 +34,22 @@ pub(crate) struct Support {
 }
 
 impl Support {
-    /// Looks at the host; `parent` is the group containers are made below.
-    pub(crate) fn of(parent: &str) -> Result<Self> {
+    /// Looks at the host; `parent` is the group containers are made below. Certain only once that group is there: the
+    /// roots lack some files.
+    pub(crate) fn of(parent: &str) -> Result<(Self, bool)> {
         let failed = |e| Error::io("look at control groups", e);
         let group = Group::open(parent).map_err(failed)?;
         let controllers = Hierarchy::of_host().map_err(failed)?.controllers();
         let there = |name: &str| controllers.iter().any(|controller| controller == name);
         let unified = group.version() == Version::V2;
-        // The roots lack some files, so what a group has is known only once there is one.
-        let has = |controller, files: &[&str]| !group.exists() || files.iter().any(|file| group.has(controller, file));
+        let certain = group.exists();
+        let has = |controller, files: &[&str]| !certain || files.iter().any(|file| group.has(controller, file));
         let (block, weights): (_, &[&str]) = match unified {
             true => ("io", &["io.weight", "io.bfq.weight"]),
             false => ("blkio", &["blkio.weight", "blkio.bfq.weight"]),
         };
         let swap_file = if unified { "memory.swap.max" } else { "memory.memsw.limit_in_bytes" };
-        Ok(Self {
+        let support = Self {
             unified,
             memory: there("memory"),
             swap: there("memory") && has("memory", &[swap_file]),
@@ -60,7 +61,8 @@ impl Support {
             cpuset: there("cpuset"),
             block_weight: there(block) && has(block, weights),
             block_speed: there(block),
-        })
+        };
+        Ok((support, certain))
     }
 
     /// Takes out of a container's limits what cannot be enforced, and says so as Docker does.

@@ -9,7 +9,6 @@ use crate::clock::now;
 use crate::containers::{Containers, ListOptions, Summary as ContainerSummary, machine_memory};
 use crate::house::House;
 use crate::images::{ListRequest, Summary as ImageSummary};
-use crate::support::Support;
 use crate::volumes::{Volume, Volumes};
 use crate::{Error, Result};
 
@@ -124,7 +123,7 @@ impl System {
             event_listeners: house.hub.listeners(),
             system_time: now(),
             logging_driver: house.settings.log.driver.clone(),
-            ncpu: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            ncpu: hako_sys::proc::processors(),
             mem_total: machine_memory(),
             labels: house.settings.labels.clone(),
             security_options: security_options(),
@@ -193,7 +192,7 @@ fn describe_host(info: &mut Info) {
 
 /// Which limits the host's control groups can enforce.
 fn describe_cgroups(house: &House, info: &mut Info) -> Result<()> {
-    let support = Support::of(&house.cgroup_parent)?;
+    let support = house.support()?;
     info.cgroup_version = if support.unified { 2 } else { 1 };
     info.memory_limit = support.memory;
     info.swap_limit = support.swap;

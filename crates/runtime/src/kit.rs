@@ -147,7 +147,7 @@ pub(crate) fn stock() -> Spec {
     };
     let mut masked_paths = MASKED.map(str::to_owned).to_vec();
     // Counters of each processor's heat tell about others' load.
-    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let cpus = hako_sys::proc::processors();
     let thermal = |cpu| format!("/sys/devices/system/cpu/cpu{cpu}/thermal_throttle");
     masked_paths.extend((0..cpus).map(thermal).filter(|path| Path::new(path).exists()));
     let linux = Linux { masked_paths, readonly_paths: READ_ONLY.map(str::to_owned).to_vec(), ..Linux::default() };

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use crate::extract::list;
+use crate::tree::is_opaque;
 use crate::{Error, Result};
 
 /// One difference between a container and its image.
@@ -115,11 +116,7 @@ impl Below {
 /// Whether a directory above is opaque in this layer.
 fn hides(layer: &OwnedFd, path: &[u8]) -> bool {
     let ends = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
-    ends.into_iter().any(|end| {
-        open(layer, &path[..end], OFlags::PATH).is_ok_and(|fd| {
-            hako_sys::file::xattr(fd.as_fd(), b"trusted.overlay.opaque").is_ok_and(|value| value == b"y")
-        })
-    })
+    ends.into_iter().any(|end| open(layer, &path[..end], OFlags::PATH).is_ok_and(|fd| is_opaque(&fd)))
 }
 
 fn open(root: &OwnedFd, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {

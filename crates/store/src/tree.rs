@@ -13,7 +13,7 @@ use hako_model::time::Timestamp;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-pub(crate) use pack::{Packer, Precision};
+pub(crate) use pack::{Packer, Precision, is_opaque};
 
 use crate::extract::{Extractor, Manners, Scope};
 use crate::layers::Inflater;

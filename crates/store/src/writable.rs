@@ -6,10 +6,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use hako_sys::confined::Root;
 use rustix::fs::{FileType, Gid, Mode, Uid};
 
 use crate::store::{Shared, discard, make_dir};
-use crate::tree::{Packer, Precision};
+use crate::tree::{Packer, Precision, is_opaque};
 use crate::{Change, Error, Layers, Limits, Result, Rootfs, Staged, Unpack, changes, usage};
 
 /// The writable layer of one container.
@@ -111,6 +112,26 @@ impl Writable {
     pub fn rootfs(&self, lowers: &[PathBuf]) -> Result<Rootfs> {
         self.forget_volatile()?;
         Rootfs::writable(lowers, &self.upper(), &self.work(), &self.shared.temporary())
+    }
+
+    /// Whether this layer says anything about a path of the image (whose own spelling leads over no links): it changes or
+    /// hides it, or a directory on the way. Doubt counts as yes.
+    pub fn covers(&self, path: &Path) -> bool {
+        let Ok(root) = Root::open(&self.upper()) else { return true };
+        let mut at = PathBuf::new();
+        for part in path {
+            at.push(part);
+            let entry = match root.open_path_nofollow(&at) {
+                Ok(entry) => entry,
+                Err(error) => return !error.is_not_found(),
+            };
+            let directory = rustix::fs::fstat(&entry)
+                .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory);
+            if !directory || at == path || is_opaque(&entry) {
+                return true;
+            }
+        }
+        false
     }
 
     /// A volatile overlay leaves a mark that stops the next mount, in case data was lost in a crash.

@@ -142,8 +142,8 @@ impl Container {
         self.memory = None;
         self.stage = None;
         if let Some(group) = self.group.take() {
-            // What is left of it is the engine's sweep's.
-            let _ = group.kill_all().and_then(|()| group.delete());
+            // Mostly nothing is left inside. What cannot be removed is the engine's sweep's.
+            let _ = group.delete().or_else(|_| group.kill_all().and_then(|()| group.delete()));
         }
     }
 

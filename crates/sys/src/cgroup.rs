@@ -213,6 +213,9 @@ impl Group {
         if self.version() == Version::V2 && self.set("cgroup", "cgroup.kill", "1").is_ok() {
             return Ok(());
         }
+        if self.pids()?.is_empty() {
+            return Ok(());
+        }
         // Before 5.14 there is no file for it. A group that forks while being killed is first stopped; frozen tasks of
         // v1 do not even die, so it is let go afterwards.
         let frozen = self.ask_frozen(true).is_ok();

@@ -37,6 +37,12 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
+/// How many processors the caller may use (sched_getaffinity(2)), as Docker counts them: shares and quotas of control
+/// groups do not make fewer.
+pub fn processors() -> usize {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1) as usize)
+}
+
 /// When a process started, in clock ticks since boot.
 pub fn start_time(pid: i32) -> Result<u64> {
     stat(pid).map(|stat| stat.start_time)

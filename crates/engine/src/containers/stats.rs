@@ -91,7 +91,7 @@ impl Stats {
 }
 
 fn fill(sample: &mut Sample, usage: Usage) {
-    let online = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let online = hako_sys::proc::processors();
     sample.cpu = CpuSample {
         total: usage.cpu.total,
         per_cpu: usage.cpu.per_cpu,

@@ -16,6 +16,8 @@ const LIMIT: u64 = 1 << 20;
 pub(crate) struct Accounts {
     passwd: String,
     group: String,
+    /// No link leads to them: a layer above changes them only under their own names.
+    pub(crate) plain: bool,
 }
 
 /// A user found.
@@ -42,13 +44,19 @@ struct GroupLine<'a> {
 }
 
 impl Accounts {
+    /// Where they lie.
+    pub(crate) const FILES: [&str; 2] = ["etc/passwd", "etc/group"];
+
     /// Reads the files below `root`. What is not there or not readable is empty.
     pub(crate) fn read(root: &Root) -> Self {
         let text = |path: &str| {
             let bytes = root.read_limited(Path::new(path), LIMIT).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        Self { passwd: text("etc/passwd"), group: text("etc/group") }
+        let is_link = |path: &str| root.symlink_metadata(Path::new(path)).is_ok_and(|found| is_link(&found));
+        let plain = !["etc"].iter().chain(&Self::FILES).any(|path| is_link(path));
+        let [passwd, group] = Self::FILES.map(text);
+        Self { passwd, group, plain }
     }
 
     fn users(&self) -> impl Iterator<Item = PasswdLine<'_>> {
@@ -115,6 +123,10 @@ impl Accounts {
     }
 }
 
+fn is_link(stat: &rustix::fs::Stat) -> bool {
+    rustix::fs::FileType::from_raw_mode(stat.st_mode) == rustix::fs::FileType::Symlink
+}
+
 /// A number the kernel takes as an id; -1 means "leave it" to it.
 fn id(text: &str) -> Option<u32> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -129,6 +141,7 @@ mod tests {
         Accounts {
             passwd: "root:x:0:0:root:/root:/bin/sh\n\nbad line\njunk:x:abc:0::/:\n4242:x:7:7::/seven:\nbin:x:1:1:bin:/bin:\n".into(),
             group: "root:x:0:root\nwheel:x:10:root,bin\njunk:x::bin\nstaff:x:50:\n".into(),
+            plain: true,
         }
     }
 

@@ -134,7 +134,7 @@ impl<W: Write> Packer<W> {
     }
 
     fn opaque_mark(&mut self, fd: &OwnedFd, path: &[u8]) -> Result<()> {
-        if !hako_sys::file::xattr(fd.as_fd(), OPAQUE).is_ok_and(|value| value == b"y") {
+        if !is_opaque(fd) {
             return Ok(());
         }
         let name = if path.is_empty() { b".wh..wh..opq".to_vec() } else { [path, b".wh..wh..opq"].join(&b'/') };
@@ -259,6 +259,11 @@ fn wait_for(waiting: &mut Vec<Waiting>, path: &Rc<[u8]>, fd: &OwnedFd) -> Result
 fn step(parent: &OwnedFd, name: &OsStr) -> Result<Option<OwnedFd>> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     found(rustix::fs::openat(parent, name, flags, Mode::empty()), name.as_bytes())
+}
+
+/// Whether overlay hides everything below this directory of lower layers.
+pub(crate) fn is_opaque(directory: &OwnedFd) -> bool {
+    hako_sys::file::xattr(directory.as_fd(), OPAQUE).is_ok_and(|value| value == b"y")
 }
 
 /// Comes back to a directory after one of its children.

@@ -93,3 +93,19 @@ fn an_image_without_layers_is_an_empty_root() {
     assert!(crate::extract::list(rootfs.as_fd()).unwrap().is_empty());
     assert!(crate::tree::resolve(writable.rootfs(&[]).unwrap().as_fd(), Path::new("/a/../f")).is_ok());
 }
+
+#[test]
+fn what_a_layer_covers() {
+    let fixture = fixture();
+    let lowers = base(&fixture);
+    let writable = changed(&fixture, &lowers);
+    let rootfs = writable.rootfs(&lowers).unwrap();
+    let path = |below: &str| PathBuf::from(hako_sys::file::fd_path(rootfs.as_fd())).join(below);
+    std::fs::remove_dir_all(path("new")).unwrap();
+    std::os::unix::fs::symlink("etc", path("new")).unwrap();
+    let expect =
+        [("etc/a", true), ("etc/b", true), ("etc/missing", false), ("var/x", true), ("new/a", true), ("srv/x", false)];
+    for (path, covered) in expect {
+        assert_eq!(writable.covers(Path::new(path)), covered, "{path}");
+    }
+}

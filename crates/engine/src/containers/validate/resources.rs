@@ -3,7 +3,6 @@
 use hako_model::container::Resources;
 
 use crate::house::House;
-use crate::support::Support;
 use crate::{Error, Result};
 
 /// Docker's least memory, 6 MiB.
@@ -94,7 +93,7 @@ fn check_cpu(resources: &Resources) -> Result<()> {
     if nano > 0 && quota > 0 {
         return refuse("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
     }
-    let cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as i64);
+    let cpus = hako_sys::proc::processors() as i64;
     if nano < 0 || nano > cpus * 1_000_000_000 || (1..10_000_000).contains(&nano) {
         let text = format!("range of CPUs is from 0.01 to {cpus}.00, as there are only {cpus} CPUs available");
         return refuse(text);
@@ -151,7 +150,7 @@ fn check_blkio(resources: &Resources) -> Result<()> {
 
 /// Completes limits as Docker does, and gives the warnings for what has no effect here.
 pub(crate) fn complete(house: &House, resources: &mut Resources) -> Result<Vec<String>> {
-    let support = Support::of(&house.cgroup_parent)?;
+    let support = house.support()?;
     support.check(resources)?;
     fill_in(resources);
     let mut warnings = support.discard(resources);
