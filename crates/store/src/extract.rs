@@ -12,6 +12,7 @@ mod removal;
 use std::collections::BTreeSet;
 use std::io::BufRead;
 use std::os::fd::OwnedFd;
+use std::sync::mpsc::SyncSender;
 
 pub(crate) use cursor::Scope;
 pub(crate) use names::{Whiteout, components};
@@ -83,8 +84,12 @@ pub(crate) struct Extractor<'a, R, L: Ledger> {
     times: Vec<(Vec<u8>, Mtime)>,
     /// Bytes written since free space was last looked at.
     unchecked: u64,
+    /// Who begins to bring large files to the disk.
+    writeback: Option<SyncSender<OwnedFd>>,
 }
 
+/// Files of so many bytes are worth being handed on.
+const LARGE: u64 = 32 << 10;
 /// How many bytes may be written between two looks at the free space.
 const LOOK_EVERY: u64 = 32 << 20;
 
@@ -94,7 +99,14 @@ impl<'a, R: BufRead, L: Ledger> Extractor<'a, R, L> {
     pub(crate) fn new(reader: &'a mut Reader<R, L>, root: OwnedFd, manners: Manners, scope: Option<Scope>) -> Self {
         let outcome = Outcome { implicit: BTreeSet::from([Vec::new()]), ..Outcome::default() };
         let cursor = Cursor::new(root, scope);
-        Self { reader, cursor, manners, umask: umask(), outcome, times: Vec::new(), unchecked: LOOK_EVERY }
+        let (times, unchecked) = (Vec::new(), LOOK_EVERY);
+        Self { reader, cursor, manners, umask: umask(), outcome, times, unchecked, writeback: None }
+    }
+
+    /// Hands large files on once they are complete; one that finds the channel full is left to the sync at the end.
+    pub(crate) fn handing_on(mut self, writeback: Option<SyncSender<OwnedFd>>) -> Self {
+        self.writeback = writeback;
+        self
     }
 
     /// Puts all members on the disk. The rest of the stream after the end marks is left unread.

@@ -88,6 +88,12 @@ pub fn rename_exchange(one: &Path, other: &Path) -> Result<()> {
     rustix::fs::renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).map_err(Error::at("exchange", other))
 }
 
+/// Asks the kernel to begin writing a file's bytes to the disk (sync_file_range(2)); promises nothing, so that where it
+/// is not possible nothing is lost but time.
+pub fn begin_writeback(fd: BorrowedFd<'_>) {
+    let _ = crate::syscall::begin_writeback(fd);
+}
+
 /// Reads a regular file of at most `limit` bytes. Opening cannot hang on a FIFO, and a device is refused.
 pub fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;

@@ -276,6 +276,12 @@ pub(crate) fn reset_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
 }
 
+/// `sync_file_range` of the whole file, without waiting.
+pub(crate) fn begin_writeback(fd: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: takes numbers only.
+    checked(unsafe { libc::sync_file_range(fd.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) }.into()).map(drop)
+}
+
 /// `setdomainname`.
 pub(crate) fn set_domain_name(name: &str) -> io::Result<()> {
     // SAFETY: pointer and length are of one live string.

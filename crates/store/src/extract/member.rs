@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use super::{Extractor, Ledger, components, remove_tree};
+use super::{Extractor, LARGE, Ledger, components, remove_tree};
 use crate::tar::{Entry, Kind, Mtime};
 use crate::{Error, Result};
 
@@ -79,7 +79,11 @@ impl<R: BufRead, L: Ledger> Extractor<'_, R, L> {
         let file = opened.map_err(Error::io("create", entry.display()))?;
         self.fill(entry, path, &file)?;
         self.outcome.size += entry.size;
-        describe_file(&file, entry, self.manners.owner, self.umask)
+        describe_file(&file, entry, self.manners.owner, self.umask)?;
+        if let Some(writeback) = self.writeback.as_ref().filter(|_| stored >= LARGE) {
+            let _ = writeback.try_send(file);
+        }
+        Ok(())
     }
 
     fn fill(&mut self, entry: &Entry, path: &[u8], file: &OwnedFd) -> Result<()> {

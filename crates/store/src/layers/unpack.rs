@@ -2,7 +2,9 @@
 //! buffers between them. The slowest of the three sets the pace; memory is bounded whatever comes in.
 
 use std::io::{BufRead, Cursor, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use hako_model::digest::{Algorithm, Digest};
 use hako_model::image::media::Compression;
@@ -14,6 +16,9 @@ use super::{Limits, Unpack};
 use crate::extract::{Extractor, Ledger, Manners, Outcome};
 use crate::tar::Reader;
 use crate::{Error, Hasher, Result};
+
+/// How many large files may wait for their way to the disk.
+const WRITEBACK: usize = 64;
 
 /// What an unpacked stream turned out to be.
 pub(super) struct Unpacked {
@@ -43,7 +48,7 @@ pub(super) fn run(source: impl Read + Send, dir: &Path, options: &Unpack) -> Res
 
 /// Most layers of most images are a few files: threads would cost more than the work.
 fn unpack_small(bytes: &[u8], dir: &Path, options: &Unpack) -> Result<(Digest, u64, Outcome)> {
-    let outcome = extract(Cursor::new(bytes), dir, options)?;
+    let outcome = extract(Cursor::new(bytes), dir, options, None)?;
     Ok((Hasher::digest(bytes), bytes.len() as u64, outcome))
 }
 
@@ -52,7 +57,9 @@ fn unpack_large(first: Vec<u8>, source: &mut dyn Read, dir: &Path, options: &Unp
     let (to_extract, to_hash) = (streams.pop(), streams.pop());
     std::thread::scope(|scope| {
         let hashing = scope.spawn(move || to_hash.map(hash));
-        let extracting = scope.spawn(move || to_extract.map(|stream| extract(stream, dir, options)));
+        let (writeback, files) = mpsc::sync_channel(WRITEBACK);
+        scope.spawn(move || begin_writeback(&files));
+        let extracting = scope.spawn(move || to_extract.map(|stream| extract(stream, dir, options, Some(writeback))));
         let fed = feed(first, source, filler);
         let hashed = hashing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let extracted = extracting.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -89,18 +96,33 @@ fn hash(mut stream: Chunks) -> (Digest, u64) {
     (hasher.finish(), size)
 }
 
-fn extract(stream: impl BufRead, dir: &Path, options: &Unpack) -> Result<Outcome> {
+/// Files go to the disk while others are still unpacked, so that the sync that seals the image has little left to do.
+fn begin_writeback(files: &Receiver<OwnedFd>) {
+    while let Ok(file) = files.recv() {
+        hako_sys::file::begin_writeback(file.as_fd());
+    }
+}
+
+/// Whom large files are handed to.
+type Writeback = Option<SyncSender<OwnedFd>>;
+
+fn extract(stream: impl BufRead, dir: &Path, options: &Unpack, writeback: Writeback) -> Result<Outcome> {
     let diff = dir.join("diff");
     if !options.skeleton {
-        return extract_to(Reader::new(stream), &diff, &options.limits).map(|(outcome, ())| outcome);
+        return extract_to(Reader::new(stream), &diff, &options.limits, writeback).map(|(outcome, ())| outcome);
     }
     let reader = Reader::tapped(stream, Recorder::create(dir)?);
-    let (outcome, recorder) = extract_to(reader, &diff, &options.limits)?;
+    let (outcome, recorder) = extract_to(reader, &diff, &options.limits, writeback)?;
     recorder.finish()?;
     Ok(outcome)
 }
 
-fn extract_to<R: BufRead, L: Ledger>(mut reader: Reader<R, L>, diff: &Path, limits: &Limits) -> Result<(Outcome, L)> {
+fn extract_to<R: BufRead, L: Ledger>(
+    mut reader: Reader<R, L>,
+    diff: &Path,
+    limits: &Limits,
+    writeback: Writeback,
+) -> Result<(Outcome, L)> {
     let root = std::fs::File::open(diff).map_err(Error::at("open", diff))?;
     let manners = Manners {
         whiteouts: true,
@@ -109,7 +131,7 @@ fn extract_to<R: BufRead, L: Ledger>(mut reader: Reader<R, L>, diff: &Path, limi
         entries: limits.entries,
         free_space: limits.free_space,
     };
-    let outcome = Extractor::new(&mut reader, root.into(), manners, None).run()?;
+    let outcome = Extractor::new(&mut reader, root.into(), manners, None).handing_on(writeback).run()?;
     let (_, ledger) = reader.finish()?;
     Ok((outcome, ledger))
 }
