@@ -76,7 +76,7 @@ impl Settings {
             data_root: data_root.into(),
             exec_root: exec_root.into(),
             binary: PathBuf::from("/proc/self/exe"),
-            spares: 2,
+            spares: 3,
             bip: None,
             fixed_cidr: None,
             mtu: None,

@@ -8,12 +8,20 @@ use std::time::Duration;
 
 use hako_supervisor::Handle;
 use hako_sys::process::Program;
+use tokio::sync::Notify;
 
 use super::Link;
 use crate::{Error, Result};
 
-/// How long after a use the next spare is begun, so that it does not take the CPU from the start it was taken for.
-const REST: Duration = Duration::from_millis(10);
+/// How long nothing must have been started before spares are begun: on cgroup v1 beginning one holds up every fork and
+/// exit of the host for some ten milliseconds, so it had better not meet the next start.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// The same when spares run low: only so long that the start which took the last is not slowed.
+const BRIEF: Duration = Duration::from_millis(10);
+
+/// So few spares are low.
+const LOW: usize = 1;
 
 /// How long the spares may take to leave.
 const FAREWELL: Duration = Duration::from_secs(2);
@@ -28,6 +36,8 @@ struct Pool {
     ready: Mutex<VecDeque<Arc<Link>>>,
     wanted: usize,
     filling: AtomicBool,
+    /// Told whenever one is asked for.
+    taken: Notify,
     /// Set when the engine leaves: nothing is begun any more.
     closed: AtomicBool,
     binary: PathBuf,
@@ -40,6 +50,7 @@ impl Spares {
             ready: Mutex::default(),
             wanted,
             filling: AtomicBool::new(false),
+            taken: Notify::new(),
             closed: AtomicBool::new(false),
             binary,
             cgroup_parent,
@@ -50,6 +61,7 @@ impl Spares {
     /// A started supervisor: a spare if there is one, else one begun now.
     pub(crate) fn take(&self) -> Result<Arc<Link>> {
         let spare = self.pool.pop();
+        self.pool.taken.notify_one();
         self.refill();
         match spare {
             Some(link) => Ok(link),
@@ -64,7 +76,7 @@ impl Spares {
             return;
         }
         tokio::spawn(async move {
-            tokio::time::sleep(REST).await;
+            pool.rest().await;
             pool.fill().await;
         });
     }
@@ -105,9 +117,25 @@ impl Pool {
         Handle::spawn_program(program, &cgroup).map_err(|e| failed(&e))
     }
 
+    fn ready(&self) -> usize {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
     fn missing(&self) -> bool {
-        let ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
-        ready.len() < self.wanted && !self.closed.load(Ordering::Acquire)
+        self.ready() < self.wanted && !self.closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until beginning a spare disturbs nobody.
+    async fn rest(&self) {
+        loop {
+            if self.ready() <= LOW {
+                return tokio::time::sleep(BRIEF).await;
+            }
+            // Every start begins the quiet anew.
+            if tokio::time::timeout(QUIET, self.taken.notified()).await.is_err() {
+                return;
+            }
+        }
     }
 
     async fn fill(&self) {
