@@ -26,6 +26,11 @@ pub fn reset_signals() {
     crate::syscall::reset_signals();
 }
 
+/// Gives memory that was freed back to the kernel: after a burst, the allocator keeps what it needed at the peak.
+pub fn trim_memory() {
+    crate::syscall::trim_heap();
+}
+
 /// Large blocks of memory go back to the kernel as soon as they are freed: for small processes that live long.
 pub fn keep_memory_small() {
     const LARGE: i32 = 64 * 1024;

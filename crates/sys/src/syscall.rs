@@ -282,6 +282,12 @@ pub(crate) fn begin_writeback(fd: BorrowedFd<'_>) -> io::Result<()> {
     checked(unsafe { libc::sync_file_range(fd.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) }.into()).map(drop)
 }
 
+/// `malloc_trim`.
+pub(crate) fn trim_heap() {
+    // SAFETY: takes a number only; the allocator locks itself.
+    unsafe { libc::malloc_trim(0) };
+}
+
 /// `setdomainname`.
 pub(crate) fn set_domain_name(name: &str) -> io::Result<()> {
     // SAFETY: pointer and length are of one live string.
