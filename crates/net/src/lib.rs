@@ -11,6 +11,7 @@ mod error;
 pub mod firewall;
 mod netfilter;
 pub mod nft;
+pub mod parent;
 pub mod publish;
 mod relay;
 mod reservation;

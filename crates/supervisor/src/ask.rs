@@ -8,7 +8,7 @@ use crate::Result;
 use crate::container::{Container, Waiting};
 use crate::description::Description;
 use crate::door;
-use crate::life::{launch_failure, system};
+use crate::life::{launch_failure, network_failure, system};
 use crate::protocol::{Answer, Ask, Attach, Failure, Kind, Message, Request, Update, VERSION, Welcome};
 use crate::supervise::Supervisor;
 use crate::token::CONTAINER;
@@ -99,6 +99,7 @@ impl Supervisor {
             Ask::Resume => self.step(Input::Resume).map(done),
             Ask::Resize { rows, columns } => self.resize(CONTAINER, rows, columns).map(done),
             Ask::Update(update) => self.update(*update).map(done),
+            Ask::Plug { endpoints } => self.plug(endpoints).map(Some),
             Ask::Rename { name } => {
                 self.assigned()?.description.name = name;
                 Ok(Some(Answer::Done))
@@ -181,6 +182,15 @@ impl Supervisor {
             container.rules.restart = restart;
         }
         Ok(())
+    }
+
+    fn plug(&mut self, endpoints: Vec<hako_net::endpoint::Plan>) -> Result<Answer, Failure> {
+        let witness = self.witness;
+        let container = self.assigned()?;
+        container.plug(witness, endpoints).map_err(network_failure)?;
+        let ports = container.bindings();
+        self.watch_ports();
+        Ok(Answer::Plugged { ports })
     }
 
     fn processes(&mut self) -> Result<Answer, Failure> {

@@ -1,8 +1,10 @@
 //! The container a supervisor has been assigned: its files, its status, and what it holds of the host.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use hako_model::port::Publication;
 use hako_model::state::{Rules, Status};
+use hako_net::endpoint::{Plan, Wire};
 use hako_net::publish::{Binding, Published, Target};
 use hako_net::{endpoint, nft};
 use hako_runtime::spec::{Namespace, NamespaceKind, Spec};
@@ -97,7 +99,14 @@ impl Container {
     /// Plugs the container into its networks and publishes its ports; in a later life they are there already.
     pub(crate) fn connect(&mut self, netns: std::os::fd::BorrowedFd<'_>) -> Result<()> {
         let network = &self.description.network;
-        if self.netns.is_some() || (network.endpoints.is_empty() && network.ports.is_empty()) {
+        let is_own = self
+            .description
+            .spec
+            .linux
+            .iter()
+            .flat_map(|linux| &linux.namespaces)
+            .any(|namespace| namespace.kind == NamespaceKind::Network && namespace.path.is_empty());
+        if self.netns.is_some() || !is_own {
             return Ok(());
         }
         let kept = netns.try_clone_to_owned().map_err(hako_sys::Error::os("keep", "network namespace"))?;
@@ -121,10 +130,60 @@ impl Container {
 
     fn publish(&self) -> Result<Option<Published>> {
         let network = &self.description.network;
-        let Some(plan) = network.endpoints.first().filter(|_| !network.ports.is_empty()) else { return Ok(None) };
-        let target = Target { v4: Some(plan.address.addr()), v6: plan.address6.map(|address| address.addr()) };
+        let target = target(&network.endpoints);
+        if network.ports.is_empty() || (target.v4.is_none() && target.v6.is_none()) {
+            return Ok(None);
+        }
         let table = nft::Table::of(&self.description.instance);
         Ok(Some(Published::publish(&table, target, &network.ports)?))
+    }
+
+    /// Lets the container have these endpoints and no others. On an error it has those it had.
+    pub(crate) fn plug(&mut self, witness: SingleThreaded, endpoints: Vec<Plan>) -> Result<()> {
+        let Some(netns) = self.netns()? else {
+            return Err(Error::NotPluggable { id: self.description.id.short().to_owned() });
+        };
+        let old = &self.description.network.endpoints;
+        let is_in = |list: &[Plan], plan: &Plan| list.iter().any(|other| other.network == plan.network);
+        let (gone, new): (Vec<&Plan>, Vec<&Plan>) = (
+            old.iter().filter(|plan| !is_in(&endpoints, plan)).collect(),
+            endpoints.iter().filter(|plan| !is_in(old, plan)).collect(),
+        );
+        for (index, plan) in new.iter().enumerate() {
+            // The default route is another endpoint's still.
+            let plan = Plan { way_out: false, way_out6: false, ..Plan::clone(plan) };
+            if let Err(error) = endpoint::attach_here(witness, netns.as_fd(), &plan) {
+                for done in &new[..index] {
+                    let _ = endpoint::unplug_here(witness, netns.as_fd(), done);
+                }
+                return Err(error.into());
+            }
+        }
+        for plan in gone {
+            endpoint::unplug_here(witness, netns.as_fd(), plan)?;
+        }
+        endpoint::redirect_here(witness, netns.as_fd(), &endpoints)?;
+        let moved = target(old) != target(&endpoints);
+        self.description.network.endpoints = endpoints;
+        if moved { self.publish_again() } else { Ok(()) }
+    }
+
+    /// Published ports follow the way out; random ones keep their numbers.
+    fn publish_again(&mut self) -> Result<()> {
+        if let Some(mut published) = self.published.take() {
+            let held = published.bindings().to_vec();
+            published.withdraw()?;
+            self.description.network.ports = settled(&self.description.network.ports, &held);
+        }
+        self.published = self.publish()?;
+        Ok(())
+    }
+
+    /// The container's network namespace; none if it shares another's.
+    fn netns(&self) -> Result<Option<OwnedFd>> {
+        let Some(netns) = &self.netns else { return Ok(None) };
+        let kept = netns.as_fd().try_clone_to_owned();
+        Ok(Some(kept.map_err(hako_sys::Error::os("keep", "network namespace"))?))
     }
 
     /// Its published ports.
@@ -173,6 +232,30 @@ impl Container {
     pub(crate) fn shut_door(&self) {
         let _ = hako_sys::file::remove_if_present(&self.description.socket);
     }
+}
+
+/// The addresses published ports lead to: those of the endpoints the world is reached through.
+fn target(endpoints: &[Plan]) -> Target {
+    let on_bridge = || endpoints.iter().filter(|plan| plan.wire == Wire::Bridge);
+    Target {
+        v4: on_bridge().find(|plan| plan.way_out).and_then(|plan| plan.address).map(|net| net.addr()),
+        v6: on_bridge().find(|plan| plan.way_out6).and_then(|plan| plan.address6).map(|net| net.addr()),
+    }
+}
+
+/// The ports with the host ports they were given.
+fn settled(wanted: &[Publication], held: &[Binding]) -> Vec<Publication> {
+    let mut held: Vec<Binding> = held.to_vec();
+    let settle = |publication: &Publication| {
+        let is_its = |binding: &Binding| {
+            binding.container == publication.container && publication.host.is_none_or(|host| host == binding.host.ip())
+        };
+        let Some(index) = held.iter().position(is_its) else { return publication.clone() };
+        let port = held[index].host.port();
+        held.retain(|binding| !(is_its(binding) && binding.host.port() == port));
+        Publication { ports: Some(port..=port), ..publication.clone() }
+    };
+    wanted.iter().map(settle).collect()
 }
 
 fn unplug(plan: &endpoint::Plan) {

@@ -7,6 +7,7 @@ use hako_model::id::{ContainerId, ExecId};
 use hako_model::restart::Policy;
 use hako_model::state::{Notice, Refused, Status};
 use hako_model::time::Timestamp;
+use hako_net::endpoint::Plan;
 use hako_net::publish::Binding;
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +93,11 @@ pub enum Ask {
     },
     /// Change limits and policy of the live container.
     Update(Box<Update>),
+    /// Have these endpoints and no others; a living container's are plugged in and out. [`Answer::Plugged`].
+    Plug {
+        /// All endpoints.
+        endpoints: Vec<Plan>,
+    },
     /// It has a new name.
     Rename {
         /// The name, without a slash.
@@ -219,6 +225,11 @@ pub enum Answer {
         ports: Vec<Binding>,
         /// Its control group, below each hierarchy's root; on cgroup v2 a spare's keeps its name.
         cgroup: String,
+    },
+    /// Its endpoints are as asked.
+    Plugged {
+        /// Its published ports.
+        ports: Vec<Binding>,
     },
     /// It has ended (to Stop, and to Kill with SIGKILL).
     Ended {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::IpAddr;
 use std::path::Path;
 
-use hako_net::endpoint;
+use hako_net::endpoint::Plan;
 
 use crate::record::Record;
 use crate::{Error, Result, Settings};
@@ -16,10 +16,10 @@ const BEHIND_RESOLVED: &str = "/run/systemd/resolve/resolv.conf";
 const LAST_RESORT: &[&str] = &["8.8.8.8", "8.8.4.4"];
 
 /// Writes the three files into the container's directory.
-pub(crate) fn write(dir: &Path, record: &Record, settings: &Settings, plan: Option<&endpoint::Plan>) -> Result<()> {
+pub(crate) fn write(dir: &Path, record: &Record, settings: &Settings, plans: &[Plan]) -> Result<()> {
     let host_network = record.host_config.network_mode == "host";
-    let gateway = plan.and_then(|plan| plan.gateway).map(IpAddr::V4);
-    let hosts = if host_network { host_hosts(record) } else { hosts(record, plan, gateway) };
+    let gateway = plans.iter().find(|plan| plan.way_out).and_then(|plan| plan.gateway).map(IpAddr::V4);
+    let hosts = if host_network { host_hosts(record) } else { hosts(record, plans, gateway) };
     save(&dir.join("hosts"), &hosts)?;
     save(&dir.join("hostname"), &format!("{}\n", record.config.hostname))?;
     let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
@@ -35,18 +35,44 @@ fn save(path: &Path, text: &str) -> Result<()> {
     written.map_err(|e| Error::io(format!("write {}", path.display()), e))
 }
 
-fn hosts(record: &Record, plan: Option<&endpoint::Plan>, gateway: Option<IpAddr>) -> String {
+fn hosts(record: &Record, plans: &[Plan], gateway: Option<IpAddr>) -> String {
     let mut text = String::from(
         "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
          ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n",
     );
     text.push_str(&extra_hosts(record, gateway));
-    if let Some(plan) = plan {
-        let (name, domain) = (&record.config.hostname, &record.config.domainname);
-        let full = if domain.is_empty() { name.clone() } else { format!("{name}.{domain} {name}") };
-        let _ = writeln!(text, "{}\t{full}", plan.address.addr());
+    for address in plans.iter().flat_map(addresses) {
+        text.push_str(&own_line(record, address));
     }
     text
+}
+
+fn addresses(plan: &Plan) -> impl Iterator<Item = IpAddr> {
+    let v4 = plan.address.map(|net| IpAddr::V4(net.addr()));
+    v4.into_iter().chain(plan.address6.map(|net| IpAddr::V6(net.addr())))
+}
+
+/// The container's own name at one of its addresses.
+fn own_line(record: &Record, address: IpAddr) -> String {
+    let (name, domain) = (&record.config.hostname, &record.config.domainname);
+    let full = if domain.is_empty() { name.clone() } else { format!("{name}.{domain} {name}") };
+    format!("{address}\t{full}\n")
+}
+
+/// Takes the lines of addresses a running container lost out of its hosts file and adds those it got. The file is
+/// changed in place, for the container holds it; what its owner wrote there stays.
+pub(crate) fn change_hosts(dir: &Path, record: &Record, before: &[Plan], after: &[Plan]) -> Result<()> {
+    let path = dir.join("hosts");
+    let text = std::fs::read_to_string(&path).map_err(|e| Error::io(format!("read {}", path.display()), e))?;
+    let (old, new): (Vec<_>, Vec<_>) =
+        (before.iter().flat_map(addresses).collect(), after.iter().flat_map(addresses).collect());
+    let lost: Vec<String> =
+        old.iter().filter(|address| !new.contains(address)).map(|address| own_line(record, *address)).collect();
+    let mut kept: String = text.lines().map(|line| format!("{line}\n")).filter(|line| !lost.contains(line)).collect();
+    for gained in new.iter().filter(|address| !old.contains(address)) {
+        kept.push_str(&own_line(record, *gained));
+    }
+    save(&path, &kept)
 }
 
 fn host_hosts(record: &Record) -> String {
@@ -173,19 +199,12 @@ mod tests {
     fn hosts_name_the_container_and_what_was_added() {
         let extra = Some(vec!["db:10.1.2.3".to_owned(), "up=host-gateway".to_owned(), "six:[::2]".to_owned()]);
         let record = record(HostConfig { extra_hosts: extra, ..HostConfig::default() });
-        let plan = endpoint::Plan {
-            host_name: String::new(),
-            name: String::new(),
-            bridge: String::new(),
-            address: "172.17.0.2/16".parse().unwrap(),
+        let plan = Plan {
+            address: Some("172.17.0.2/16".parse().unwrap()),
             gateway: Some("172.17.0.1".parse().unwrap()),
-            address6: None,
-            gateway6: None,
-            mac: [0; 6],
-            mtu: None,
-            isolated: false,
+            ..Plan::default()
         };
-        let text = hosts(&record, Some(&plan), plan.gateway.map(IpAddr::V4));
+        let text = hosts(&record, std::slice::from_ref(&plan), plan.gateway.map(IpAddr::V4));
         assert!(text.ends_with("10.1.2.3\tdb\n172.17.0.1\tup\n::2\tsix\n172.17.0.2\tweb.lan web\n"), "{text}");
     }
 }

@@ -22,6 +22,7 @@ mod lifecycle;
 mod limits;
 mod logging;
 mod networking;
+mod networks;
 mod output;
 mod refusals;
 mod terminal;

@@ -42,6 +42,13 @@ pub(super) const DESTINATION_V6: Field = Field { base: 1, offset: 24, length: 16
 /// Where TCP, UDP and SCTP alike have it.
 pub(super) const DESTINATION_PORT: Field = Field { base: 2, offset: 2, length: 2 };
 
+/// ICMP's and ICMPv6's kind of message.
+pub(super) const ICMP_KIND: Field = Field { base: 2, offset: 0, length: 1 };
+
+/// Protocol numbers.
+pub(super) const ICMP: u8 = 1;
+pub(super) const ICMP6: u8 = 58;
+
 /// Connection states and status bits of connection tracking, as bit masks in the kernel's numbering.
 pub(super) const STATE_ESTABLISHED: u32 = 2;
 pub(super) const STATE_RELATED: u32 = 4;
@@ -99,6 +106,11 @@ impl Expressions {
 
     pub(super) fn family(self, family: u8) -> Self {
         self.load_meta(Meta::Family, R0).compare(R0, Relation::Equal, &[family])
+    }
+
+    /// Goes on only if the packet carries this protocol.
+    pub(super) fn protocol(self, number: u8) -> Self {
+        self.load_meta(Meta::Transport, R0).compare(R0, Relation::Equal, &[number])
     }
 
     /// Compares the name of the input or output device.
