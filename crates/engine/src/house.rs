@@ -135,6 +135,7 @@ fn make_directories(layout: &Layout) -> Result<()> {
     make(&layout.network(), 0o700)?;
     make(&layout.tmp(), 0o700)?;
     make(&layout.exec_root, 0o711)?;
+    make(&layout.names(), 0o700)?;
     make(&layout.supervisors(), 0o700)
 }
 

@@ -5,6 +5,7 @@ mod connect;
 mod create;
 mod fabric;
 mod lease;
+mod naming;
 mod record;
 mod remove;
 mod segment;
@@ -24,6 +25,7 @@ pub use connect::ConnectRequest;
 pub use create::CreateRequest;
 pub(crate) use fabric::Fabric;
 pub(crate) use lease::{claim, lease_all, release};
+pub(crate) use naming::naming;
 pub(crate) use record::Record;
 pub use remove::Pruned;
 pub(crate) use segment::Segment;
@@ -91,7 +93,7 @@ pub(crate) fn facts(segment: &Segment) -> std::collections::BTreeMap<String, Str
 
 /// Tells that a container joined or left a network.
 pub(crate) fn tell_endpoint(house: &House, container: &Container, plan: &Plan, action: &str) {
-    let Ok(segment) = house.networks.find(&plan.network) else { return };
+    let Ok(segment) = house.networks.named(&plan.network) else { return };
     let mut facts = facts(&segment);
     facts.insert("container".to_owned(), container.id.to_string());
     house.hub.tell(Kind::Network, action, segment.id.as_str(), facts);
@@ -125,7 +127,7 @@ pub(crate) fn settings(
     status: &Status,
 ) -> EndpointSettings {
     let mut shown = asked.clone();
-    let segment = house.networks.find(name).ok();
+    let segment = house.networks.named(name).ok();
     if status.started_at != Timestamp::ZERO || status.state.live().is_some() {
         shown.network_id = segment.as_ref().map(|segment| segment.id.to_string()).unwrap_or_default();
     }
@@ -194,7 +196,7 @@ pub(crate) fn check_settings(house: &House, name: &str, asked: &EndpointSettings
         if asked.aliases.iter().flatten().next().is_some() {
             problems.push("network-scoped alias is supported only for containers in user defined networks".to_owned());
         }
-    } else if let Ok(segment) = house.networks.find(name) {
+    } else if let Ok(segment) = house.networks.named(name) {
         // A network that does not exist yet is looked at again when the container starts.
         let local = ipam.link_local_ips.clone().unwrap_or_default();
         problems.extend(

@@ -6,6 +6,7 @@
 mod address;
 pub mod bridge;
 mod conntrack;
+pub mod dns;
 pub mod endpoint;
 mod error;
 pub mod firewall;

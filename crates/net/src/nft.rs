@@ -28,6 +28,7 @@
 //! address, nor one published on 127.0.0.1 by another address. Others' tables are never touched; `firewall` has the
 //! one exception.
 
+pub(crate) mod answerer;
 pub(crate) mod element;
 mod expression;
 pub(crate) mod foreign;

@@ -1,9 +1,11 @@
 //! The container a supervisor has been assigned: its files, its status, and what it holds of the host.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use hako_model::port::Publication;
 use hako_model::state::{Rules, Status};
+use hako_net::dns::directory::{self, Entry};
+use hako_net::dns::{self, Answerer, Knowledge};
 use hako_net::endpoint::{Plan, Wire};
 use hako_net::publish::{Binding, Published, Target};
 use hako_net::{endpoint, nft};
@@ -12,7 +14,7 @@ use hako_sys::cgroup::{Group, OomWatch};
 use hako_sys::file::{Durability, Lock};
 use hako_sys::process::SingleThreaded;
 
-use crate::description::Description;
+use crate::description::{Called, Description, Naming};
 use crate::journal::Journal;
 use crate::log::write::Writer;
 use crate::{Error, Result};
@@ -44,6 +46,8 @@ pub(crate) struct Container {
     pub stage: Option<hako_runtime::exec::Stage>,
     pub memory: Option<OomWatch>,
     pub published: Option<Published>,
+    /// Answers its questions about names.
+    pub answerer: Option<Answerer>,
     /// Engines that wait for its end.
     pub waiting: Vec<Waiting>,
     /// The network namespace with the endpoints in it; outlives restarts.
@@ -70,6 +74,7 @@ impl Container {
             stage: None,
             memory: None,
             published: None,
+            answerer: None,
             waiting: Vec::new(),
             netns: None,
             root: None,
@@ -117,12 +122,11 @@ impl Container {
                 return Err(error.into());
             }
         }
-        match self.publish() {
-            Ok(published) => self.published = published,
-            Err(error) => {
-                self.description.network.endpoints.iter().for_each(unplug);
-                return Err(error);
-            }
+        let done = self.publish().map(|published| self.published = published);
+        if let Err(error) = done.and_then(|()| self.name(witness, netns)) {
+            self.description.network.endpoints.iter().for_each(unplug);
+            self.withdraw_names(&[]);
+            return Err(error);
         }
         self.netns = Some(kept);
         Ok(())
@@ -139,7 +143,7 @@ impl Container {
     }
 
     /// Lets the container have these endpoints and no others. On an error it has those it had.
-    pub(crate) fn plug(&mut self, witness: SingleThreaded, endpoints: Vec<Plan>) -> Result<()> {
+    pub(crate) fn plug(&mut self, witness: SingleThreaded, endpoints: Vec<Plan>, naming: Option<Naming>) -> Result<()> {
         let Some(netns) = self.netns()? else {
             return Err(Error::NotPluggable { id: self.description.id.short().to_owned() });
         };
@@ -165,6 +169,10 @@ impl Container {
         endpoint::redirect_here(witness, netns.as_fd(), &endpoints)?;
         let moved = target(old) != target(&endpoints);
         self.description.network.endpoints = endpoints;
+        let stay: Vec<Called> = naming.iter().flat_map(|naming| naming.networks.clone()).collect();
+        self.withdraw_names(&stay);
+        self.description.network.naming = naming;
+        self.name(witness, netns.as_fd())?;
         if moved { self.publish_again() } else { Ok(()) }
     }
 
@@ -191,6 +199,60 @@ impl Container {
         self.published.as_ref().map(|published| published.bindings().to_vec()).unwrap_or_default()
     }
 
+    /// Makes the container's names known to its neighbours, and theirs to it.
+    fn name(&mut self, witness: SingleThreaded, netns: BorrowedFd<'_>) -> Result<()> {
+        let Some(naming) = &self.description.network.naming else {
+            self.answerer = None;
+            return Ok(());
+        };
+        let endpoints = &self.description.network.endpoints;
+        for called in &naming.networks {
+            let Some(plan) = endpoints.iter().find(|plan| plan.network == called.id) else { continue };
+            let (v4, v6) = (plan.address.map(|net| net.addr()), plan.address6.map(|net| net.addr()));
+            let entry = Entry { v4, v6, names: called.names.clone() };
+            let published = directory::publish(&called.directory, self.description.id.as_str(), &entry);
+            published.map_err(Error::file("write names to", &called.directory))?;
+        }
+        let known = |called: &Called| dns::Network {
+            name: called.network.clone(),
+            directory: called.directory.clone(),
+            links: called.links.clone(),
+        };
+        let knowledge = Knowledge {
+            networks: naming.networks.iter().map(known).collect(),
+            outside: endpoints.iter().any(|plan| plan.way_out || plan.way_out6),
+        };
+        let answerer = match &mut self.answerer {
+            Some(answerer) => answerer,
+            none => none.insert(Answerer::begin(witness, netns, &naming.servers)?),
+        };
+        answerer.learn(&knowledge);
+        Ok(())
+    }
+
+    /// Takes the container's names back, but for the networks it stays on.
+    fn withdraw_names(&self, stay: &[Called]) {
+        let networks = self.description.network.naming.iter().flat_map(|naming| &naming.networks);
+        for called in networks.filter(|called| stay.iter().all(|other| other.id != called.id)) {
+            // What cannot be taken back is left to the engine's sweep.
+            let _ = directory::withdraw(&called.directory, self.description.id.as_str());
+        }
+    }
+
+    /// Is called otherwise from now on.
+    pub(crate) fn rename(&mut self, name: String) -> Result<()> {
+        let old = std::mem::replace(&mut self.description.name, name.clone());
+        let naming = self.description.network.naming.iter_mut().flat_map(|naming| &mut naming.networks);
+        naming
+            .flat_map(|called| &mut called.names)
+            .filter(|known| **known == old)
+            .for_each(|known| known.clone_from(&name));
+        match self.netns()? {
+            Some(netns) => self.name(SingleThreaded::check()?, netns.as_fd()),
+            None => Ok(()),
+        }
+    }
+
     /// Its control group's name, empty if it has none now.
     pub(crate) fn cgroup(&self) -> String {
         self.group.as_ref().map(|group| group.path().to_owned()).unwrap_or_default()
@@ -213,6 +275,8 @@ impl Container {
             // Not dropped here: closing its socket takes the kernel some ten milliseconds.
             let _ = published.withdraw();
         }
+        self.withdraw_names(&[]);
+        self.answerer = None;
         if self.netns.take().is_some() {
             // Nor is the removal of the pairs waited for: they go with the namespace.
             for plan in &self.description.network.endpoints {

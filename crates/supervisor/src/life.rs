@@ -121,7 +121,7 @@ impl Supervisor {
         if let Some(memory) = &container.memory {
             self.epoll.add(memory, Token::Memory.pack(), Interest::Read).map_err(system)?;
         }
-        self.watch_ports();
+        self.watch_network();
         let pid = running.process.pid().unsigned_abs();
         let session = Session::new(CONTAINER, running.process, running.streams, &self.epoll).map_err(system)?;
         self.sessions.push((CONTAINER, session));
@@ -204,12 +204,22 @@ impl Supervisor {
         }
     }
 
-    /// Watches for what published ports have to relay.
-    pub(crate) fn watch_ports(&self) {
-        let published = self.container.as_ref().and_then(|container| container.published.as_ref());
-        if let Some(watch) = published.and_then(|published| published.watch()) {
-            // In a later life it is watched already.
+    /// Watches for what published ports have to relay, and for questions about names. In a later life both are watched
+    /// already.
+    pub(crate) fn watch_network(&self) {
+        let Some(container) = &self.container else { return };
+        if let Some(watch) = container.published.as_ref().and_then(|published| published.watch()) {
             let _ = self.epoll.add(watch, Token::Ports.pack(), Interest::Read);
+        }
+        if let Some(answerer) = &container.answerer {
+            let _ = self.epoll.add(answerer.watch(), Token::Names.pack(), Interest::Read);
+        }
+    }
+
+    /// The container asks for names, or servers have answered.
+    pub(crate) fn answer_names(&mut self) {
+        if let Some(answerer) = self.container.as_mut().and_then(|container| container.answerer.as_mut()) {
+            answerer.turn();
         }
     }
 

@@ -219,7 +219,7 @@ fn name_matches(name: &str, pattern: &str) -> bool {
 fn on_network(house: &House, record: &Record, wanted: &str) -> bool {
     record.endpoints.keys().any(|name| {
         let is_id = |id: &str| wanted.len() >= 4 && id.starts_with(wanted);
-        name == wanted || house.networks.find(name).is_ok_and(|segment| is_id(segment.id.as_str()))
+        name == wanted || house.networks.named(name).is_ok_and(|segment| is_id(segment.id.as_str()))
     })
 }
 

@@ -105,13 +105,15 @@ fn prepare(house: &House, container: &Arc<Container>) -> Result<Description> {
     house.networks.fabric.check();
     let endpoints = networks::lease_all(house, container, &record)?;
     container.inside().run = Run { endpoints: endpoints.clone(), ..Run::default() };
+    let naming = networks::naming(house, container, &record, &endpoints);
     if !record.host_config.network_mode.starts_with("container:") {
-        oci::files::write(&container.dir, &record, &house.settings, &endpoints)?;
+        let links = oci::links::of(house, &record)?;
+        oci::files::write(&container.dir, &record, &house.settings, &endpoints, &links, naming.is_some())?;
     }
     let lowers = lowers(house, &record)?;
     let accounts = accounts::of(house, container, &lowers)?;
     let spec = oci::spec(house, container, &accounts)?;
-    let network = Network { endpoints, ports };
+    let network = Network { endpoints, ports, naming };
     describe(house, container, &record, spec, lowers, network)
 }
 

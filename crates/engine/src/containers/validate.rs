@@ -26,6 +26,7 @@ pub(super) fn check(house: &House, request: &CreateRequest) -> Result<()> {
     check_sysctls(host)?;
     check_hosts(host)?;
     check_networks(house, request)?;
+    crate::oci::links::check(house, host)?;
     crate::oci::security::Options::parse(host)?;
     resources::check(&host.resources, host.oom_score_adj, host.shm_size)?;
     crate::oci::devices::check(host)
@@ -79,9 +80,6 @@ fn check_unsupported(host: &HostConfig) -> Result<()> {
         let text =
             format!("could not select device driver {:?} with capabilities: [{}]", request.driver, listed.join(" "));
         return Err(Error::not_implemented(text));
-    }
-    if host.links.iter().flatten().next().is_some() {
-        return Err(Error::not_implemented("links are not supported: use a network's names"));
     }
     if host.storage_opt.iter().flatten().next().is_some() {
         return Err(Error::not_implemented("--storage-opt is not supported"));

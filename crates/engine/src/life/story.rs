@@ -237,6 +237,8 @@ pub(crate) fn clear_away(house: &House, container: &Container) -> crate::Result<
     let table = house.networks.fabric.table();
     let ruled = !plans.is_empty() && matches!(table.exists(), Ok(true));
     for plan in plans {
+        // A network without names has no directory.
+        let _ = hako_net::dns::directory::withdraw(&house.layout.names().join(&plan.network), container.id.as_str());
         hako_net::endpoint::detach(&plan.host_name).map_err(|e| failed("remove endpoint", &e))?;
         let addresses = [plan.address.map(|net| net.addr().into()), plan.address6.map(|net| net.addr().into())];
         for address in addresses.into_iter().flatten().filter(|_| ruled) {

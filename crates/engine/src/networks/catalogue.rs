@@ -86,6 +86,12 @@ impl Catalogue {
         self.segments().iter().find(|segment| segment.name == name).cloned()
     }
 
+    /// The network of exactly this name or id: what a record says.
+    pub(crate) fn named(&self, text: &str) -> Result<Arc<Segment>> {
+        let found = self.segments().iter().find(|s| s.id.as_str() == text || s.name == text).cloned();
+        found.ok_or_else(|| Error::not_found(format!("network {text} not found")))
+    }
+
     /// The network a person means: an id, a name, or the beginning of an id.
     pub(crate) fn find(&self, text: &str) -> Result<Arc<Segment>> {
         let text = if text == "default" { "bridge" } else { text };

@@ -105,7 +105,10 @@ impl Networks {
     /// Lets a running container's supervisor arrange its endpoints so, and remembers it.
     async fn arrange(&self, container: &Arc<Container>, record: Record, plans: Vec<Plan>) -> Result<()> {
         let before = container.inside().run.endpoints.clone();
-        let answer = container.live_link()?.ask(Ask::Plug { endpoints: plans.clone() }, Vec::new()).await?;
+        let naming = super::naming(&self.house, container, &record, &plans);
+        let named = naming.is_some();
+        let plug = Ask::Plug { endpoints: plans.clone(), naming };
+        let answer = container.live_link()?.ask(plug, Vec::new()).await?;
         let ports = match answer {
             Ok(Answer::Plugged { ports }) => ports,
             Ok(_) => return Err(Error::system("plug in: the supervisor answered something else")),
@@ -114,7 +117,9 @@ impl Networks {
         save(container, record)?;
         container.inside().run.endpoints.clone_from(&plans);
         remember_run(container, ports, None)?;
-        files::change_hosts(&container.dir, &container.record(), &before, &plans)
+        let record = container.record();
+        files::write_resolv(&container.dir, &record, &self.house.settings, named)?;
+        files::change_hosts(&container.dir, &record, &before, &plans)
     }
 }
 

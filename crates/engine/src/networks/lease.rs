@@ -48,7 +48,7 @@ pub(crate) fn lease_one(
     asked: &EndpointSettings,
     others: &[Plan],
 ) -> Result<Option<Plan>> {
-    let segment = house.networks.find(name)?;
+    let segment = house.networks.named(name)?;
     match segment.driver {
         _ if segment.record().config_only => {
             return Err(Error::forbidden("cannot create endpoint on configuration-only network"));
@@ -169,7 +169,7 @@ fn goes_by_device(plan: &Plan) -> bool {
 }
 
 fn name_and_priority(house: &House, record: &Record, plan: &Plan) -> (String, i64) {
-    let name = house.networks.find(&plan.network).map(|segment| segment.name.clone());
+    let name = house.networks.named(&plan.network).map(|segment| segment.name.clone());
     let name = name.unwrap_or_else(|_| plan.network.clone());
     let priority = record.endpoints.get(&name).map_or(0, |asked| asked.gw_priority);
     (name, priority)
@@ -179,7 +179,7 @@ fn name_and_priority(house: &House, record: &Record, plan: &Plan) -> (String, i6
 pub(crate) fn release(house: &House, plans: &[Plan]) {
     for plan in plans {
         // A network that is gone has no addresses to give back.
-        if let Ok(segment) = house.networks.find(&plan.network) {
+        if let Ok(segment) = house.networks.named(&plan.network) {
             segment.release(plan.address.map(|net| net.addr()), plan.address6.map(|net| net.addr()));
         }
     }
@@ -188,7 +188,7 @@ pub(crate) fn release(house: &House, plans: &[Plan]) {
 /// Takes note of what a living container has.
 pub(crate) fn claim(house: &House, plans: &[Plan]) {
     for plan in plans {
-        if let Ok(segment) = house.networks.find(&plan.network) {
+        if let Ok(segment) = house.networks.named(&plan.network) {
             segment.claim(plan.address.map(|net| net.addr()), plan.address6.map(|net| net.addr()));
         }
     }

@@ -24,6 +24,8 @@ impl Networks {
         }
         self.check_unused(&segment)?;
         blocking(|| self.house.networks.remove(&segment))?;
+        // One that nobody was ever on has none.
+        let _ = std::fs::remove_dir_all(self.house.layout.names().join(segment.id.as_str()));
         self.tell(&segment, "destroy");
         Ok(())
     }

@@ -21,6 +21,7 @@ mod isolation;
 mod lifecycle;
 mod limits;
 mod logging;
+mod names;
 mod networking;
 mod networks;
 mod output;
