@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use hako_model::container::EndpointSettings;
 use hako_model::image::nullable;
+pub use hako_model::network::{Ipam, IpamConfig};
 use serde::{Deserialize, Serialize};
 
 /// A network.
@@ -47,36 +49,6 @@ pub struct Network {
     pub labels: Option<BTreeMap<String, String>>,
 }
 
-/// A network's addresses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct Ipam {
-    /// Always `default`.
-    pub driver: String,
-    /// The driver's options.
-    pub options: Option<BTreeMap<String, String>>,
-    /// Its subnets.
-    pub config: Option<Vec<IpamConfig>>,
-}
-
-/// A subnet.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub struct IpamConfig {
-    /// The subnet.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub subnet: String,
-    /// The part of it addresses are taken from.
-    #[serde(rename = "IPRange", skip_serializing_if = "String::is_empty")]
-    pub ip_range: String,
-    /// The gateway.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub gateway: String,
-    /// Addresses used by others, by name.
-    #[serde(rename = "AuxiliaryAddresses", skip_serializing_if = "Option::is_none")]
-    pub auxiliary_addresses: Option<BTreeMap<String, String>>,
-}
-
 /// Where a network's configuration comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
@@ -102,6 +74,71 @@ pub struct EndpointResource {
     /// Its IPv6 address with prefix length.
     #[serde(rename = "IPv6Address")]
     pub ipv6_address: String,
+}
+
+/// What a new network is to be.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct CreateBody {
+    /// Its name.
+    pub name: String,
+    /// Its driver; empty for `bridge`.
+    pub driver: String,
+    /// `local`, or nothing.
+    pub scope: String,
+    /// It has IPv4.
+    #[serde(rename = "EnableIPv4", skip_serializing_if = "Option::is_none")]
+    pub enable_ipv4: Option<bool>,
+    /// It has IPv6.
+    #[serde(rename = "EnableIPv6", skip_serializing_if = "Option::is_none")]
+    pub enable_ipv6: Option<bool>,
+    /// Its addresses.
+    #[serde(rename = "IPAM")]
+    pub ipam: Option<Ipam>,
+    /// It does not reach the outside.
+    pub internal: bool,
+    /// Swarm only.
+    pub attachable: bool,
+    /// Swarm only.
+    pub ingress: bool,
+    /// It is a configuration for others.
+    pub config_only: bool,
+    /// Where its configuration comes from.
+    pub config_from: Option<ConfigReference>,
+    /// The driver's options.
+    pub options: Option<BTreeMap<String, String>>,
+    /// Labels.
+    pub labels: Option<BTreeMap<String, String>>,
+}
+
+/// A network that was made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Created {
+    /// Its id.
+    pub id: String,
+    /// What is to be thought of.
+    pub warning: String,
+}
+
+/// A container to be plugged in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct ConnectBody {
+    /// The container.
+    pub container: String,
+    /// What it asks for.
+    pub endpoint_config: Option<EndpointSettings>,
+}
+
+/// A container to be plugged out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct DisconnectBody {
+    /// The container.
+    pub container: String,
+    /// Even if something is wrong with it.
+    pub force: bool,
 }
 
 /// The answer to prune.

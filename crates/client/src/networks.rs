@@ -1,7 +1,7 @@
-//! Verbs on networks; so far, looking at them.
+//! Verbs on networks.
 
 use bytes::Bytes;
-use hako_api::network::Network;
+use hako_api::network::{ConnectBody, CreateBody, Created, DisconnectBody, Network, Pruned};
 use hako_api::query;
 use hako_model::filter::Filters;
 
@@ -15,6 +15,32 @@ pub struct Networks<'a> {
 }
 
 impl Networks<'_> {
+    /// Makes a network.
+    pub async fn create(&self, body: &CreateBody) -> Result<Created> {
+        self.client.post("/networks/create").json(body)?.read().await
+    }
+
+    /// Plugs a container in.
+    pub async fn connect(&self, network: &str, body: &ConnectBody) -> Result<()> {
+        self.client.post(&format!("/networks/{}/connect", segment(network))).json(body)?.done().await
+    }
+
+    /// Plugs a container out.
+    pub async fn disconnect(&self, network: &str, body: &DisconnectBody) -> Result<()> {
+        self.client.post(&format!("/networks/{}/disconnect", segment(network))).json(body)?.done().await
+    }
+
+    /// Removes a network.
+    pub async fn remove(&self, network: &str) -> Result<()> {
+        self.client.delete(&format!("/networks/{}", segment(network))).done().await
+    }
+
+    /// Removes networks nobody uses.
+    pub async fn prune(&self, filters: &Filters) -> Result<Pruned> {
+        let options = query::Filtered { filters: filters.clone() };
+        self.client.post("/networks/prune").query(&options.write()).read().await
+    }
+
     /// Lists networks.
     pub async fn list(&self, filters: &Filters) -> Result<Vec<Network>> {
         let options = query::Filtered { filters: filters.clone() };

@@ -140,9 +140,9 @@ fn take_over(house: &House, container: &Arc<Container>, link: &Arc<Link>, welcom
         let mut inside = container.inside();
         inside.link = Some(Arc::clone(link));
         inside.run.ports = welcome.ports;
-        if let Some(plan) = &inside.run.endpoint {
-            house.bridge.claim(plan.address.addr());
-        }
+        let endpoints = inside.run.endpoints.clone();
+        drop(inside);
+        crate::networks::claim(house, &endpoints);
     }
     container.turn(|phase| {
         phase.status = Arc::new(welcome.status);
@@ -156,7 +156,7 @@ async fn settle(house: &Arc<House>, container: &Arc<Container>) -> Result<()> {
     life::tell_journal(house, container);
     let status = container.status();
     let unfinished = status.state.is_running() || status.state == State::Starting;
-    if unfinished || container.inside().run.endpoint.is_some() || house.layout.door(&container.id).exists() {
+    if unfinished || !container.inside().run.endpoints.is_empty() || house.layout.door(&container.id).exists() {
         life::vanished(house, container, false).await;
     }
     container.inside().run = Run::default();

@@ -66,7 +66,8 @@ pub(crate) struct Inside {
 pub(crate) struct Run {
     /// Its control group, from the root of every hierarchy.
     pub(crate) cgroup: String,
-    pub(crate) endpoint: Option<endpoint::Plan>,
+    /// What each network gave it, in the order of its devices.
+    pub(crate) endpoints: Vec<endpoint::Plan>,
     pub(crate) ports: Vec<Binding>,
 }
 

@@ -16,7 +16,7 @@ use crate::images::Images;
 use crate::index::Index;
 use crate::layout::Layout;
 use crate::life::{Link, Spares};
-use crate::networks::Bridge;
+use crate::networks::Catalogue;
 use crate::oci::user::Accounts;
 use crate::support::Support;
 use crate::{Error, Result, Settings};
@@ -29,7 +29,7 @@ pub(crate) struct House {
     pub(crate) index: Index,
     pub(crate) hub: Hub,
     pub(crate) spares: Spares,
-    pub(crate) bridge: Bridge,
+    pub(crate) networks: Catalogue,
     pub(crate) images: OnceLock<Images>,
     /// Where container cgroups are made, below each hierarchy's root.
     pub(crate) cgroup_parent: String,
@@ -52,7 +52,7 @@ impl House {
         Ok(Self {
             hub: Hub::open(&layout.events())?,
             spares: Spares::new(settings.spares, settings.binary.clone(), cgroup_parent.clone()),
-            bridge: Bridge::open(&layout, &settings)?,
+            networks: Catalogue::open(&layout, &settings)?,
             engine_id: engine_id(&layout)?,
             index: Index::default(),
             images: OnceLock::new(),
@@ -82,9 +82,9 @@ impl House {
         self.hub.tell(Kind::Container, action, container.id.as_str(), container.attributes());
     }
 
-    /// Takes the bridge, its rules and the parent of all cgroups off the host; the next start makes them again. Blocks.
+    /// Takes the bridges, their rules and the parent of all cgroups off the host; the next start makes them again. Blocks.
     pub(crate) fn clear(&self) {
-        self.bridge.clear();
+        self.networks.clear();
         // Nothing was ever started, or somebody else put a group there: both are fine.
         let cleared = Group::open(&self.cgroup_parent).and_then(|group| group.delete());
         if let Err(error) = cleared {
@@ -135,6 +135,7 @@ fn make_directories(layout: &Layout) -> Result<()> {
     make(&layout.network(), 0o700)?;
     make(&layout.tmp(), 0o700)?;
     make(&layout.exec_root, 0o711)?;
+    make(&layout.names(), 0o700)?;
     make(&layout.supervisors(), 0o700)
 }
 

@@ -47,6 +47,11 @@ impl Layout {
         self.exec_root.join("supervisors")
     }
 
+    /// Who is called what, by network.
+    pub(crate) fn names(&self) -> PathBuf {
+        self.exec_root.join("names")
+    }
+
     /// A live supervisor's door.
     pub(crate) fn door(&self, id: &ContainerId) -> PathBuf {
         self.supervisors().join(format!("{id}.sock"))

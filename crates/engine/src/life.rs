@@ -6,4 +6,4 @@ mod story;
 
 pub(crate) use link::Link;
 pub(crate) use spares::Spares;
-pub(crate) use story::{follow, give_back, network_event, tell_journal, vanished};
+pub(crate) use story::{follow, give_back, tell_endpoints, tell_journal, vanished};

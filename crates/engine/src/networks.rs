@@ -1,19 +1,37 @@
-//! The network verbs. There are three networks: `bridge`, `host` and `none`.
+//! The network verbs: making, removing and looking at networks, and plugging containers in and out.
 
-mod bridge;
+mod catalogue;
+mod connect;
+mod create;
+mod fabric;
+mod lease;
+mod naming;
+mod record;
+mod remove;
+mod segment;
 mod view;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use hako_model::container::EndpointSettings;
+use hako_model::event::Kind;
 use hako_model::filter::Filters;
-use hako_model::id::{NetworkId, is_id_prefix};
-use hako_net::endpoint;
+use hako_model::state::Status;
+use hako_model::time::Timestamp;
+use hako_net::endpoint::{self, Plan};
 
-pub(crate) use bridge::{Bridge, wanted_mac};
-pub use view::{Member, Network, Subnet};
+pub(crate) use catalogue::Catalogue;
+pub use connect::ConnectRequest;
+pub use create::CreateRequest;
+pub(crate) use fabric::Fabric;
+pub(crate) use lease::{claim, lease_all, release};
+pub(crate) use naming::naming;
+pub(crate) use record::Record;
+pub use remove::Pruned;
+pub(crate) use segment::Segment;
+pub use view::{Member, Network};
 
+use crate::container::Container;
 use crate::house::House;
 use crate::{Error, Result};
 
@@ -24,56 +42,61 @@ pub struct Networks {
 }
 
 impl Networks {
-    /// Lists networks. Filters: driver, id, label, name, scope, type, dangling.
+    /// Lists networks. Filters: driver, id, label, label!, name, scope, type, dangling, until.
     pub async fn list(&self, filters: Filters) -> Result<Vec<Network>> {
         filters.only(&["dangling", "driver", "id", "label", "name", "scope", "type"])?;
+        if let Some(bad) = filters.values("type").find(|kind| !matches!(*kind, "builtin" | "custom")) {
+            return Err(Error::invalid(format!("invalid filter: 'type'='{bad}'")));
+        }
         let dangling = filters.flag("dangling")?;
-        let admitted = self.all().into_iter().filter(|network| {
-            filters.admits("name", |wanted| network.name.contains(wanted))
-                && filters.admits("id", |wanted| network.id.as_str().starts_with(wanted))
-                && filters.admits_exactly("driver", &network.driver)
+        let admitted = self.house.networks.all().into_iter().filter(|segment| {
+            let kind = if segment.is_own() { "custom" } else { "builtin" };
+            let labels = segment.record().labels;
+            filters.admits("name", |wanted| segment.name.contains(wanted))
+                && filters.admits("id", |wanted| segment.id.as_str().starts_with(wanted))
+                && filters.admits_exactly("driver", segment.driver.as_str())
                 && filters.admits_exactly("scope", "local")
-                && filters.admits_exactly("type", "builtin")
-                && filters.admits_labels("label", |key| network.labels.get(key).map(String::as_str))
-                && dangling != Some(true)
+                && filters.admits_exactly("type", kind)
+                && filters.admits_labels("label", |key| labels.get(key).map(String::as_str))
+                && dangling.is_none_or(|dangling| self.is_dangling(segment) == dangling)
         });
-        Ok(admitted.collect())
+        admitted.map(|segment| view::network(&self.house, &segment)).collect()
     }
 
     /// One network, by name or id.
     pub async fn inspect(&self, name: &str) -> Result<Network> {
-        let all = self.all();
-        let named = all.iter().find(|network| network.name == name || network.id.as_str() == name);
-        let by_prefix = || all.iter().find(|n| is_id_prefix(name) && n.id.as_str().starts_with(name));
-        named.or_else(by_prefix).cloned().ok_or_else(|| Error::not_found(format!("network {name} not found")))
+        view::network(&self.house, &*self.house.networks.find(name)?)
     }
 
-    fn all(&self) -> Vec<Network> {
-        let remembered = self.house.bridge.remembered();
-        let plain = |name: &str, driver: &str, id: &NetworkId| Network {
-            name: name.to_owned(),
-            id: id.clone(),
-            created: remembered.created,
-            driver: driver.to_owned(),
-            enable_ipv4: true,
-            enable_ipv6: false,
-            subnets: Vec::new(),
-            containers: self.members(name),
-            options: BTreeMap::new(),
-            labels: BTreeMap::new(),
-        };
-        let mut bridge = plain("bridge", "bridge", &remembered.bridge);
-        bridge.subnets = self.house.bridge.gateway().iter().map(view::subnet).collect();
-        bridge.options = view::options(&self.house.bridge);
-        vec![bridge, plain("host", "host", &remembered.host), plain("none", "null", &remembered.none)]
+    /// Whether people made it and no running container is on it.
+    fn is_dangling(&self, segment: &Segment) -> bool {
+        segment.is_own() && members(&self.house, segment).is_empty()
     }
 
-    /// The running containers of a network.
-    fn members(&self, network: &str) -> BTreeMap<String, Member> {
-        let running = self.house.index.all().into_iter().filter(|c| c.status().state.live().is_some());
-        let on_it = running.filter(|container| mode_network(&container.record().host_config.network_mode) == network);
-        on_it.map(|container| (container.id.to_string(), view::member(&container))).collect()
+    fn tell(&self, segment: &Segment, action: &str) {
+        self.house.hub.tell(Kind::Network, action, segment.id.as_str(), facts(segment));
     }
+}
+
+/// The running containers of a network.
+pub(crate) fn members(house: &House, segment: &Segment) -> Vec<Arc<Container>> {
+    let running = house.index.all().into_iter().filter(|container| container.status().state.live().is_some());
+    running.filter(|container| container.record().endpoints.contains_key(&segment.name)).collect()
+}
+
+/// The attributes of a network's events.
+pub(crate) fn facts(segment: &Segment) -> std::collections::BTreeMap<String, String> {
+    [("name", segment.name.as_str()), ("type", segment.driver.as_str())]
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .into()
+}
+
+/// Tells that a container joined or left a network.
+pub(crate) fn tell_endpoint(house: &House, container: &Container, plan: &Plan, action: &str) {
+    let Ok(segment) = house.networks.named(&plan.network) else { return };
+    let mut facts = facts(&segment);
+    facts.insert("container".to_owned(), container.id.to_string());
+    house.hub.tell(Kind::Network, action, segment.id.as_str(), facts);
 }
 
 /// The network a mode names: `default` is `bridge`.
@@ -84,6 +107,11 @@ pub(crate) fn mode_network(mode: &str) -> &str {
     }
 }
 
+/// Whether the name may be that of a network people made.
+pub(crate) fn is_own_name(name: &str) -> bool {
+    !hako_model::network::is_predefined(name) && !name.starts_with("container:")
+}
+
 /// The endpoint's id: made of what is unique about it.
 pub(crate) fn endpoint_id(container: &str, network: &str) -> String {
     let digest = hako_store::Hasher::digest(format!("{network}/{container}").as_bytes()).to_string();
@@ -92,19 +120,96 @@ pub(crate) fn endpoint_id(container: &str, network: &str) -> String {
 
 /// An endpoint as `inspect` shows it: what was asked for, and while it runs what it was given.
 pub(crate) fn settings(
+    house: &House,
+    container: &Container,
+    name: &str,
     asked: &EndpointSettings,
-    network_id: &NetworkId,
-    container: &str,
-    plan: Option<&endpoint::Plan>,
+    status: &Status,
 ) -> EndpointSettings {
     let mut shown = asked.clone();
-    shown.network_id = network_id.to_string();
-    if let Some(plan) = plan {
-        shown.endpoint_id = endpoint_id(container, network_id.as_str());
-        shown.gateway = plan.gateway.map(|g| g.to_string()).unwrap_or_default();
-        shown.ip_address = plan.address.addr().to_string();
-        shown.ip_prefix_len = plan.address.prefix_len();
-        shown.mac_address = endpoint::mac_text(plan.mac);
+    let segment = house.networks.named(name).ok();
+    if status.started_at != Timestamp::ZERO || status.state.live().is_some() {
+        shown.network_id = segment.as_ref().map(|segment| segment.id.to_string()).unwrap_or_default();
+    }
+    if status.state.live().is_none() {
+        return shown;
+    }
+    shown.endpoint_id = endpoint_id(container.id.as_str(), &shown.network_id);
+    if is_own_name(name) {
+        shown.dns_names = Some(dns_names(container, asked));
+    }
+    let plans = container.inside().run.endpoints.clone();
+    if let Some(plan) = plans.iter().find(|plan| plan.network == shown.network_id) {
+        given(&mut shown, plan);
     }
     shown
+}
+
+fn given(shown: &mut EndpointSettings, plan: &Plan) {
+    shown.mac_address = endpoint::mac_text(plan.mac);
+    shown.gateway = plan.gateway.map(|gateway| gateway.to_string()).unwrap_or_default();
+    shown.ipv6_gateway = plan.gateway6.map(|gateway| gateway.to_string()).unwrap_or_default();
+    if let Some(address) = plan.address {
+        shown.ip_address = address.addr().to_string();
+        shown.ip_prefix_len = address.prefix_len();
+    }
+    if let Some(address) = plan.address6 {
+        shown.global_ipv6_address = address.addr().to_string();
+        shown.global_ipv6_prefix_len = address.prefix_len();
+    }
+}
+
+/// Everything a container is called on a network of the user's: its name, its aliases, its short id.
+pub(crate) fn dns_names(container: &Container, asked: &EndpointSettings) -> Vec<String> {
+    let mut names = vec![container.record().name.clone()];
+    let aliases = asked.aliases.iter().flatten().cloned();
+    for name in aliases.chain([container.id.short().to_owned()]) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The MAC address asked for.
+pub(crate) fn wanted_mac(wanted: &EndpointSettings) -> Result<Option<endpoint::Mac>> {
+    if wanted.mac_address.is_empty() {
+        return Ok(None);
+    }
+    let text = &wanted.mac_address;
+    let invalid = || Error::invalid(format!("invalid MAC address: {text}"));
+    let parts: Vec<&str> = text.split([':', '-']).collect();
+    let bytes: Vec<u8> = parts.iter().filter_map(|p| u8::from_str_radix(p, 16).ok().filter(|_| p.len() == 2)).collect();
+    let mac: endpoint::Mac = bytes.try_into().map_err(|_| invalid())?;
+    if parts.len() == 6 { Ok(Some(mac)) } else { Err(invalid()) }
+}
+
+/// What an endpoint was asked for that it cannot have, in Docker's words.
+pub(crate) fn check_settings(house: &House, name: &str, asked: &EndpointSettings) -> Result<()> {
+    let mut problems = Vec::new();
+    let ipam = asked.ipam_config.clone().unwrap_or_default();
+    let asks_address = !ipam.ipv4_address.is_empty() || !ipam.ipv6_address.is_empty();
+    if !is_own_name(name) {
+        if asks_address {
+            problems.push("user specified IP address is supported on user defined networks only".to_owned());
+        }
+        if asked.aliases.iter().flatten().next().is_some() {
+            problems.push("network-scoped alias is supported only for containers in user defined networks".to_owned());
+        }
+    } else if let Ok(segment) = house.networks.named(name) {
+        // A network that does not exist yet is looked at again when the container starts.
+        let local = ipam.link_local_ips.clone().unwrap_or_default();
+        problems.extend(
+            segment.check_addresses([&ipam.ipv4_address, &ipam.ipv6_address], &local).err().unwrap_or_default(),
+        );
+    }
+    problems.extend(wanted_mac(asked).err().map(|error| error.to_string()));
+    match problems.as_slice() {
+        [] => Ok(()),
+        [one] => Err(Error::invalid(format!("invalid endpoint settings:\n{one}"))),
+        many => {
+            let list: Vec<String> = many.iter().map(|problem| format!("* {problem}")).collect();
+            Err(Error::invalid(format!("invalid endpoint settings:\n{}", list.join("\n"))))
+        }
+    }
 }

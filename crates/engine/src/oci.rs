@@ -4,6 +4,7 @@ pub(crate) mod capabilities;
 pub(crate) mod devices;
 pub(crate) mod environment;
 pub(crate) mod files;
+pub(crate) mod links;
 mod mounts;
 pub(crate) mod paths;
 pub(crate) mod resources;
@@ -53,13 +54,15 @@ fn process(house: &House, record: &Record, options: &Options, accounts: &Account
     let (config, host) = (&record.config, &record.host_config);
     let groups = host.group_add.clone().unwrap_or_default();
     let found = accounts.find(&config.user, &groups)?;
-    let env = config.env.as_deref().unwrap_or_default();
+    let links = links::of(house, record)?;
+    let told = links.iter().flat_map(|link| link.variables(&record.name));
+    let env: Vec<String> = told.chain(config.env.iter().flatten().cloned()).collect();
     Ok(Process {
         terminal: config.tty,
         console_size: console_size(host.console_size),
         user: User { uid: found.uid, gid: found.gid, umask: None, additional_gids: found.groups },
         args: record.command(),
-        env: environment::of(env, &config.hostname, config.tty, &found.home),
+        env: environment::of(&env, &config.hostname, config.tty, &found.home),
         cwd: if config.working_dir.is_empty() { "/".to_owned() } else { config.working_dir.clone() },
         capabilities: Some(capabilities::of(host)),
         rlimits: rlimits(house, host),

@@ -29,6 +29,20 @@ pub struct Settings {
     pub address_pools: Vec<(String, u8)>,
     /// Whether containers on the default bridge reach one another (`--icc`).
     pub icc: bool,
+    /// Whether packets of the default bridge leave with the host's address (`--ip-masq`).
+    pub masquerade: bool,
+    /// The default bridge's gateway, if it is not the bridge (`--default-gateway`).
+    pub default_gateway: Option<IpAddr>,
+    /// Whether the default bridge has IPv6 (`--ipv6`).
+    pub ipv6: bool,
+    /// The default bridge's IPv6 subnet (`--fixed-cidr-v6`).
+    pub fixed_cidr_v6: Option<String>,
+    /// Whether new networks have IPv6 unless they say otherwise (`default-network-ipv6`).
+    pub ipv6_networks: bool,
+    /// Options of new networks that do not set them, by driver (`--default-network-opt`).
+    pub network_options: Vec<(String, String, String)>,
+    /// Whether containers reach link-local metadata addresses (`--allow-metadata`).
+    pub metadata: bool,
     /// Whether hako writes firewall rules at all (`--iptables`).
     pub firewall: bool,
     /// Name servers of containers that name none.
@@ -83,6 +97,13 @@ impl Settings {
             default_publish_ip: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             address_pools: Vec::new(),
             icc: true,
+            masquerade: true,
+            default_gateway: None,
+            ipv6: false,
+            fixed_cidr_v6: None,
+            ipv6_networks: false,
+            network_options: Vec::new(),
+            metadata: false,
             firewall: true,
             dns: Vec::new(),
             dns_options: Vec::new(),

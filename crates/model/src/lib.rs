@@ -11,6 +11,7 @@ pub mod id;
 pub mod image;
 pub mod mount;
 pub mod name;
+pub mod network;
 pub mod platform;
 pub mod pool;
 pub mod port;

@@ -11,7 +11,7 @@ use hako_model::port;
 use hako_net::bridge::{self, Bridge};
 use hako_net::endpoint::{self, Plan};
 use hako_net::firewall;
-use hako_net::nft::Table;
+use hako_net::nft::{Policy, Table};
 use hako_net::publish::{Published, Target};
 use hako_sys::netns;
 use hako_sys::process::SingleThreaded;
@@ -24,27 +24,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let table = Table::of("");
     let bridge = Bridge {
         name: "hako0".into(),
-        gateway: "172.17.0.1/16".parse()?,
-        gateway6: None,
-        mtu: None,
-        masquerade: true,
+        gateway: Some("172.17.0.1/16".parse()?),
+        subnets: vec!["172.17.0.0/16".parse()?],
+        masquerade: vec!["172.17.0.0/16".parse()?],
         talk: true,
+        ..Bridge::default()
     };
+    let policy = Policy { metadata: false };
     bridge::ensure(&bridge)?;
-    table.ensure(std::slice::from_ref(&bridge))?;
+    table.ensure(std::slice::from_ref(&bridge), policy)?;
     let plan = Plan {
         host_name: endpoint::host_name("0123456789abcdef"),
         name: "eth0".into(),
         bridge: bridge.name.clone(),
-        address: "172.17.0.2/16".parse()?,
-        gateway: Some(bridge.gateway.addr()),
-        address6: None,
-        gateway6: None,
+        address: Some("172.17.0.2/16".parse()?),
+        gateway: bridge.gateway.map(|gateway| gateway.addr()),
+        way_out: true,
         mac: endpoint::mac_of([172, 17, 0, 2].into()),
-        mtu: None,
-        isolated: false,
+        ..Plan::default()
     };
-    let target = Target { v4: Some(plan.address.addr()), v6: None };
+    let target = Target { v4: plan.address.map(|net| net.addr()), v6: None };
     let wanted = port::wanted(&port::publish(["8080:80"], [])?.1, [], false)?;
     let mut clocks: [Vec<Duration>; 9] = Default::default();
     for _ in 0..ROUNDS {
@@ -62,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         timed(&mut clocks[7], || endpoint::retire(&plan.host_name))?;
         timed(&mut clocks[4], || endpoint::detach(&plan.host_name))?;
         timed(&mut clocks[5], || firewall::admit(&bridge.name))?;
-        timed(&mut clocks[6], || table.ensure(std::slice::from_ref(&bridge)))?;
+        timed(&mut clocks[6], || table.ensure(std::slice::from_ref(&bridge), policy))?;
     }
     let names = [
         "attach",

@@ -17,32 +17,60 @@ use crate::rtnetlink::{self, CHANGE, NEW, PUT, Requests};
 use crate::{Error, Result, sysctl};
 
 /// A bridge as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Bridge {
     /// The device: `hako0`.
     pub name: String,
-    /// The bridge's own address in its subnet: `172.17.0.1/16`.
-    pub gateway: Ipv4Net,
+    /// The bridge's own address in its subnet: `172.17.0.1/16`; none if the host is to have no part in it.
+    pub gateway: Option<Ipv4Net>,
     /// The same for IPv6, if the network has it.
     pub gateway6: Option<Ipv6Net>,
+    /// The subnets of its containers.
+    pub subnets: Vec<IpNet>,
     /// The MTU of the bridge and of every endpoint; `None` leaves the kernel's 1500.
     pub mtu: Option<u32>,
-    /// Whether packets of containers leave with the host's address.
-    pub masquerade: bool,
+    /// Which of the subnets' packets leave with the host's address.
+    pub masquerade: Vec<IpNet>,
     /// Whether containers of this bridge may talk to each other directly; if not, their endpoints must be
     /// [`isolated`](crate::endpoint::Plan::isolated), too.
     pub talk: bool,
+    /// Whether nothing goes from it to the world, to other networks or to services of the host, nor back.
+    pub internal: bool,
+    /// Whether published ports are reached at the containers' own addresses.
+    pub routed: bool,
+    /// Whether every port of IPv4 is reachable from outside, not only published ones.
+    pub open4: bool,
+    /// The same for IPv6.
+    pub open6: bool,
+    /// Devices of the host from which its containers may be reached directly.
+    pub trusted: Vec<String>,
+    /// Whether the device is somebody else's: its addresses are left alone, and it stays when the network goes.
+    pub adopted: bool,
 }
 
 impl Bridge {
-    /// Its subnets.
-    pub(crate) fn subnets(&self) -> impl Iterator<Item = IpNet> {
-        let v6 = self.gateway6.map(|gateway| IpNet::V6(gateway.trunc()));
-        std::iter::once(IpNet::V4(self.gateway.trunc())).chain(v6)
+    fn addresses(&self) -> impl Iterator<Item = IpNet> {
+        self.gateway.map(IpNet::V4).into_iter().chain(self.gateway6.map(IpNet::V6))
     }
 
-    fn addresses(&self) -> impl Iterator<Item = IpNet> {
-        std::iter::once(IpNet::V4(self.gateway)).chain(self.gateway6.map(IpNet::V6))
+    /// Whether the bridge has IPv6 at all.
+    fn has_version_six(&self) -> bool {
+        self.gateway6.is_some() || self.subnets.iter().any(|subnet| subnet.addr().is_ipv6())
+    }
+
+    /// An address of its own that stays the same: of its gateway, else of its name.
+    fn mac(&self) -> crate::endpoint::Mac {
+        match self.gateway {
+            Some(gateway) => mac_of(gateway.addr()),
+            None => {
+                let sum = self
+                    .name
+                    .bytes()
+                    .fold(0x811c_9dc5_u32, |sum, byte| (sum ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+                let [a, b, c, d] = sum.to_be_bytes();
+                [0x02, 0x43, a, b, c, d]
+            }
+        }
     }
 
     fn refused(&self, verb: &'static str) -> impl FnOnce(hako_sys::Error) -> Error {
@@ -56,9 +84,11 @@ pub fn ensure(bridge: &Bridge) -> Result<()> {
     if rtnetlink::index_of(socket.as_fd(), &bridge.name)?.is_none() {
         create(&mut socket, bridge)?;
     }
-    let link = find(&mut socket, bridge)?;
+    let link = find(&mut socket, &bridge.name)?;
     switches(bridge)?;
-    remove_other_addresses(&mut socket, bridge, link)?;
+    if !bridge.adopted {
+        remove_other_addresses(&mut socket, bridge, link)?;
+    }
     raise(&mut socket, bridge, link)?;
     forwarding(bridge)
 }
@@ -74,7 +104,7 @@ fn create(socket: &mut Socket, bridge: &Bridge) -> Result<()> {
         LinkAttribute::IfName(bridge.name.clone()),
         // Without an address of its own a bridge takes the lowest of its ports', and changes it as containers come
         // and go: every neighbour would have to ask again.
-        LinkAttribute::Address(mac_of(bridge.gateway.addr()).to_vec()),
+        LinkAttribute::Address(bridge.mac().to_vec()),
         LinkAttribute::LinkInfo(vec![LinkInfo::Kind(InfoKind::Bridge)]),
     ];
     let mut requests = Requests::new();
@@ -86,13 +116,22 @@ fn create(socket: &mut Socket, bridge: &Bridge) -> Result<()> {
     }
 }
 
+/// Whether a bridge of this name is there; an error if the name is some other device's.
+pub fn exists(name: &str) -> Result<bool> {
+    let mut socket = rtnetlink::socket()?;
+    match rtnetlink::index_of(socket.as_fd(), name)? {
+        Some(_) => find(&mut socket, name).map(|_| true),
+        None => Ok(false),
+    }
+}
+
 /// The device's number, if it really is a bridge.
-fn find(socket: &mut Socket, bridge: &Bridge) -> Result<u32> {
+fn find(socket: &mut Socket, name: &str) -> Result<u32> {
     let mut ask = LinkMessage::default();
-    ask.attributes = vec![LinkAttribute::IfName(bridge.name.clone())];
+    ask.attributes = vec![LinkAttribute::IfName(name.to_owned())];
     let mut requests = Requests::new();
     requests.push(RouteNetlinkMessage::GetLink(ask), CHANGE);
-    let replies = requests.send(socket).map_err(bridge.refused("find"))?;
+    let replies = requests.send(socket).map_err(kernel("find", format!("bridge {name}")))?;
     let is_bridge = |link: &LinkMessage| {
         link.attributes.iter().any(|attribute| {
             matches!(attribute, LinkAttribute::LinkInfo(info) if info.contains(&LinkInfo::Kind(InfoKind::Bridge)))
@@ -100,7 +139,7 @@ fn find(socket: &mut Socket, bridge: &Bridge) -> Result<u32> {
     };
     match replies.first() {
         Some(RouteNetlinkMessage::NewLink(link)) if is_bridge(link) => Ok(link.header.index),
-        _ => Err(Error::NotABridge { name: bridge.name.clone() }),
+        _ => Err(Error::NotABridge { name: name.to_owned() }),
     }
 }
 
@@ -114,7 +153,7 @@ fn switches(bridge: &Bridge) -> Result<()> {
     // Until its link-local address is checked for duplicates, a second or two after the first container came, the
     // bridge would ask for no neighbour.
     sysctl::set(&format!("ipv6/conf/{name}/accept_dad"), "0")?;
-    let off = if bridge.gateway6.is_some() { "0" } else { "1" };
+    let off = if bridge.has_version_six() { "0" } else { "1" };
     sysctl::set(&format!("ipv6/conf/{name}/disable_ipv6"), off).map(drop)
 }
 
@@ -162,6 +201,9 @@ fn up(link: u32, mtu: Option<u32>) -> LinkMessage {
 
 /// Makes the host forward packets, as every container engine does.
 fn forwarding(bridge: &Bridge) -> Result<()> {
+    if bridge.internal {
+        return Ok(());
+    }
     sysctl::set("ipv4/ip_forward", "1")?;
     if bridge.gateway6.is_some() && !sysctl::is_on("ipv6/conf/all/forwarding") {
         keep_router_advertisements();

@@ -1,8 +1,12 @@
-//! A container's endpoint: a veth pair, one end in the bridge, the other born in the container. Supervisor.
+//! A container's endpoint: a veth pair, one end in the bridge, the other born in the container; or a device beside one
+//! of the host's. Supervisor.
+
+mod beside;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use hako_model::network::ParentKind;
 use hako_sys::netlink::Socket;
 use hako_sys::netns;
 use hako_sys::process::SingleThreaded;
@@ -16,40 +20,99 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use serde::{Deserialize, Serialize};
 
 use crate::error::kernel;
-use crate::rtnetlink::{self, CHANGE, NEW, Requests};
+use crate::rtnetlink::{self, CHANGE, NEW, PUT, Requests};
 use crate::{Error, Result, address, sysctl};
+
+pub(crate) use beside::info;
 
 /// A MAC address.
 pub type Mac = [u8; 6];
 
-/// All that is needed to plug a container into a bridge.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What the container's device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Wire {
+    /// One end of a pair whose other end is a port of a bridge.
+    #[default]
+    Bridge,
+    /// A device beside one of the host's.
+    Beside(ParentKind),
+}
+
+/// All that is needed to plug a container into a network.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Plan {
+    /// The network's id; tells the endpoints of one container apart.
+    #[serde(default)]
+    pub network: String,
     /// The host side's name, at most 15 bytes; see [`host_name`].
     pub host_name: String,
     /// The container side's name: `eth0`.
     pub name: String,
-    /// The bridge.
+    /// The bridge, or the device beside which the container's is made.
     pub bridge: String,
+    /// What the device is.
+    #[serde(default)]
+    pub wire: Wire,
     /// The container's address with its subnet's prefix length.
-    pub address: Ipv4Net,
-    /// Where its default route points; `None` for a network without a way out.
+    pub address: Option<Ipv4Net>,
+    /// The network's gateway; `None` for a network without a way out.
     pub gateway: Option<Ipv4Addr>,
     /// The same for IPv6. Without an address IPv6 is switched off on the container's device.
     pub address6: Option<Ipv6Net>,
     /// The same for IPv6.
     pub gateway6: Option<Ipv6Addr>,
+    /// Whether the container's default route goes through this network.
+    #[serde(default = "yes")]
+    pub way_out: bool,
+    /// The same for IPv6.
+    #[serde(default = "yes")]
+    pub way_out6: bool,
     /// The container side's MAC address; see [`mac_of`].
     pub mac: Mac,
     /// The MTU, as the bridge's.
     pub mtu: Option<u32>,
     /// Whether the endpoint may talk only to the host and the world, not to its neighbours on the bridge.
     pub isolated: bool,
+    /// Further addresses of the device.
+    #[serde(default)]
+    pub more: Vec<IpNet>,
+    /// Switches of the device below `net.`, with `IFNAME` for its name: `net.ipv4.conf.IFNAME.log_martians`.
+    #[serde(default)]
+    pub switches: Vec<(String, String)>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Plan {
     fn refused(&self, verb: &'static str) -> impl FnOnce(hako_sys::Error) -> Error {
         kernel(verb, format!("endpoint {} on {}", self.host_name, self.bridge))
+    }
+
+    /// Every address of the device.
+    fn addresses(&self) -> impl Iterator<Item = IpNet> {
+        let leased = self.address.map(IpNet::V4).into_iter().chain(self.address6.map(IpNet::V6));
+        leased.chain(self.more.iter().copied())
+    }
+
+    fn has_version_six(&self) -> bool {
+        self.addresses().any(|address| address.addr().is_ipv6())
+    }
+
+    /// Where the default routes go, as far as they go through this endpoint.
+    fn routes(&self, device: u32) -> Vec<RouteMessage> {
+        let (v4, v6) = (IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+        let mut routes = Vec::new();
+        let by_device = matches!(self.wire, Wire::Beside(kind) if !kind.has_gateway());
+        if self.way_out && (self.gateway.is_some() || (by_device && self.address.is_some())) {
+            routes.push(default_route(v4, self.gateway.map(IpAddr::V4), device));
+        }
+        if self.way_out6 && (self.gateway6.is_some() || (by_device && self.address6.is_some())) {
+            routes.push(default_route(v6, self.gateway6.map(IpAddr::V6), device));
+        }
+        routes
     }
 }
 
@@ -85,11 +148,14 @@ fn attach_with<'a>(
     within: impl FnOnce(Box<dyn FnOnce() -> Result<()> + Send + 'a>) -> hako_sys::Result<Result<()>>,
 ) -> Result<()> {
     let mut socket = rtnetlink::socket()?;
-    make_pair(&mut socket, netns, plan)?;
+    match plan.wire {
+        Wire::Bridge => make_pair(&mut socket, netns, plan)?,
+        Wire::Beside(kind) => beside::make(&mut socket, netns, plan, kind)?,
+    }
     let raised = within(Box::new(|| raise_inside(plan))).map_err(plan.refused("raise")).flatten();
     let done = raised.and_then(|()| settle(&mut socket, plan));
     if done.is_err() {
-        // The first error is the one to tell.
+        // The first error is the one to tell. A device without a host side goes with the namespace.
         let _ = detach(&plan.host_name);
     }
     done
@@ -124,6 +190,9 @@ fn make_pair(socket: &mut Socket, netns: BorrowedFd<'_>, plan: &Plan) -> Result<
 /// Kernels since 6.8 do that work at once when they are asked for the state of the link; older ones are asked a few
 /// times, which gives the link watch a chance.
 fn settle(socket: &mut Socket, plan: &Plan) -> Result<()> {
+    if plan.wire != Wire::Bridge {
+        return Ok(());
+    }
     let mut requests = Requests::new();
     for device in [&plan.host_name, &plan.bridge] {
         requests.push(RouteNetlinkMessage::GetLink(named(device, LinkFlags::empty())), CHANGE);
@@ -207,20 +276,72 @@ fn raise_inside(plan: &Plan) -> Result<()> {
     version_six(plan)?;
     let mut requests = Requests::new();
     requests.push(RouteNetlinkMessage::SetLink(up(device)), CHANGE);
-    let addresses = std::iter::once(IpNet::V4(plan.address)).chain(plan.address6.map(IpNet::V6));
-    for own in addresses {
+    for own in plan.addresses() {
         requests.push(RouteNetlinkMessage::NewAddress(address::of(device, own)), NEW);
     }
-    let gateways = [plan.gateway.map(IpAddr::V4), plan.gateway6.map(IpAddr::V6)];
-    for gateway in gateways.into_iter().flatten() {
-        requests.push(RouteNetlinkMessage::NewRoute(default_route(gateway)), NEW);
+    for route in plan.routes(device) {
+        requests.push(RouteNetlinkMessage::NewRoute(route), NEW);
     }
-    requests.send(&mut socket).map(drop).map_err(plan.refused("raise"))
+    requests.send(&mut socket).map(drop).map_err(plan.refused("raise"))?;
+    set_switches(plan)
+}
+
+/// The switches a container's owner wants on its device.
+fn set_switches(plan: &Plan) -> Result<()> {
+    for (switch, value) in &plan.switches {
+        let path = switch.replace("IFNAME", &plan.name).replace('.', "/");
+        let path = path.strip_prefix("net/").unwrap_or(&path);
+        if !sysctl::set(path, value)? {
+            return Err(Error::NoSwitch { name: switch.clone() });
+        }
+    }
+    Ok(())
+}
+
+/// Lets the default routes of a living container go where these plans say, after an endpoint came or went.
+pub fn redirect_here(witness: SingleThreaded, netns: BorrowedFd<'_>, plans: &[Plan]) -> Result<()> {
+    let redirected = netns::within_here(witness, netns, || redirect(plans));
+    redirected.map_err(kernel("enter", "network namespace of the container"))?
+}
+
+fn redirect(plans: &[Plan]) -> Result<()> {
+    let mut socket = rtnetlink::socket()?;
+    let mut routes = Vec::new();
+    for plan in plans {
+        if let Some(device) = rtnetlink::index_of(socket.as_fd(), &plan.name)? {
+            routes.extend(plan.routes(device));
+        }
+    }
+    for family in [AddressFamily::Inet, AddressFamily::Inet6] {
+        remove_default_routes(&mut socket, family)?;
+    }
+    let mut requests = Requests::new();
+    for route in routes {
+        requests.push(RouteNetlinkMessage::NewRoute(route), PUT);
+    }
+    requests.send(&mut socket).map(drop).map_err(kernel("set", "default route"))
+}
+
+fn remove_default_routes(socket: &mut Socket, family: AddressFamily) -> Result<()> {
+    let mut ask = RouteMessage::default();
+    ask.header.address_family = family;
+    let found = rtnetlink::dump(socket, RouteNetlinkMessage::GetRoute(ask)).map_err(kernel("read", "routes"))?;
+    let mut requests = Requests::new();
+    for message in found {
+        if let RouteNetlinkMessage::NewRoute(route) = message
+            && route.header.destination_prefix_length == 0
+            && route.header.table == netlink_packet_route::route::RouteHeader::RT_TABLE_MAIN
+            && route.header.kind == RouteType::Unicast
+        {
+            requests.push(RouteNetlinkMessage::DelRoute(route), CHANGE);
+        }
+    }
+    requests.send(socket).map(drop).map_err(kernel("remove", "default route"))
 }
 
 /// Switches IPv6 off, or lets it begin without the seconds of waiting for duplicates of addresses we gave out.
 fn version_six(plan: &Plan) -> Result<()> {
-    let (switch, value) = if plan.address6.is_some() { ("accept_dad", "0") } else { ("disable_ipv6", "1") };
+    let (switch, value) = if plan.has_version_six() { ("accept_dad", "0") } else { ("disable_ipv6", "1") };
     sysctl::set(&format!("ipv6/conf/{}/{switch}", plan.name), value).map(drop)
 }
 
@@ -232,17 +353,21 @@ fn up(device: u32) -> LinkMessage {
     message
 }
 
-fn default_route(gateway: IpAddr) -> RouteMessage {
+/// The default route of the family of `any`.
+fn default_route(any: IpAddr, gateway: Option<IpAddr>, device: u32) -> RouteMessage {
     let mut message = RouteMessage::default();
     message.header.table = netlink_packet_route::route::RouteHeader::RT_TABLE_MAIN;
     message.header.protocol = RouteProtocol::Boot;
     message.header.kind = RouteType::Unicast;
-    let (family, gateway) = match gateway {
-        IpAddr::V4(gateway) => (AddressFamily::Inet, RouteAddress::Inet(gateway)),
-        IpAddr::V6(gateway) => (AddressFamily::Inet6, RouteAddress::Inet6(gateway)),
-    };
-    message.header.address_family = family;
-    message.attributes = vec![RouteAttribute::Gateway(gateway)];
+    message.header.address_family = if any.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    if gateway.is_none() && any.is_ipv4() {
+        message.header.scope = netlink_packet_route::route::RouteScope::Link;
+    }
+    message.attributes = vec![RouteAttribute::Oif(device)];
+    message.attributes.extend(gateway.map(|gateway| match gateway {
+        IpAddr::V4(gateway) => RouteAttribute::Gateway(RouteAddress::Inet(gateway)),
+        IpAddr::V6(gateway) => RouteAttribute::Gateway(RouteAddress::Inet6(gateway)),
+    }));
     message
 }
 
@@ -280,6 +405,12 @@ fn is_retired(socket: &mut Socket, host_name: &str) -> bool {
         RouteNetlinkMessage::NewLink(link) => link.attributes.contains(&retired),
         _ => false,
     })
+}
+
+/// Takes a living container's device away: the pair goes with its inner end.
+pub fn unplug_here(witness: SingleThreaded, netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
+    let removed = netns::within_here(witness, netns, || detach(&plan.name));
+    removed.map_err(kernel("enter", "network namespace of the container"))?
 }
 
 /// Removes the pair by its host side; one that is gone already is fine.

@@ -32,9 +32,21 @@ pub enum Error {
         cause: io::Error,
     },
     /// A device exists but is not what it should be.
-    #[error("use {name} as a bridge: the device exists and is no bridge")]
+    #[error("existing interface {name} is not a bridge")]
     NotABridge {
         /// The device.
+        name: String,
+    },
+    /// A device that others cannot hang on.
+    #[error("{reason}")]
+    Parent {
+        /// Why not, in Docker's words.
+        reason: String,
+    },
+    /// A switch of the kernel that does not exist.
+    #[error("set {name}: the kernel has no such switch")]
+    NoSwitch {
+        /// The switch.
         name: String,
     },
     /// Another container publishes this host port; Docker's text.

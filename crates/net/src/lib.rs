@@ -6,11 +6,13 @@
 mod address;
 pub mod bridge;
 mod conntrack;
+pub mod dns;
 pub mod endpoint;
 mod error;
 pub mod firewall;
 mod netfilter;
 pub mod nft;
+pub mod parent;
 pub mod publish;
 mod relay;
 mod reservation;

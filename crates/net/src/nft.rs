@@ -3,22 +3,32 @@
 //! One table of the `inet` family holds everything, and looks like this (`nft list table inet hako` shows it):
 //!
 //! ```text
-//! set bridges      ifname                                       our bridges
-//! map publish4_at  address . protocol . port : address . port   -p 192.0.2.1:8080:80
-//! map publish4     protocol . port : address . port             -p 8080:80
-//! map publish6_at, publish6                                     the same for IPv6
+//! set bridges        ifname                                       our bridges
+//! set internal, routed, unprotected4/6                            what kind of network they belong to
+//! set passes         ifname . ifname                              between which everything passes
+//! set masquerade4/6  subnet                                       what leaves with the host's address
+//! set hairpin4/6     ifname . subnet                              what comes back to where it came from
+//! map publish4_at    address . protocol . port : address . port   -p 192.0.2.1:8080:80
+//! map publish4       protocol . port : address . port             -p 8080:80
+//! map publish6_at, publish6                                       the same for IPv6
+//! set open4, open6   address . protocol . port                    -p 80 on a routed network
 //! chain raw          packets from containers to or from 127.0.0.0/8 are dropped
 //! chain prerouting   what comes for an address of the host goes through `publish`
 //! chain output       the same for what the host itself sends
 //! chain publish      the four look-ups; a hit rewrites the destination
+//! chain input        an internal network does not reach the host's services
 //! chain forward      into a bridge goes only what was published, and answers
+//! chain leave        what goes elsewhere: nothing from internal networks, nothing to metadata addresses
 //! chain postrouting  masquerading
 //! ```
+//!
+//! The rules are the same however many networks there are: a network is a few elements of sets.
 //!
 //! Docker 28's rules hold: an unpublished port is not reachable from outside, nor is a published one by its container
 //! address, nor one published on 127.0.0.1 by another address. Others' tables are never touched; `firewall` has the
 //! one exception.
 
+pub(crate) mod answerer;
 pub(crate) mod element;
 mod expression;
 pub(crate) mod foreign;
@@ -31,6 +41,8 @@ use crate::bridge::Bridge;
 use crate::error::kernel;
 use crate::{Error, Result};
 use wire::{Attributes, Batch, INET, Verb};
+
+pub use schema::Policy;
 
 /// The nft table of one hako instance: `hako`, or `hako_XXXXXXXX`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,12 +62,29 @@ impl Table {
         &self.name
     }
 
-    /// Makes table, maps, chains and rules be as these bridges need them, in one transaction that keeps the elements
-    /// already there. Idempotent.
-    pub fn ensure(&self, bridges: &[Bridge]) -> Result<()> {
+    /// Makes table, maps, chains and rules be as these bridges need them, in one transaction that keeps the published
+    /// ports already there. Idempotent.
+    pub fn ensure(&self, bridges: &[Bridge], policy: Policy) -> Result<()> {
         let mut batch = Batch::new();
-        schema::build(&mut batch, &self.name, bridges);
+        schema::build(&mut batch, &self.name, bridges, policy);
         batch.commit(&mut self.socket()?).map_err(self.refused("make"))
+    }
+
+    /// Adds one bridge to a table that is there.
+    pub fn join(&self, bridge: &Bridge) -> Result<()> {
+        let mut batch = Batch::new();
+        schema::members(&mut batch, &self.name, bridge, wire::Verb::NewElements);
+        batch.commit(&mut self.socket()?).map_err(self.refused("add a bridge to"))
+    }
+
+    /// Takes one bridge out; a table that is gone is fine.
+    pub fn part(&self, bridge: &Bridge) -> Result<()> {
+        let mut batch = Batch::new();
+        schema::members(&mut batch, &self.name, bridge, wire::Verb::DeleteElements);
+        match batch.commit(&mut self.socket()?) {
+            Err(error) if !error.is_not_found() => Err(self.refused("take a bridge out of")(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Whether the table exists (somebody may have flushed the ruleset).

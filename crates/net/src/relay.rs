@@ -97,7 +97,7 @@ impl Relay {
 }
 
 /// Begins to connect; the outcome shows when the stream is used.
-fn connect(target: SocketAddr) -> rustix::io::Result<TcpStream> {
+pub(crate) fn connect(target: SocketAddr) -> rustix::io::Result<TcpStream> {
     use rustix::net::{AddressFamily, SocketFlags, SocketType};
     let family = if target.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;

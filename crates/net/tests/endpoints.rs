@@ -39,7 +39,7 @@ fn a_bridge_is_made_once_and_changed_when_told() {
         let before = run("ip -o addr show hako0");
         bridge::ensure(&wanted).unwrap();
         assert_eq!(before, run("ip -o addr show hako0"));
-        wanted.gateway = "10.9.0.1/24".parse().unwrap();
+        wanted.gateway = Some("10.9.0.1/24".parse().unwrap());
         wanted.mtu = Some(1400);
         bridge::ensure(&wanted).unwrap();
         let after = run("ip -o addr show hako0");
@@ -50,7 +50,7 @@ fn a_bridge_is_made_once_and_changed_when_told() {
         bridge::remove("hako0").unwrap();
         run("ip link add hako0 type veth peer name other");
         let refused = bridge::ensure(&wanted).unwrap_err();
-        assert_eq!(refused.to_string(), "use hako0 as a bridge: the device exists and is no bridge");
+        assert_eq!(refused.to_string(), "existing interface hako0 is not a bridge");
     });
 }
 
@@ -163,7 +163,7 @@ fn two_hundred_endpoints_and_ports_come_and_go_and_leave_nothing() {
     lab(|lab| {
         let netns = netns::create().unwrap();
         let plan = lab::plan(&lab.ready().bridge, "172.17.0.2");
-        let target = hako_net::publish::Target { v4: Some(plan.address.addr()), v6: None };
+        let target = hako_net::publish::Target { v4: plan.address.map(|net| net.addr()), v6: None };
         let (_, bindings) = hako_model::port::publish(["8080:80"], []).unwrap();
         let wanted = hako_model::port::wanted(&bindings, [], false).unwrap();
         let (before, table) = (devices(), run("nft list table inet hako"));

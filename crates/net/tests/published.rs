@@ -279,9 +279,10 @@ fn the_table_reads_as_it_is_described() {
             "oifname @bridges ct state established,related accept",
             "oifname @bridges ct status dnat accept",
             "oifname @bridges drop",
-            "oifname \"hako0\" ip saddr 127.0.0.0/8 masquerade",
-            "oifname \"hako0\" ct status dnat ip saddr 172.17.0.0/16 masquerade",
-            "oifname != \"hako0\" ip saddr 172.17.0.0/16 masquerade",
+            "elements = { \"hako0\" . 172.17.0.0/16 }",
+            "oifname @bridges ip saddr 127.0.0.0/8 masquerade",
+            "ct status dnat oifname . ip saddr @hairpin4 masquerade",
+            "oifname != @bridges ip saddr @masquerade4 masquerade",
         ] {
             assert!(table.lines().any(|found| found.trim() == line), "{line} in {table}");
         }
@@ -318,7 +319,7 @@ fn without_rights_the_kernel_refuses() {
         let mut sets = rustix::thread::capabilities(None).unwrap();
         sets.effective.remove(rustix::thread::CapabilitySet::NET_ADMIN);
         rustix::thread::set_capabilities(None, sets).unwrap();
-        let refused = lab.table.ensure(&[]).unwrap_err();
+        let refused = lab.table.ensure(&[], lab::POLICY).unwrap_err();
         assert!(refused.to_string().contains("Operation not permitted"), "{refused}");
     });
 }

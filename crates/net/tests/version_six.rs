@@ -100,7 +100,9 @@ fn a_relay_refuses_when_nobody_listens_and_stays_idle_afterwards() {
 #[test]
 fn a_container_with_ipv6_is_reached_by_the_kernel() {
     lab(|lab| {
-        let bridge = Bridge { gateway6: Some("fd00:17::1/64".parse().unwrap()), ..lab.bridge.clone() };
+        let mut bridge = Bridge { gateway6: Some("fd00:17::1/64".parse().unwrap()), ..lab.bridge.clone() };
+        bridge.subnets.push("fd00:17::/64".parse().unwrap());
+        bridge.masquerade.clone_from(&bridge.subnets);
         let lab = Lab { bridge, ..lab.beside() };
         let (web, neighbour) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
         web.tcp(80);

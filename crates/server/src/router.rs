@@ -65,6 +65,9 @@ pub(crate) enum Endpoint {
     VolumeRemove,
     NetworkList,
     NetworkInspect,
+    NetworkCreate,
+    NetworkConnect,
+    NetworkDisconnect,
     NetworkPrune,
     NetworkRemove,
     BuildPrune,
@@ -111,7 +114,6 @@ const fn put(path: &'static str, endpoint: Endpoint) -> Pattern {
 }
 
 const BUILD: Endpoint = Endpoint::Absent("building images");
-const NETWORKS: Endpoint = Endpoint::Absent("networks other than bridge, host and none");
 const PLUGINS: Endpoint = Endpoint::Absent("plugins");
 const SWARM: Endpoint = Endpoint::Absent("swarm mode");
 const SESSION: Endpoint = Endpoint::Absent("build sessions");
@@ -177,10 +179,10 @@ const PATTERNS: &[Pattern] = &[
     put("/volumes/*", SWARM),
     get("/networks", Endpoint::NetworkList),
     get("/networks/", Endpoint::NetworkList),
-    post("/networks/create", NETWORKS),
+    post("/networks/create", Endpoint::NetworkCreate),
     post("/networks/prune", Endpoint::NetworkPrune),
-    post("/networks/*/connect", NETWORKS),
-    post("/networks/*/disconnect", NETWORKS),
+    post("/networks/*/connect", Endpoint::NetworkConnect),
+    post("/networks/*/disconnect", Endpoint::NetworkDisconnect),
     get("/networks/*", Endpoint::NetworkInspect),
     delete("/networks/*", Endpoint::NetworkRemove),
     post("/build", BUILD),

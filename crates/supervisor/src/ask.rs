@@ -1,14 +1,15 @@
 //! Requests of engines.
 
 use hako_model::state::{Input, Refused};
+use hako_net::endpoint::Plan;
 use hako_sys::fdpass;
 use serde::Deserialize;
 
 use crate::Result;
 use crate::container::{Container, Waiting};
-use crate::description::Description;
+use crate::description::{Description, Naming};
 use crate::door;
-use crate::life::{launch_failure, system};
+use crate::life::{launch_failure, network_failure, system};
 use crate::protocol::{Answer, Ask, Attach, Failure, Kind, Message, Request, Update, VERSION, Welcome};
 use crate::supervise::Supervisor;
 use crate::token::CONTAINER;
@@ -99,10 +100,9 @@ impl Supervisor {
             Ask::Resume => self.step(Input::Resume).map(done),
             Ask::Resize { rows, columns } => self.resize(CONTAINER, rows, columns).map(done),
             Ask::Update(update) => self.update(*update).map(done),
-            Ask::Rename { name } => {
-                self.assigned()?.description.name = name;
-                Ok(Some(Answer::Done))
-            }
+            Ask::Plug { endpoints, naming } => self.plug(endpoints, naming).map(Some),
+            Ask::Trace { name } => self.trace(&name).map(Some),
+            Ask::Rename { name } => self.assigned()?.rename(name).map_err(system).map(done),
             Ask::Status => Ok(Some(Answer::Status(Box::new(self.assigned()?.status.clone())))),
             Ask::Processes => self.processes().map(Some),
             Ask::Acknowledge { seq } => self.acknowledge(seq).map(done),
@@ -181,6 +181,20 @@ impl Supervisor {
             container.rules.restart = restart;
         }
         Ok(())
+    }
+
+    fn plug(&mut self, endpoints: Vec<Plan>, naming: Option<Naming>) -> Result<Answer, Failure> {
+        let witness = self.witness;
+        let container = self.assigned()?;
+        container.plug(witness, endpoints, naming).map_err(network_failure)?;
+        let ports = container.bindings();
+        self.watch_network();
+        Ok(Answer::Plugged { ports })
+    }
+
+    fn trace(&mut self, name: &str) -> Result<Answer, Failure> {
+        let answerer = self.assigned()?.answerer.as_mut();
+        Ok(Answer::Traced(answerer.map(|answerer| answerer.trace(name))))
     }
 
     fn processes(&mut self) -> Result<Answer, Failure> {

@@ -1,8 +1,12 @@
 //! The container a supervisor has been assigned: its files, its status, and what it holds of the host.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use hako_model::port::Publication;
 use hako_model::state::{Rules, Status};
+use hako_net::dns::directory::{self, Entry};
+use hako_net::dns::{self, Answerer, Knowledge};
+use hako_net::endpoint::{Plan, Wire};
 use hako_net::publish::{Binding, Published, Target};
 use hako_net::{endpoint, nft};
 use hako_runtime::spec::{Namespace, NamespaceKind, Spec};
@@ -10,7 +14,7 @@ use hako_sys::cgroup::{Group, OomWatch};
 use hako_sys::file::{Durability, Lock};
 use hako_sys::process::SingleThreaded;
 
-use crate::description::Description;
+use crate::description::{Called, Description, Naming};
 use crate::journal::Journal;
 use crate::log::write::Writer;
 use crate::{Error, Result};
@@ -42,6 +46,8 @@ pub(crate) struct Container {
     pub stage: Option<hako_runtime::exec::Stage>,
     pub memory: Option<OomWatch>,
     pub published: Option<Published>,
+    /// Answers its questions about names.
+    pub answerer: Option<Answerer>,
     /// Engines that wait for its end.
     pub waiting: Vec<Waiting>,
     /// The network namespace with the endpoints in it; outlives restarts.
@@ -68,6 +74,7 @@ impl Container {
             stage: None,
             memory: None,
             published: None,
+            answerer: None,
             waiting: Vec::new(),
             netns: None,
             root: None,
@@ -97,7 +104,14 @@ impl Container {
     /// Plugs the container into its networks and publishes its ports; in a later life they are there already.
     pub(crate) fn connect(&mut self, netns: std::os::fd::BorrowedFd<'_>) -> Result<()> {
         let network = &self.description.network;
-        if self.netns.is_some() || (network.endpoints.is_empty() && network.ports.is_empty()) {
+        let is_own = self
+            .description
+            .spec
+            .linux
+            .iter()
+            .flat_map(|linux| &linux.namespaces)
+            .any(|namespace| namespace.kind == NamespaceKind::Network && namespace.path.is_empty());
+        if self.netns.is_some() || !is_own {
             return Ok(());
         }
         let kept = netns.try_clone_to_owned().map_err(hako_sys::Error::os("keep", "network namespace"))?;
@@ -108,12 +122,11 @@ impl Container {
                 return Err(error.into());
             }
         }
-        match self.publish() {
-            Ok(published) => self.published = published,
-            Err(error) => {
-                self.description.network.endpoints.iter().for_each(unplug);
-                return Err(error);
-            }
+        let done = self.publish().map(|published| self.published = published);
+        if let Err(error) = done.and_then(|()| self.name(witness, netns)) {
+            self.description.network.endpoints.iter().for_each(unplug);
+            self.withdraw_names(&[]);
+            return Err(error);
         }
         self.netns = Some(kept);
         Ok(())
@@ -121,15 +134,123 @@ impl Container {
 
     fn publish(&self) -> Result<Option<Published>> {
         let network = &self.description.network;
-        let Some(plan) = network.endpoints.first().filter(|_| !network.ports.is_empty()) else { return Ok(None) };
-        let target = Target { v4: Some(plan.address.addr()), v6: plan.address6.map(|address| address.addr()) };
+        let target = target(&network.endpoints);
+        if network.ports.is_empty() || (target.v4.is_none() && target.v6.is_none()) {
+            return Ok(None);
+        }
         let table = nft::Table::of(&self.description.instance);
         Ok(Some(Published::publish(&table, target, &network.ports)?))
+    }
+
+    /// Lets the container have these endpoints and no others. On an error it has those it had.
+    pub(crate) fn plug(&mut self, witness: SingleThreaded, endpoints: Vec<Plan>, naming: Option<Naming>) -> Result<()> {
+        let Some(netns) = self.netns()? else {
+            return Err(Error::NotPluggable { id: self.description.id.short().to_owned() });
+        };
+        let old = &self.description.network.endpoints;
+        let is_in = |list: &[Plan], plan: &Plan| list.iter().any(|other| other.network == plan.network);
+        let (gone, new): (Vec<&Plan>, Vec<&Plan>) = (
+            old.iter().filter(|plan| !is_in(&endpoints, plan)).collect(),
+            endpoints.iter().filter(|plan| !is_in(old, plan)).collect(),
+        );
+        for (index, plan) in new.iter().enumerate() {
+            // The default route is another endpoint's still.
+            let plan = Plan { way_out: false, way_out6: false, ..Plan::clone(plan) };
+            if let Err(error) = endpoint::attach_here(witness, netns.as_fd(), &plan) {
+                for done in &new[..index] {
+                    let _ = endpoint::unplug_here(witness, netns.as_fd(), done);
+                }
+                return Err(error.into());
+            }
+        }
+        for plan in gone {
+            endpoint::unplug_here(witness, netns.as_fd(), plan)?;
+        }
+        endpoint::redirect_here(witness, netns.as_fd(), &endpoints)?;
+        let moved = target(old) != target(&endpoints);
+        self.description.network.endpoints = endpoints;
+        let stay: Vec<Called> = naming.iter().flat_map(|naming| naming.networks.clone()).collect();
+        self.withdraw_names(&stay);
+        self.description.network.naming = naming;
+        self.name(witness, netns.as_fd())?;
+        if moved { self.publish_again() } else { Ok(()) }
+    }
+
+    /// Published ports follow the way out; random ones keep their numbers.
+    fn publish_again(&mut self) -> Result<()> {
+        if let Some(mut published) = self.published.take() {
+            let held = published.bindings().to_vec();
+            published.withdraw()?;
+            self.description.network.ports = settled(&self.description.network.ports, &held);
+        }
+        self.published = self.publish()?;
+        Ok(())
+    }
+
+    /// The container's network namespace; none if it shares another's.
+    fn netns(&self) -> Result<Option<OwnedFd>> {
+        let Some(netns) = &self.netns else { return Ok(None) };
+        let kept = netns.as_fd().try_clone_to_owned();
+        Ok(Some(kept.map_err(hako_sys::Error::os("keep", "network namespace"))?))
     }
 
     /// Its published ports.
     pub(crate) fn bindings(&self) -> Vec<Binding> {
         self.published.as_ref().map(|published| published.bindings().to_vec()).unwrap_or_default()
+    }
+
+    /// Makes the container's names known to its neighbours, and theirs to it.
+    fn name(&mut self, witness: SingleThreaded, netns: BorrowedFd<'_>) -> Result<()> {
+        let Some(naming) = &self.description.network.naming else {
+            self.answerer = None;
+            return Ok(());
+        };
+        let endpoints = &self.description.network.endpoints;
+        for called in &naming.networks {
+            let Some(plan) = endpoints.iter().find(|plan| plan.network == called.id) else { continue };
+            let (v4, v6) = (plan.address.map(|net| net.addr()), plan.address6.map(|net| net.addr()));
+            let entry = Entry { v4, v6, names: called.names.clone() };
+            let published = directory::publish(&called.directory, self.description.id.as_str(), &entry);
+            published.map_err(Error::file("write names to", &called.directory))?;
+        }
+        let known = |called: &Called| dns::Network {
+            name: called.network.clone(),
+            directory: called.directory.clone(),
+            links: called.links.clone(),
+        };
+        let knowledge = Knowledge {
+            networks: naming.networks.iter().map(known).collect(),
+            outside: endpoints.iter().any(|plan| plan.way_out || plan.way_out6),
+        };
+        let answerer = match &mut self.answerer {
+            Some(answerer) => answerer,
+            none => none.insert(Answerer::begin(witness, netns, &naming.servers)?),
+        };
+        answerer.learn(&knowledge);
+        Ok(())
+    }
+
+    /// Takes the container's names back, but for the networks it stays on.
+    fn withdraw_names(&self, stay: &[Called]) {
+        let networks = self.description.network.naming.iter().flat_map(|naming| &naming.networks);
+        for called in networks.filter(|called| stay.iter().all(|other| other.id != called.id)) {
+            // What cannot be taken back is left to the engine's sweep.
+            let _ = directory::withdraw(&called.directory, self.description.id.as_str());
+        }
+    }
+
+    /// Is called otherwise from now on.
+    pub(crate) fn rename(&mut self, name: String) -> Result<()> {
+        let old = std::mem::replace(&mut self.description.name, name.clone());
+        let naming = self.description.network.naming.iter_mut().flat_map(|naming| &mut naming.networks);
+        naming
+            .flat_map(|called| &mut called.names)
+            .filter(|known| **known == old)
+            .for_each(|known| known.clone_from(&name));
+        match self.netns()? {
+            Some(netns) => self.name(SingleThreaded::check()?, netns.as_fd()),
+            None => Ok(()),
+        }
     }
 
     /// Its control group's name, empty if it has none now.
@@ -154,6 +275,8 @@ impl Container {
             // Not dropped here: closing its socket takes the kernel some ten milliseconds.
             let _ = published.withdraw();
         }
+        self.withdraw_names(&[]);
+        self.answerer = None;
         if self.netns.take().is_some() {
             // Nor is the removal of the pairs waited for: they go with the namespace.
             for plan in &self.description.network.endpoints {
@@ -173,6 +296,30 @@ impl Container {
     pub(crate) fn shut_door(&self) {
         let _ = hako_sys::file::remove_if_present(&self.description.socket);
     }
+}
+
+/// The addresses published ports lead to: those of the endpoints the world is reached through.
+fn target(endpoints: &[Plan]) -> Target {
+    let on_bridge = || endpoints.iter().filter(|plan| plan.wire == Wire::Bridge);
+    Target {
+        v4: on_bridge().find(|plan| plan.way_out).and_then(|plan| plan.address).map(|net| net.addr()),
+        v6: on_bridge().find(|plan| plan.way_out6).and_then(|plan| plan.address6).map(|net| net.addr()),
+    }
+}
+
+/// The ports with the host ports they were given.
+fn settled(wanted: &[Publication], held: &[Binding]) -> Vec<Publication> {
+    let mut held: Vec<Binding> = held.to_vec();
+    let settle = |publication: &Publication| {
+        let is_its = |binding: &Binding| {
+            binding.container == publication.container && publication.host.is_none_or(|host| host == binding.host.ip())
+        };
+        let Some(index) = held.iter().position(is_its) else { return publication.clone() };
+        let port = held[index].host.port();
+        held.retain(|binding| !(is_its(binding) && binding.host.port() == port));
+        Publication { ports: Some(port..=port), ..publication.clone() }
+    };
+    wanted.iter().map(settle).collect()
 }
 
 fn unplug(plan: &endpoint::Plan) {

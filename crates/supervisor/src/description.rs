@@ -7,6 +7,7 @@ use hako_model::id::ContainerId;
 use hako_model::port::Publication;
 use hako_model::restart::Policy;
 use hako_model::state::Rules;
+use hako_net::dns::Servers;
 use hako_net::endpoint;
 use hako_runtime::spec::Spec;
 use serde::{Deserialize, Serialize};
@@ -71,4 +72,33 @@ pub struct Network {
     pub endpoints: Vec<endpoint::Plan>,
     /// Its published ports.
     pub ports: Vec<Publication>,
+    /// What it and others are called; none for containers that ask the host's servers themselves.
+    #[serde(default)]
+    pub naming: Option<Naming>,
+}
+
+/// Names on the container's networks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Naming {
+    /// Who is asked what nobody on them knows.
+    pub servers: Servers,
+    /// The networks, in the order they are asked.
+    pub networks: Vec<Called>,
+}
+
+/// Names on one network.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Called {
+    /// The network's id.
+    pub id: String,
+    /// The network's name.
+    pub network: String,
+    /// Its names directory.
+    pub directory: PathBuf,
+    /// What the container is called there, its own name first.
+    pub names: Vec<String>,
+    /// What it alone calls others there: alias and name.
+    pub links: Vec<(String, String)>,
 }

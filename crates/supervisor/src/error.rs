@@ -42,6 +42,12 @@ pub enum Error {
         /// The container.
         id: String,
     },
+    /// The container has no network of its own, or does not run.
+    #[error("plug in container {id}: it has no network namespace of its own")]
+    NotPluggable {
+        /// The container.
+        id: String,
+    },
     /// The other side speaks a protocol this one does not know.
     #[error("speak with supervisor: it talks version {version}, this hako understands {}", crate::protocol::VERSION)]
     Version {

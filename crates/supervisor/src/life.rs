@@ -121,10 +121,7 @@ impl Supervisor {
         if let Some(memory) = &container.memory {
             self.epoll.add(memory, Token::Memory.pack(), Interest::Read).map_err(system)?;
         }
-        if let Some(watch) = container.published.as_ref().and_then(|published| published.watch()) {
-            // In a later life it is watched already.
-            let _ = self.epoll.add(watch, Token::Ports.pack(), Interest::Read);
-        }
+        self.watch_network();
         let pid = running.process.pid().unsigned_abs();
         let session = Session::new(CONTAINER, running.process, running.streams, &self.epoll).map_err(system)?;
         self.sessions.push((CONTAINER, session));
@@ -207,6 +204,25 @@ impl Supervisor {
         }
     }
 
+    /// Watches for what published ports have to relay, and for questions about names. In a later life both are watched
+    /// already.
+    pub(crate) fn watch_network(&self) {
+        let Some(container) = &self.container else { return };
+        if let Some(watch) = container.published.as_ref().and_then(|published| published.watch()) {
+            let _ = self.epoll.add(watch, Token::Ports.pack(), Interest::Read);
+        }
+        if let Some(answerer) = &container.answerer {
+            let _ = self.epoll.add(answerer.watch(), Token::Names.pack(), Interest::Read);
+        }
+    }
+
+    /// The container asks for names, or servers have answered.
+    pub(crate) fn answer_names(&mut self) {
+        if let Some(answerer) = self.container.as_mut().and_then(|container| container.answerer.as_mut()) {
+            answerer.turn();
+        }
+    }
+
     /// Published ports have something to relay.
     pub(crate) fn relay_ports(&mut self) {
         if let Some(published) = self.container.as_mut().and_then(|container| container.published.as_mut()) {
@@ -275,7 +291,8 @@ pub(crate) fn launch_failure(error: LaunchError) -> Failure {
     Failure::Launch { exit_code: error.exit_code(), error: error.to_string() }
 }
 
-fn network_failure(error: Error) -> Failure {
+/// What the network refused.
+pub(crate) fn network_failure(error: Error) -> Failure {
     match error {
         Error::Net(error) => Failure::Port { error: error.to_string() },
         error => system(error),

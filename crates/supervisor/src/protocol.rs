@@ -7,12 +7,14 @@ use hako_model::id::{ContainerId, ExecId};
 use hako_model::restart::Policy;
 use hako_model::state::{Notice, Refused, Status};
 use hako_model::time::Timestamp;
+use hako_net::dns::Trace;
+use hako_net::endpoint::Plan;
 use hako_net::publish::Binding;
 use serde::{Deserialize, Serialize};
 
 use hako_runtime::spec::{Process, Resources};
 
-use crate::description::Description;
+use crate::description::{Description, Naming};
 
 /// The version spoken here.
 pub const VERSION: u32 = 1;
@@ -92,6 +94,19 @@ pub enum Ask {
     },
     /// Change limits and policy of the live container.
     Update(Box<Update>),
+    /// Have these endpoints and no others; a living container's are plugged in and out. [`Answer::Plugged`].
+    Plug {
+        /// All endpoints.
+        endpoints: Vec<Plan>,
+        /// What it and others are called there.
+        #[serde(default)]
+        naming: Option<Naming>,
+    },
+    /// Where a question of the container about a name goes. [`Answer::Traced`].
+    Trace {
+        /// The name.
+        name: String,
+    },
     /// It has a new name.
     Rename {
         /// The name, without a slash.
@@ -220,6 +235,13 @@ pub enum Answer {
         /// Its control group, below each hierarchy's root; on cgroup v2 a spare's keeps its name.
         cgroup: String,
     },
+    /// Its endpoints are as asked.
+    Plugged {
+        /// Its published ports.
+        ports: Vec<Binding>,
+    },
+    /// Where the question goes; none if the container has no answerer of names.
+    Traced(Option<Trace>),
     /// It has ended (to Stop, and to Kill with SIGKILL).
     Ended {
         /// Its status.

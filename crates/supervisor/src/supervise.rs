@@ -178,6 +178,7 @@ impl Supervisor {
             Some(Token::Memory) => self.see_memory(),
             Some(Token::Ports) => self.relay_ports(),
             Some(Token::Compression) => self.end_compression(),
+            Some(Token::Names) => self.answer_names(),
             None => {}
         }
         Ok(())

@@ -26,6 +26,8 @@ pub(crate) enum Token {
     Ports,
     /// A log file is compressed.
     Compression,
+    /// The container asks for names.
+    Names,
 }
 
 impl Token {
@@ -42,6 +44,7 @@ impl Token {
             Self::Memory => (7, 0),
             Self::Ports => (8, 0),
             Self::Compression => (9, 0),
+            Self::Names => (10, 0),
         };
         kind << 32 | u64::from(number)
     }
@@ -61,6 +64,7 @@ impl Token {
             7 => Self::Memory,
             8 => Self::Ports,
             9 => Self::Compression,
+            10 => Self::Names,
             _ => return None,
         })
     }
@@ -83,6 +87,7 @@ mod tests {
             Token::Memory,
             Token::Ports,
             Token::Compression,
+            Token::Names,
         ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }

@@ -51,7 +51,6 @@ pub(crate) const EVENT_FORMAT: Flag = text(
 /// How many requests about a list of names run side by side.
 const ABREAST: usize = 50;
 
-const NETWORKS: &str = "networks of your own come with a later version (issue: networks)";
 const BUILDER: &str = "building images comes with a later version (issue: builder)";
 const SWARM: &str = "swarm mode is not part of hako";
 

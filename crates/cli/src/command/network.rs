@@ -1,9 +1,12 @@
-//! `network`, as far as there are networks.
+//! `network`.
+
+mod connect;
+mod create;
 
 use hako_api::network::Network;
 
 use crate::command::inspect::{Asked, Object, show};
-use crate::command::{LIST_FORMAT, NETWORKS, OBJECT_FORMAT, filters};
+use crate::command::{LIST_FORMAT, OBJECT_FORMAT, filters, prune, together};
 use crate::flags::{Matches, filter, switch};
 use crate::output;
 use crate::render::clock;
@@ -16,14 +19,13 @@ use crate::tree::{Arity, Command, Group, Node, Offer, Outcome, run};
 pub(crate) static NETWORK: Group = Group {
     short: "Manage networks",
     nodes: &[
-        Node::missing("connect", NETWORKS),
-        Node::missing("create", NETWORKS),
-        Node::missing("disconnect", NETWORKS),
+        Node::command("connect", &connect::CONNECT),
+        Node::command("create", &create::CREATE),
+        Node::command("disconnect", &connect::DISCONNECT),
         Node::command("inspect", &INSPECT),
         Node::command("ls", &LIST).also(&["list"]),
-        Node::missing("prune", NETWORKS),
-        Node::missing("rm", NETWORKS),
-        Node::missing("remove", NETWORKS),
+        Node::command("prune", &prune::NETWORKS),
+        Node::command("rm", &REMOVE).also(&["remove"]),
     ],
 };
 
@@ -34,6 +36,15 @@ static INSPECT: Command = Command {
     examples: &[("hako network inspect bridge", "Its addresses, and the containers on it")],
     offer: Offer::Networks,
     ..Command::new("Display detailed information on one or more networks", run!(inspect))
+};
+
+static REMOVE: Command = Command {
+    usage: &["NETWORK [NETWORK...]"],
+    aliases: &["hako network rm", "hako network remove"],
+    arity: Arity::AtLeast(1),
+    flags: &[&[switch("force", "Do not error if the network does not exist").short('f')]],
+    offer: Offer::Networks,
+    ..Command::new("Remove one or more networks", run!(remove))
 };
 
 static LIST: Command = Command {
@@ -50,6 +61,19 @@ static LIST: Command = Command {
 
 async fn inspect(session: &Session, found: &Matches) -> Outcome {
     show(session, found, &[Object::Network], &Asked { verbose: found.on("verbose"), ..Asked::default() }).await
+}
+
+async fn remove(session: &Session, found: &Matches) -> Outcome {
+    let client = session.client()?;
+    let mut failures = Vec::new();
+    for name in found.words() {
+        match client.networks().remove(name).await {
+            Ok(()) => output::line(name)?,
+            Err(error) if found.on("force") && error.is_not_found() => {}
+            Err(error) => failures.push(error.into()),
+        }
+    }
+    together(failures)
 }
 
 /// One line of the table.

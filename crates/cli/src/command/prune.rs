@@ -1,4 +1,4 @@
-//! `container prune`, `image prune`, `volume prune`, `system prune`: ask, then remove what nobody uses.
+//! `container prune`, `image prune`, `network prune`, `volume prune`, `system prune`: ask, then remove what nobody uses.
 
 use hako_client::Client;
 use hako_model::filter::Filters;
@@ -28,6 +28,12 @@ pub(crate) static IMAGES: Command = Command {
         FORCE,
     ]],
     ..Command::new("Remove unused images", run!(images))
+};
+
+pub(crate) static NETWORKS: Command = Command {
+    usage: &["[OPTIONS]"],
+    flags: &[&[filter("Provide filter values (e.g. \"until=<timestamp>\")"), FORCE]],
+    ..Command::new("Remove all unused networks", run!(networks))
 };
 
 pub(crate) static VOLUMES: Command = Command {
@@ -135,9 +141,23 @@ async fn prune_volumes(client: &Client, filters: &Filters) -> Result<Pruned, Fai
     Ok(Pruned::of("Deleted Volumes", pruned.volumes_deleted.unwrap_or_default(), pruned.space_reclaimed))
 }
 
+async fn networks(session: &Session, found: &Matches) -> Outcome {
+    if !agreed(found, "WARNING! This will remove all custom networks not used by at least one container.")? {
+        return Err(Failure::local("network prune has been cancelled"));
+    }
+    output::print(prune_networks(session.client()?, &filters(found)).await?.text)
+}
+
+async fn prune_networks(client: &Client, filters: &Filters) -> Result<Pruned, Failure> {
+    let pruned = client.networks().prune(filters).await?;
+    Ok(Pruned::of("Deleted Networks", pruned.networks_deleted.unwrap_or_default(), 0))
+}
+
 /// What `system prune` is about to do, in a list.
 fn system_warning(found: &Matches) -> String {
-    let mut out = String::from("WARNING! This will remove:\n  - all stopped containers\n");
+    let mut out = String::from(
+        "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n",
+    );
     if found.on("volumes") {
         out += "  - all anonymous volumes not used by at least one container\n";
     }
@@ -170,6 +190,7 @@ async fn system(session: &Session, found: &Matches) -> Outcome {
     if found.on("volumes") {
         add(prune_volumes(client, &filters).await?);
     }
+    add(prune_networks(client, &filters).await?);
     add(prune_images(client, filters, found.on("all")).await?);
     total.tell()
 }

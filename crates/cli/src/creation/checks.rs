@@ -77,7 +77,7 @@ pub(crate) fn check_label(text: &str) -> Result<(), String> {
     }
 }
 
-pub(super) fn check_link(text: &str) -> Result<(), String> {
+pub(crate) fn check_link(text: &str) -> Result<(), String> {
     if text.is_empty() {
         return Err("empty string specified for links".to_owned());
     }

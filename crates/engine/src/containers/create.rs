@@ -28,6 +28,7 @@ impl Containers {
         let chosen = request.name.as_deref().filter(|name| !name.is_empty()).map(name::container).transpose()?;
         let chosen = chosen.map(str::to_owned);
         complete(house, &mut request);
+        name_networks(house, &mut request);
         validate::check(house, &request)?;
         let mut warnings = validate::complete_resources(house, &mut request.host_config.resources)?;
         let found = self.image(&request).await?;
@@ -129,6 +130,21 @@ fn host_warning(host: &HostConfig) -> Option<String> {
     discarded.then(|| "Published ports are discarded when using host network mode".to_owned())
 }
 
+/// The names of the networks joined instead of their ids, where they exist.
+fn name_networks(house: &House, request: &mut CreateRequest) {
+    let named = |text: &str| match house.networks.find(text) {
+        Ok(segment) => segment.name.clone(),
+        Err(_) => text.to_owned(),
+    };
+    let mode = &mut request.host_config.network_mode;
+    if !mode.starts_with("container:") {
+        *mode = named(mode);
+    }
+    let asked = request.networking.endpoints_config.take().unwrap_or_default();
+    let renamed = asked.into_iter().map(|(name, settings)| (named(&name), settings));
+    request.networking.endpoints_config = Some(renamed.collect());
+}
+
 fn record(id: ContainerId, name: String, request: CreateRequest, found: &Found, mounts: Vec<Plan>) -> Record {
     let CreateRequest { mut config, host_config, networking, .. } = request;
     complete_hostname(&mut config, &host_config, &id);
@@ -158,7 +174,7 @@ fn complete_hostname(config: &mut Config, host: &HostConfig, id: &ContainerId) {
     };
 }
 
-/// What the joined network was asked for.
+/// What each network joined was asked for.
 fn endpoints(
     config: &mut Config,
     host: &HostConfig,
@@ -173,7 +189,8 @@ fn endpoints(
     if settings.mac_address.is_empty() {
         settings.mac_address = std::mem::take(&mut config.mac_address);
     }
-    BTreeMap::from([(network, settings)])
+    asked.insert(network, settings);
+    asked
 }
 
 /// What exists of a container in the making; taken back unless it is kept.

@@ -138,18 +138,9 @@ pub(super) fn ports(container: &Container, record: &Record) -> PortMap {
 
 /// Endpoints by network name.
 pub(super) fn networks(house: &House, container: &Container, record: &Record) -> BTreeMap<String, EndpointSettings> {
-    let remembered = house.bridge.remembered();
-    let live = container.status().state.live().is_some();
-    let plan = container.inside().run.endpoint.clone().filter(|_| live);
-    let shown = record.endpoints.iter().map(|(name, asked)| {
-        let id = match name.as_str() {
-            "host" => &remembered.host,
-            "none" => &remembered.none,
-            _ => &remembered.bridge,
-        };
-        (name.clone(), networks::settings(asked, id, container.id.as_str(), plan.as_ref()))
-    });
-    shown.collect()
+    let status = container.status();
+    let shown = record.endpoints.iter();
+    shown.map(|(name, asked)| (name.clone(), networks::settings(house, container, name, asked, &status))).collect()
 }
 
 /// Mount points, by destination.

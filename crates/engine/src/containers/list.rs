@@ -217,15 +217,10 @@ fn name_matches(name: &str, pattern: &str) -> bool {
 }
 
 fn on_network(house: &House, record: &Record, wanted: &str) -> bool {
-    let mode = crate::networks::mode_network(&record.host_config.network_mode);
-    let remembered = house.bridge.remembered();
-    let id = match mode {
-        "bridge" => remembered.bridge,
-        "host" => remembered.host,
-        "none" => remembered.none,
-        _ => return false,
-    };
-    wanted == mode || (wanted.len() >= 4 && id.as_str().starts_with(wanted))
+    record.endpoints.keys().any(|name| {
+        let is_id = |id: &str| wanted.len() >= 4 && id.starts_with(wanted);
+        name == wanted || house.networks.named(name).is_ok_and(|segment| is_id(segment.id.as_str()))
+    })
 }
 
 fn mounts_volume(record: &Record, wanted: &str) -> bool {

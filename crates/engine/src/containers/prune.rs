@@ -42,7 +42,7 @@ impl Containers {
 }
 
 /// The `until` filter: a time, or a Go duration before now.
-fn until(filters: &Filters) -> Result<Option<Timestamp>> {
+pub(crate) fn until(filters: &Filters) -> Result<Option<Timestamp>> {
     let mut values = filters.values("until");
     let Some(text) = values.next() else { return Ok(None) };
     if values.next().is_some() {

@@ -9,7 +9,6 @@ use hako_model::health::Probe;
 use hako_model::port;
 use hako_model::state::{State, Status};
 use hako_model::time::Timestamp;
-use hako_net::endpoint;
 use hako_net::publish::Binding;
 use hako_supervisor::description::{Description, Network, RootfsPlan};
 use hako_supervisor::log::config::{LogConfig, Source};
@@ -22,7 +21,7 @@ use crate::blocking::blocking;
 use crate::container::{Container, Phase, Run};
 use crate::house::House;
 use crate::life;
-use crate::networks::mode_network;
+use crate::networks::{self, mode_network};
 use crate::record::{self, Record};
 use crate::{Error, Result, oci};
 
@@ -47,15 +46,10 @@ impl Containers {
                 return Err(error);
             }
         };
-        let connected = !description.network.endpoints.is_empty();
-        if connected {
-            life::network_event(house, container, "connect");
-        }
+        life::tell_endpoints(house, container, "connect");
         let started = launch(house, container, description).await;
         if started.is_err() {
-            if connected {
-                life::network_event(house, container, "disconnect");
-            }
+            life::tell_endpoints(house, container, "disconnect");
             life::give_back(house, container);
             self.forget_failed(container).await;
         }
@@ -108,33 +102,25 @@ async fn settled(container: &Container) -> Result<()> {
 fn prepare(house: &House, container: &Arc<Container>) -> Result<Description> {
     let record = container.record();
     let ports = wanted_ports(house, &record)?;
-    if !ports.is_empty() {
-        house.bridge.check_rules();
-    }
-    let endpoint = lease(house, container, &record)?;
-    container.inside().run = Run { endpoint: endpoint.clone(), ..Run::default() };
+    house.networks.fabric.check();
+    let endpoints = networks::lease_all(house, container, &record)?;
+    container.inside().run = Run { endpoints: endpoints.clone(), ..Run::default() };
+    let naming = networks::naming(house, container, &record, &endpoints);
     if !record.host_config.network_mode.starts_with("container:") {
-        oci::files::write(&container.dir, &record, &house.settings, endpoint.as_ref())?;
+        let links = oci::links::of(house, &record)?;
+        oci::files::write(&container.dir, &record, &house.settings, &endpoints, &links, naming.is_some())?;
     }
     let lowers = lowers(house, &record)?;
     let accounts = accounts::of(house, container, &lowers)?;
     let spec = oci::spec(house, container, &accounts)?;
-    let network = Network { endpoints: endpoint.into_iter().collect(), ports };
+    let network = Network { endpoints, ports, naming };
     describe(house, container, &record, spec, lowers, network)
-}
-
-fn lease(house: &House, container: &Container, record: &Record) -> Result<Option<endpoint::Plan>> {
-    let network = mode_network(&record.host_config.network_mode);
-    if network != "bridge" || record.config.network_disabled {
-        return Ok(None);
-    }
-    let asked = record.endpoints.get(network).cloned().unwrap_or_default();
-    house.bridge.lease(&container.id, &asked).map(Some)
 }
 
 fn wanted_ports(house: &House, record: &Record) -> Result<Vec<port::Publication>> {
     let host = &record.host_config;
-    if mode_network(&host.network_mode) != "bridge" {
+    let mode = mode_network(&host.network_mode);
+    if matches!(mode, "host" | "none") || mode.starts_with("container:") {
         return Ok(Vec::new());
     }
     let exposed = record.config.exposed_ports.iter().flatten().map(|(port, _)| port.as_str());
@@ -243,21 +229,23 @@ async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Des
     let (status, ports, cgroup) = match link.ask(Ask::Start(Box::new(description)), Vec::new()).await {
         Ok(Ok(Answer::Started { status, ports, cgroup })) => (status, ports, cgroup),
         Ok(Ok(_)) => return Err(Error::system("start container: the supervisor answered something else")),
-        Ok(Err(failure)) => return Err(failed(house, container, failure)),
+        Ok(Err(failure)) => return Err(failed(container, failure)),
         Err(error) => return Err(error),
     };
     drop(attached);
-    remember_run(container, ports, cgroup)?;
+    remember_run(container, ports, Some(cgroup))?;
     wait_until(container, |phase| phase.status.started_at >= status.started_at || phase.removed).await;
     Ok(())
 }
 
 /// What a later engine must know of the run.
-fn remember_run(container: &Container, ports: Vec<Binding>, cgroup: String) -> Result<()> {
+pub(crate) fn remember_run(container: &Container, ports: Vec<Binding>, cgroup: Option<String>) -> Result<()> {
     let run = {
         let mut inside = container.inside();
         inside.run.ports = ports;
-        inside.run.cgroup = cgroup;
+        if let Some(cgroup) = cgroup {
+            inside.run.cgroup = cgroup;
+        }
         inside.run.clone()
     };
     let bytes = serde_json::to_vec(&run).map_err(|e| Error::io("encode run", e))?;
@@ -275,10 +263,12 @@ pub(super) async fn wait_until(container: &Container, so: impl FnMut(&Phase) -> 
 }
 
 /// A failed start in Docker's words; the status remembers it.
-fn failed(house: &House, container: &Container, failure: Failure) -> Error {
+fn failed(container: &Container, failure: Failure) -> Error {
     let endpoint = || {
         let record = container.record();
-        let id = crate::networks::endpoint_id(container.id.as_str(), house.bridge.remembered().bridge.as_str());
+        let plans = container.inside().run.endpoints.clone();
+        let network = plans.iter().find(|plan| plan.way_out).map_or("", |plan| plan.network.as_str());
+        let id = networks::endpoint_id(container.id.as_str(), network);
         format!("{} ({id})", record.name)
     };
     let (exit_code, error) = match failure {

@@ -73,21 +73,28 @@ impl Stats {
     }
 
     fn interfaces(&self) -> BTreeMap<String, InterfaceSample> {
-        let plan = self.container.inside().run.endpoint.clone();
-        let Some(plan) = plan else { return BTreeMap::new() };
-        let Ok(Some(traffic)) = hako_net::traffic::of_endpoint(&plan.host_name) else { return BTreeMap::new() };
-        let interface = InterfaceSample {
-            rx_bytes: traffic.rx_bytes,
-            rx_packets: traffic.rx_packets,
-            rx_errors: traffic.rx_errors,
-            rx_dropped: traffic.rx_dropped,
-            tx_bytes: traffic.tx_bytes,
-            tx_packets: traffic.tx_packets,
-            tx_errors: traffic.tx_errors,
-            tx_dropped: traffic.tx_dropped,
-        };
-        BTreeMap::from([(plan.name, interface)])
+        let plans = self.container.inside().run.endpoints.clone();
+        plans
+            .into_iter()
+            .filter_map(|plan| Some((interface(&plan)?, plan.name)))
+            .map(|(sample, name)| (name, sample))
+            .collect()
     }
+}
+
+/// What went through an endpoint; none if it is gone, or has no host side to look at.
+fn interface(plan: &hako_net::endpoint::Plan) -> Option<InterfaceSample> {
+    let traffic = hako_net::traffic::of_endpoint(&plan.host_name).ok()??;
+    Some(InterfaceSample {
+        rx_bytes: traffic.rx_bytes,
+        rx_packets: traffic.rx_packets,
+        rx_errors: traffic.rx_errors,
+        rx_dropped: traffic.rx_dropped,
+        tx_bytes: traffic.tx_bytes,
+        tx_packets: traffic.tx_packets,
+        tx_errors: traffic.tx_errors,
+        tx_dropped: traffic.tx_dropped,
+    })
 }
 
 fn fill(sample: &mut Sample, usage: Usage) {

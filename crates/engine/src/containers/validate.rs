@@ -7,7 +7,7 @@ use hako_sys::caps;
 
 use super::CreateRequest;
 use crate::house::House;
-use crate::{Error, Result};
+use crate::{Error, Result, networks};
 
 pub(super) use resources::{check as check_resources, complete as complete_resources};
 
@@ -25,7 +25,8 @@ pub(super) fn check(house: &House, request: &CreateRequest) -> Result<()> {
     check_modes(house, host)?;
     check_sysctls(host)?;
     check_hosts(host)?;
-    check_networks(request)?;
+    check_networks(house, request)?;
+    crate::oci::links::check(house, host)?;
     crate::oci::security::Options::parse(host)?;
     resources::check(&host.resources, host.oom_score_adj, host.shm_size)?;
     crate::oci::devices::check(host)
@@ -79,9 +80,6 @@ fn check_unsupported(host: &HostConfig) -> Result<()> {
         let text =
             format!("could not select device driver {:?} with capabilities: [{}]", request.driver, listed.join(" "));
         return Err(Error::not_implemented(text));
-    }
-    if host.links.iter().flatten().next().is_some() {
-        return Err(Error::not_implemented("links are not supported: use a network's names"));
     }
     if host.storage_opt.iter().flatten().next().is_some() {
         return Err(Error::not_implemented("--storage-opt is not supported"));
@@ -172,12 +170,10 @@ fn check_modes(house: &House, host: &HostConfig) -> Result<()> {
     one_of("UTS", &host.uts_mode, &["", "host"], false)?;
     one_of("user namespace", &host.userns_mode, &["", "host"], false)?;
     one_of("cgroup namespace", &host.cgroupns_mode, &["", "private", "host"], false)?;
-    match crate::networks::mode_network(&host.network_mode) {
-        "bridge" | "host" | "none" => Ok(()),
-        mode => match mode.strip_prefix("container:") {
-            Some(other) => house.index.find(other).map(|_| ()),
-            None => Err(Error::not_found(format!("network {mode} not found"))),
-        },
+    // A network need not be there before the container is started.
+    match host.network_mode.strip_prefix("container:") {
+        Some(other) => house.index.find(other).map(|_| ()),
+        None => Ok(()),
     }
 }
 
@@ -225,24 +221,18 @@ fn check_hosts(host: &HostConfig) -> Result<()> {
     Ok(())
 }
 
-/// Endpoints may only be described on the network that is joined.
-fn check_networks(request: &CreateRequest) -> Result<()> {
-    let joined = crate::networks::mode_network(&request.host_config.network_mode);
-    for (name, endpoint) in request.networking.endpoints_config.iter().flatten() {
-        if crate::networks::mode_network(name) != joined {
-            let text = format!("Container cannot be connected to network endpoints: {joined}, {name}");
+/// Networks of one's own may be joined together; the others stand alone.
+fn check_networks(house: &House, request: &CreateRequest) -> Result<()> {
+    let joined = networks::mode_network(&request.host_config.network_mode);
+    let asked = request.networking.endpoints_config.iter().flatten();
+    for (name, endpoint) in asked {
+        let other = networks::mode_network(name);
+        if other != joined && !(networks::is_own_name(joined) || joined == "bridge") {
+            let text = format!("Container cannot be connected to network endpoints: {joined}, {other}");
             return Err(Error::invalid(text));
         }
-        let ipam = endpoint.ipam_config.as_ref();
-        if ipam.is_some_and(|ipam| !ipam.ipv4_address.is_empty() || !ipam.ipv6_address.is_empty()) {
-            return Err(Error::invalid("user specified IP address is supported on user defined networks only"));
-        }
-        if endpoint.aliases.iter().flatten().next().is_some() {
-            return Err(Error::invalid(
-                "network-scoped alias is supported only for containers in user defined networks",
-            ));
-        }
-        crate::networks::wanted_mac(endpoint)?;
+        let checked = networks::check_settings(house, other, endpoint);
+        checked.map_err(|error| error.during(format!("invalid config for network {other}")))?;
     }
     Ok(())
 }

@@ -149,17 +149,13 @@ fn life_words(notice: &Notice) -> Option<(String, Facts)> {
 /// Gives back what outlives the supervisor but not the run: the address.
 pub(crate) fn give_back(house: &House, container: &Container) {
     let run = std::mem::take(&mut container.inside().run);
-    if let Some(plan) = run.endpoint {
-        house.bridge.release(plan.address.addr());
-    }
+    networks::release(house, &run.endpoints);
     container.turn(|phase| phase.held = false);
 }
 
 /// A run is over: gives back what it held, and removes the container if that was wanted.
 async fn release(house: &Arc<House>, container: &Arc<Container>) {
-    if container.inside().run.endpoint.is_some() {
-        network_event(house, container, "disconnect");
-    }
+    tell_endpoints(house, container, "disconnect");
     let ended = !matches!(container.status().state, State::Created);
     give_back(house, container);
     if ended && container.record().host_config.auto_remove && !container.inside().removing {
@@ -170,17 +166,12 @@ async fn release(house: &Arc<House>, container: &Arc<Container>) {
     }
 }
 
-/// Tells that a container joined or left its network.
-pub(crate) fn network_event(house: &House, container: &Container, action: &str) {
-    let record = container.record();
-    let network = networks::mode_network(&record.host_config.network_mode).to_owned();
-    let id = house.bridge.remembered().bridge.to_string();
-    let attributes = BTreeMap::from([
-        ("container".to_owned(), container.id.to_string()),
-        ("name".to_owned(), network.clone()),
-        ("type".to_owned(), network),
-    ]);
-    house.hub.tell(Object::Network, action, &id, attributes);
+/// Tells that a container joined or left its networks.
+pub(crate) fn tell_endpoints(house: &House, container: &Container, action: &str) {
+    let plans = container.inside().run.endpoints.clone();
+    for plan in &plans {
+        networks::tell_endpoint(house, container, plan, action);
+    }
 }
 
 /// A supervisor went without saying so: it was killed. Whatever it left is cleared away, and the container has ended.
@@ -242,11 +233,16 @@ pub(crate) fn clear_away(house: &House, container: &Container) -> crate::Result<
         group.kill_all().map_err(|e| failed("kill cgroup", &e))?;
         delete_patiently(&group).map_err(|e| failed("remove cgroup", &e))?;
     }
-    if let Some(plan) = container.inside().run.endpoint.clone() {
+    let plans = container.inside().run.endpoints.clone();
+    let table = house.networks.fabric.table();
+    let ruled = !plans.is_empty() && matches!(table.exists(), Ok(true));
+    for plan in plans {
+        // A network without names has no directory.
+        let _ = hako_net::dns::directory::withdraw(&house.layout.names().join(&plan.network), container.id.as_str());
         hako_net::endpoint::detach(&plan.host_name).map_err(|e| failed("remove endpoint", &e))?;
-        if matches!(house.bridge.table().exists(), Ok(true)) {
-            let address = plan.address.addr().into();
-            hako_net::publish::sweep(house.bridge.table(), address).map_err(|e| failed("unpublish ports", &e))?;
+        let addresses = [plan.address.map(|net| net.addr().into()), plan.address6.map(|net| net.addr().into())];
+        for address in addresses.into_iter().flatten().filter(|_| ruled) {
+            hako_net::publish::sweep(table, address).map_err(|e| failed("unpublish ports", &e))?;
         }
     }
     let _ = std::fs::remove_file(house.layout.door(&container.id));

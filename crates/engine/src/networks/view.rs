@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use hako_model::id::NetworkId;
+use hako_model::network::Ipam;
 use hako_model::time::Timestamp;
 use hako_net::endpoint;
-use ipnet::Ipv4Net;
 
-use super::{Bridge, endpoint_id};
+use super::{Segment, endpoint_id, members};
+use crate::Result;
 use crate::container::Container;
+use crate::house::House;
 
 /// A container on a network.
 #[derive(Debug, Clone)]
@@ -25,17 +27,6 @@ pub struct Member {
     pub ipv6_address: String,
 }
 
-/// One subnet of a network.
-#[derive(Debug, Clone)]
-pub struct Subnet {
-    /// The subnet.
-    pub subnet: String,
-    /// The addresses given out, when not all of them.
-    pub ip_range: String,
-    /// The gateway.
-    pub gateway: String,
-}
-
 /// One network.
 #[derive(Debug, Clone)]
 pub struct Network {
@@ -45,14 +36,22 @@ pub struct Network {
     pub id: NetworkId,
     /// When it was made.
     pub created: Timestamp,
-    /// `bridge`, `host`, `null`.
+    /// `bridge`, `host`, `null`, `macvlan`, `ipvlan`.
     pub driver: String,
     /// Whether IPv4 is on.
     pub enable_ipv4: bool,
     /// Whether IPv6 is on.
     pub enable_ipv6: bool,
     /// Its subnets.
-    pub subnets: Vec<Subnet>,
+    pub ipam: Ipam,
+    /// Whether it is cut off from the world.
+    pub internal: bool,
+    /// Swarm only; kept as it was given.
+    pub attachable: bool,
+    /// The network that holds its configuration.
+    pub config_from: String,
+    /// Whether it only holds a configuration for others.
+    pub config_only: bool,
     /// Running containers by id.
     pub containers: BTreeMap<String, Member>,
     /// The driver's options.
@@ -61,31 +60,38 @@ pub struct Network {
     pub labels: BTreeMap<String, String>,
 }
 
-pub(super) fn subnet(gateway: &Ipv4Net) -> Subnet {
-    let gateway_text = gateway.addr().to_string();
-    Subnet { subnet: gateway.trunc().to_string(), ip_range: String::new(), gateway: gateway_text }
+/// A network as it is now.
+pub(super) fn network(house: &House, segment: &Segment) -> Result<Network> {
+    house.networks.settle(segment)?;
+    let record = segment.record();
+    let on_it = members(house, segment);
+    Ok(Network {
+        name: record.name,
+        id: record.id,
+        created: record.created,
+        driver: record.driver.as_str().to_owned(),
+        enable_ipv4: record.enable_ipv4,
+        enable_ipv6: record.enable_ipv6,
+        ipam: record.ipam,
+        internal: record.internal,
+        attachable: record.attachable,
+        config_from: record.config_from,
+        config_only: record.config_only,
+        containers: on_it.iter().map(|container| (container.id.to_string(), member(container, segment))).collect(),
+        options: record.options,
+        labels: record.labels,
+    })
 }
 
-pub(super) fn options(bridge: &Bridge) -> BTreeMap<String, String> {
-    let pairs = [
-        ("com.docker.network.bridge.default_bridge", "true".to_owned()),
-        ("com.docker.network.bridge.enable_icc", bridge.talk().to_string()),
-        ("com.docker.network.bridge.enable_ip_masquerade", "true".to_owned()),
-        ("com.docker.network.bridge.host_binding_ipv4", "0.0.0.0".to_owned()),
-        ("com.docker.network.bridge.name", bridge.device().to_owned()),
-        ("com.docker.network.driver.mtu", bridge.mtu().unwrap_or(1500).to_string()),
-    ];
-    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
-}
-
-pub(super) fn member(container: &Container) -> Member {
-    let record = container.record();
-    let plan = container.inside().run.endpoint.clone();
+fn member(container: &Container, segment: &Segment) -> Member {
+    let plans = container.inside().run.endpoints.clone();
+    let plan = plans.iter().find(|plan| plan.network == segment.id.as_str());
+    let text = |address: Option<String>| address.unwrap_or_default();
     Member {
-        name: record.name.clone(),
-        endpoint_id: endpoint_id(container.id.as_str(), &record.host_config.network_mode),
-        mac_address: plan.as_ref().map(|plan| endpoint::mac_text(plan.mac)).unwrap_or_default(),
-        ipv4_address: plan.as_ref().map(|plan| plan.address.to_string()).unwrap_or_default(),
-        ipv6_address: String::new(),
+        name: container.record().name.clone(),
+        endpoint_id: endpoint_id(container.id.as_str(), segment.id.as_str()),
+        mac_address: text(plan.map(|plan| endpoint::mac_text(plan.mac))),
+        ipv4_address: text(plan.and_then(|plan| plan.address).map(|net| net.to_string())),
+        ipv6_address: text(plan.and_then(|plan| plan.address6).map(|net| net.to_string())),
     }
 }

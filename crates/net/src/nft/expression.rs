@@ -42,6 +42,15 @@ pub(super) const DESTINATION_V6: Field = Field { base: 1, offset: 24, length: 16
 /// Where TCP, UDP and SCTP alike have it.
 pub(super) const DESTINATION_PORT: Field = Field { base: 2, offset: 2, length: 2 };
 
+/// The same of the sender's.
+pub(super) const SOURCE_PORT: Field = Field { base: 2, offset: 0, length: 2 };
+/// ICMP's and ICMPv6's kind of message.
+pub(super) const ICMP_KIND: Field = Field { base: 2, offset: 0, length: 1 };
+
+/// Protocol numbers.
+pub(super) const ICMP: u8 = 1;
+pub(super) const ICMP6: u8 = 58;
+
 /// Connection states and status bits of connection tracking, as bit masks in the kernel's numbering.
 pub(super) const STATE_ESTABLISHED: u32 = 2;
 pub(super) const STATE_RELATED: u32 = 4;
@@ -101,6 +110,11 @@ impl Expressions {
         self.load_meta(Meta::Family, R0).compare(R0, Relation::Equal, &[family])
     }
 
+    /// Goes on only if the packet carries this protocol.
+    pub(super) fn protocol(self, number: u8) -> Self {
+        self.load_meta(Meta::Transport, R0).compare(R0, Relation::Equal, &[number])
+    }
+
     /// Compares the name of the input or output device.
     pub(super) fn device(self, which: Meta, relation: Relation, name: &str) -> Self {
         self.load_meta(which, R0).compare(R0, relation, &device_name(name))
@@ -142,6 +156,17 @@ impl Expressions {
         let port = if family == super::wire::IPV4 { R0 + 1 } else { R0 + 4 };
         let data = Attributes::new().number(1, DNAT).number(2, family.into());
         self.push("nat", &data.number(3, R0).number(4, R0).number(5, port).number(6, port))
+    }
+
+    /// Writes a port into the packet, and mends the checksum of its protocol.
+    pub(super) fn set_port(self, field: Field, port: u16, protocol: u8) -> Self {
+        const TCP: u8 = 6;
+        const INTERNET_SUM: u32 = 1;
+        let sum = if protocol == TCP { 16 } else { 6 };
+        let value = Attributes::new().nest(2, &Attributes::new().bytes(1, &port.to_be_bytes()));
+        let loaded = self.push("immediate", &value.number(1, R0));
+        let data = Attributes::new().number(5, R0).number(2, field.base).number(3, field.offset);
+        loaded.push("payload", &data.number(4, field.length).number(6, INTERNET_SUM).number(7, sum))
     }
 
     pub(super) fn masquerade(self) -> Self {

@@ -5,8 +5,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use ipnet::IpNet;
 
 use super::expression::{
-    DESTINATION_PORT, DESTINATION_V4, DESTINATION_V6, Expressions, Field, Meta, R0, Relation, SOURCE_V4, SOURCE_V6,
-    STATE_ESTABLISHED, STATE_RELATED, STATUS_DNAT, device_name,
+    DESTINATION_PORT, DESTINATION_V4, DESTINATION_V6, Expressions, ICMP, ICMP_KIND, ICMP6, Meta, R0, Relation,
+    SOURCE_V4, SOURCE_V6, STATE_ESTABLISHED, STATE_RELATED, STATUS_DNAT, device_name,
 };
 use super::wire::{APPEND, Attributes, Batch, CREATE, INET, IPV4, IPV6, Verb};
 use crate::bridge::Bridge;
@@ -19,13 +19,36 @@ pub(super) const PUBLISH4: &str = "publish4";
 pub(super) const PUBLISH6_AT: &str = "publish6_at";
 /// Published ports of IPv6 on every address.
 pub(super) const PUBLISH6: &str = "publish6";
+/// The container ports of routed networks that are open to others, by address, protocol and port.
+pub(super) const OPEN4: &str = "open4";
+/// The same for IPv6.
+pub(super) const OPEN6: &str = "open6";
+
+/// Our bridges.
 const BRIDGES: &str = "bridges";
+/// Those of internal networks.
+const INTERNAL: &str = "internal";
+/// Those whose containers answer by their own addresses.
+const ROUTED: &str = "routed";
+/// Those every port of which is open.
+const UNPROTECTED4: &str = "unprotected4";
+const UNPROTECTED6: &str = "unprotected6";
+/// Pairs of devices between which everything passes.
+const PASSES: &str = "passes";
+/// Subnets whose packets leave with the host's address.
+const MASQUERADE4: &str = "masquerade4";
+const MASQUERADE6: &str = "masquerade6";
+/// Bridges with their subnets: what comes back to where it came from.
+const HAIRPIN4: &str = "hairpin4";
+const HAIRPIN6: &str = "hairpin6";
 
 const RAW: &str = "raw";
 const PREROUTING: &str = "prerouting";
 const OUTPUT: &str = "output";
 const PUBLISH: &str = "publish";
+const INPUT: &str = "input";
 const FORWARD: &str = "forward";
+const LEAVE: &str = "leave";
 const POSTROUTING: &str = "postrouting";
 
 /// Type numbers of the `nft` program, so that it can print the keys; the kernel only stores them.
@@ -36,18 +59,95 @@ const SERVICE: u32 = 13;
 const DEVICE: u32 = 41;
 
 /// Writes the whole table into the batch.
-pub(super) fn build(batch: &mut Batch, table: &str, bridges: &[Bridge]) {
+pub(super) fn build(batch: &mut Batch, table: &str, bridges: &[Bridge], policy: Policy) {
     let mut builder = Builder { batch, table };
     builder.push(Verb::NewTable, CREATE, &Attributes::new().text(1, table));
     builder.maps();
-    builder.bridges(bridges);
+    for set in MEMBERSHIPS {
+        let all = builder.named(set);
+        builder.push(Verb::DeleteElements, 0, &all);
+    }
+    for bridge in bridges {
+        members(builder.batch, table, bridge, Verb::NewElements);
+    }
     builder.chains();
     builder.guard();
     builder.publish();
-    builder.forward(bridges);
-    for bridge in bridges {
-        builder.masquerade(bridge);
+    builder.input();
+    builder.forward();
+    builder.leave(policy);
+    builder.masquerade();
+}
+
+/// The sets that say what the bridges are.
+const MEMBERSHIPS: [&str; 10] =
+    [BRIDGES, INTERNAL, ROUTED, UNPROTECTED4, UNPROTECTED6, PASSES, MASQUERADE4, MASQUERADE6, HAIRPIN4, HAIRPIN6];
+
+/// Puts a bridge into the sets that say what it is, or takes it out.
+pub(super) fn members(batch: &mut Batch, table: &str, bridge: &Bridge, verb: Verb) {
+    let name = device_name(&bridge.name);
+    let mut put = |set: &str, elements: Vec<Attributes>| {
+        if !elements.is_empty() {
+            let list = elements.iter().fold(Attributes::new(), |list, element| list.nest(1, element));
+            let whole = Attributes::new().text(1, table).text(2, set).nest(3, &list);
+            batch.push(verb, if verb == Verb::NewElements { CREATE } else { 0 }, INET, &whole);
+        }
+    };
+    put(BRIDGES, vec![key(&name)]);
+    for (set, is_in) in [
+        (INTERNAL, bridge.internal),
+        (ROUTED, bridge.routed),
+        (UNPROTECTED4, bridge.open4),
+        (UNPROTECTED6, bridge.open6),
+    ] {
+        put(set, is_in.then(|| key(&name)).into_iter().collect());
     }
+    let within = bridge.talk.then(|| key(&[name, name].concat()));
+    let trusted = bridge.trusted.iter().map(|device| key(&[device_name(device), name].concat()));
+    put(PASSES, within.into_iter().chain(trusted).collect());
+    for (set, v4) in [(MASQUERADE4, true), (MASQUERADE6, false)] {
+        put(set, bridge.masquerade.iter().filter(|net| net.addr().is_ipv4() == v4).flat_map(interval).collect());
+    }
+    for (set, v4) in [(HAIRPIN4, true), (HAIRPIN6, false)] {
+        let subnets = bridge.subnets.iter().filter(|net| net.addr().is_ipv4() == v4);
+        put(set, subnets.map(|net| span(&name, net)).collect());
+    }
+}
+
+fn key(key: &[u8]) -> Attributes {
+    Attributes::new().nest(1, &Attributes::new().bytes(1, key))
+}
+
+/// A subnet in a set of intervals: where it begins, and where the next address is outside again.
+fn interval(net: &IpNet) -> Vec<Attributes> {
+    const END: u32 = 1;
+    let after = match net.broadcast() {
+        IpAddr::V4(last) => last.to_bits().checked_add(1).map(|next| next.to_be_bytes().to_vec()),
+        IpAddr::V6(last) => last.to_bits().checked_add(1).map(|next| next.to_be_bytes().to_vec()),
+    };
+    let end = after.map(|after| key(&after).number(3, END));
+    [key(&octets(net.network()))].into_iter().chain(end).collect()
+}
+
+/// A device with a subnet in a concatenated set: the lowest key and the highest.
+fn span(name: &[u8; 16], net: &IpNet) -> Attributes {
+    let whole = |address| [&name[..], &octets(address)].concat();
+    let highest = Attributes::new().bytes(1, &whole(net.broadcast()));
+    key(&whole(net.network())).nest(10, &highest)
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// What holds for all networks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Whether containers reach the link-local addresses clouds tell their secrets at.
+    pub metadata: bool,
 }
 
 struct Builder<'a> {
@@ -72,7 +172,16 @@ impl Builder<'_> {
         self.map(2, PUBLISH4, (service, 8), Some(to4));
         self.map(3, PUBLISH6_AT, (types(&at6), 24), Some(to6));
         self.map(4, PUBLISH6, (service, 8), Some(to6));
-        self.map(5, BRIDGES, (DEVICE, 16), None);
+        self.map(5, OPEN4, (types(&at4), 12), None);
+        self.map(6, OPEN6, (types(&at6), 24), None);
+        for (id, name) in (7..).zip([BRIDGES, INTERNAL, ROUTED, UNPROTECTED4, UNPROTECTED6]) {
+            self.map(id, name, (DEVICE, 16), None);
+        }
+        self.map(12, PASSES, (types(&[DEVICE, DEVICE]), 32), None);
+        self.intervals(13, MASQUERADE4, (ADDRESS4, 4), &[]);
+        self.intervals(14, MASQUERADE6, (ADDRESS6, 16), &[]);
+        self.intervals(15, HAIRPIN4, (types(&[DEVICE, ADDRESS4]), 20), &[16, 4]);
+        self.intervals(16, HAIRPIN6, (types(&[DEVICE, ADDRESS6]), 32), &[16, 16]);
     }
 
     /// A map, or a set if there are no values. Keys and values are given as (type, length).
@@ -83,21 +192,24 @@ impl Builder<'_> {
         let set = match value {
             Some((kind, length)) => set.number(6, kind).number(7, length),
             // Tells the `nft` program that names are in the host's byte order, so that it prints them.
-            None => set.bytes(13, &[&[0, 4], &1_u32.to_ne_bytes()[..]].concat()),
+            None if key.0 == DEVICE => set.bytes(13, &[&[0, 4], &1_u32.to_ne_bytes()[..]].concat()),
+            None => set,
         };
         self.push(Verb::NewSet, CREATE, &set);
     }
 
-    fn bridges(&mut self, bridges: &[Bridge]) {
-        let flush = self.named(BRIDGES);
-        self.push(Verb::DeleteElements, 0, &flush);
-        let element = |list: Attributes, bridge: &Bridge| {
-            let name = Attributes::new().bytes(1, &device_name(&bridge.name));
-            list.nest(1, &Attributes::new().nest(1, &name))
+    /// A set of ranges; of several fields, whose lengths are given, if there are any.
+    fn intervals(&mut self, id: u32, name: &str, key: (u32, u32), fields: &[u32]) {
+        const INTERVAL: u32 = 4;
+        const CONCATENATED: u32 = 0x80;
+        let flags = if fields.is_empty() { INTERVAL } else { INTERVAL | CONCATENATED };
+        let set = self.named(name).number(3, flags).number(4, key.0).number(5, key.1).number(10, id);
+        let field = |list: Attributes, length: &u32| list.nest(1, &Attributes::new().number(1, *length));
+        let set = match fields {
+            [] => set,
+            fields => set.nest(9, &Attributes::new().nest(2, &fields.iter().fold(Attributes::new(), field))),
         };
-        let list = bridges.iter().fold(Attributes::new(), element);
-        let elements = self.named(BRIDGES).nest(3, &list);
-        self.push(Verb::NewElements, CREATE, &elements);
+        self.push(Verb::NewSet, CREATE, &set);
     }
 
     /// Makes the chains and empties them of rules.
@@ -106,6 +218,8 @@ impl Builder<'_> {
         self.chain(PREROUTING, Some(("nat", 0, -100)));
         self.chain(OUTPUT, Some(("nat", 3, -100)));
         self.chain(PUBLISH, None);
+        self.chain(LEAVE, None);
+        self.chain(INPUT, Some(("filter", 1, 0)));
         self.chain(FORWARD, Some(("filter", 2, 0)));
         self.chain(POSTROUTING, Some(("nat", 4, 100)));
     }
@@ -158,33 +272,81 @@ impl Builder<'_> {
         }
     }
 
-    fn forward(&mut self, bridges: &[Bridge]) {
-        // Seen here only where bridged packets pass through IP's hooks (br_netfilter).
-        for Bridge { name, .. } in bridges.iter().filter(|bridge| bridge.talk) {
-            let within = Expressions::new().device(Meta::InputName, Relation::Equal, name);
-            self.rule(FORWARD, within.device(Meta::OutputName, Relation::Equal, name).accept());
+    /// An internal network has nothing to do with the host's services either; only answers come in, and what IPv6
+    /// needs to find a neighbour.
+    fn input(&mut self) {
+        const NEIGHBOURS: [u8; 2] = [135, 136];
+        let from = || Expressions::new().load_meta(Meta::InputName, R0).member(R0, INTERNAL, Relation::Equal);
+        self.rule(INPUT, from().connection_state(STATE_ESTABLISHED | STATE_RELATED).accept());
+        for kind in NEIGHBOURS {
+            let neighbour = from().protocol(ICMP6).load_field(ICMP_KIND, R0).compare(R0, Relation::Equal, &[kind]);
+            self.rule(INPUT, neighbour.accept());
         }
+        self.rule(INPUT, from().drop());
+    }
+
+    fn forward(&mut self) {
         let into = || on_bridge(Expressions::new(), Meta::OutputName, Relation::Equal);
+        self.rule(FORWARD, on_bridge(Expressions::new(), Meta::OutputName, Relation::NotEqual).jump(LEAVE));
         self.rule(FORWARD, into().connection_state(STATE_ESTABLISHED | STATE_RELATED).accept());
+        // Within a bridge packets are seen here only where they pass through IP's hooks (br_netfilter), or were turned
+        // around by a published port.
+        let pair = Expressions::new().load_meta(Meta::InputName, R0).load_meta(Meta::OutputName, R0 + 4);
+        self.rule(FORWARD, pair.member(R0, PASSES, Relation::Equal).accept());
+        for which in [Meta::InputName, Meta::OutputName] {
+            let internal = Expressions::new().load_meta(which, R0).member(R0, INTERNAL, Relation::Equal);
+            self.rule(FORWARD, internal.drop());
+        }
         self.rule(FORWARD, into().connection_status(STATUS_DNAT).accept());
+        for (family, field, open, unprotected) in
+            [(IPV4, DESTINATION_V4, OPEN4, UNPROTECTED4), (IPV6, DESTINATION_V6, OPEN6, UNPROTECTED6)]
+        {
+            let address = into().family(family).load_field(field, R0);
+            let behind = R0 + if family == IPV4 { 1 } else { 4 };
+            self.rule(FORWARD, service(address, behind).member(R0, open, Relation::Equal).accept());
+            let every = Expressions::new().family(family).load_meta(Meta::OutputName, R0);
+            self.rule(FORWARD, every.member(R0, unprotected, Relation::Equal).accept());
+        }
+        for protocol in [ICMP, ICMP6] {
+            let ping = Expressions::new().protocol(protocol).load_meta(Meta::OutputName, R0);
+            self.rule(FORWARD, ping.member(R0, ROUTED, Relation::Equal).accept());
+        }
         self.rule(FORWARD, into().drop());
     }
 
-    fn masquerade(&mut self, bridge: &Bridge) {
-        let into = || Expressions::new().device(Meta::OutputName, Relation::Equal, &bridge.name);
-        let out = || Expressions::new().device(Meta::OutputName, Relation::NotEqual, &bridge.name);
+    /// What does not go into one of our bridges.
+    fn leave(&mut self, policy: Policy) {
+        let internal = Expressions::new().load_meta(Meta::InputName, R0).member(R0, INTERNAL, Relation::Equal);
+        self.rule(LEAVE, internal.drop());
+        if policy.metadata {
+            return;
+        }
+        let from = || on_bridge(Expressions::new(), Meta::InputName, Relation::Equal);
+        self.rule(LEAVE, from().family(IPV4).subnet(DESTINATION_V4, &[169, 254, 0, 0], 16).drop());
+        for address in METADATA6 {
+            self.rule(LEAVE, from().family(IPV6).subnet(DESTINATION_V6, &address.octets(), 128).drop());
+        }
+    }
+
+    fn masquerade(&mut self) {
         // A container cannot answer 127.0.0.1.
+        let into = || on_bridge(Expressions::new(), Meta::OutputName, Relation::Equal);
         self.rule(POSTROUTING, into().family(IPV4).subnet(SOURCE_V4, &[127, 0, 0, 0], 8).masquerade());
-        for subnet in bridge.subnets() {
-            let published = into().connection_status(STATUS_DNAT);
+        let families = [(IPV4, SOURCE_V4, MASQUERADE4, HAIRPIN4), (IPV6, SOURCE_V6, MASQUERADE6, HAIRPIN6)];
+        for (family, field, masquerade, hairpin) in families {
             // A container that reaches a neighbour, or itself, through the host must get its answer through the host.
-            self.rule(POSTROUTING, from(published, subnet).masquerade());
-            if bridge.masquerade {
-                self.rule(POSTROUTING, from(out(), subnet).masquerade());
-            }
+            let back = Expressions::new().family(family).connection_status(STATUS_DNAT);
+            let back = back.load_meta(Meta::OutputName, R0).load_field(field, R0 + 4);
+            self.rule(POSTROUTING, back.member(R0, hairpin, Relation::Equal).masquerade());
+            let out = on_bridge(Expressions::new().family(family), Meta::OutputName, Relation::NotEqual);
+            self.rule(POSTROUTING, out.load_field(field, R0).member(R0, masquerade, Relation::Equal).masquerade());
         }
     }
 }
+
+/// Where clouds tell their secrets, beside IPv4's link-local addresses: AWS and Google.
+const METADATA6: [Ipv6Addr; 2] =
+    [Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254), Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)];
 
 fn on_bridge(rule: Expressions, which: Meta, relation: Relation) -> Expressions {
     rule.load_meta(which, R0).member(R0, BRIDGES, relation)
@@ -193,18 +355,6 @@ fn on_bridge(rule: Expressions, which: Meta, relation: Relation) -> Expressions 
 /// Loads protocol and destination port into two registers.
 fn service(rule: Expressions, register: u32) -> Expressions {
     rule.load_meta(Meta::Transport, register).load_field(DESTINATION_PORT, register + 1)
-}
-
-fn from(rule: Expressions, subnet: IpNet) -> Expressions {
-    let prefix = subnet.prefix_len();
-    match subnet.network() {
-        IpAddr::V4(network) => within(rule.family(IPV4), SOURCE_V4, &network.octets(), prefix),
-        IpAddr::V6(network) => within(rule.family(IPV6), SOURCE_V6, &network.octets(), prefix),
-    }
-}
-
-fn within(rule: Expressions, field: Field, network: &[u8], prefix: u8) -> Expressions {
-    rule.subnet(field, network, prefix)
 }
 
 /// The type number of a concatenation.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use hako_net::bridge::{self, Bridge};
 use hako_net::endpoint::{self, Plan};
-use hako_net::nft::Table;
+use hako_net::nft::{Policy, Table};
 use hako_net::publish::{Published, Target};
 use hako_sys::netns;
 use hako_sys::poll::{Epoll, Event, Interest};
@@ -21,6 +21,8 @@ pub(crate) const BRIEF: Duration = Duration::from_millis(300);
 
 pub(crate) const HOST: &str = "192.0.2.1";
 pub(crate) const OUTSIDE: &str = "192.0.2.2";
+
+pub(crate) const POLICY: Policy = Policy { metadata: false };
 
 pub(crate) struct Lab {
     pub(crate) outside: OwnedFd,
@@ -71,7 +73,7 @@ impl Lab {
     /// With bridge and table ready.
     pub(crate) fn ready(&self) -> &Self {
         bridge::ensure(&self.bridge).unwrap();
-        self.table.ensure(std::slice::from_ref(&self.bridge)).unwrap();
+        self.table.ensure(std::slice::from_ref(&self.bridge), POLICY).unwrap();
         self
     }
 
@@ -95,13 +97,15 @@ impl Lab {
 }
 
 pub(crate) fn bridge(name: &str, gateway: &str) -> Bridge {
+    let gateway: ipnet::Ipv4Net = gateway.parse().unwrap();
+    let subnets = vec![ipnet::IpNet::V4(gateway.trunc())];
     Bridge {
         name: name.into(),
-        gateway: gateway.parse().unwrap(),
-        gateway6: None,
-        mtu: None,
-        masquerade: true,
+        gateway: Some(gateway),
+        masquerade: subnets.clone(),
+        subnets,
         talk: true,
+        ..Bridge::default()
     }
 }
 
@@ -109,11 +113,13 @@ pub(crate) fn plan(bridge: &Bridge, address: &str) -> Plan {
     let address: Ipv4Addr = address.parse().unwrap();
     let [.., c, d] = address.octets();
     Plan {
+        way_out: true,
+        way_out6: true,
         host_name: endpoint::host_name(&format!("{c:02x}{d:02x}0123456789abcdef")),
         name: "eth0".into(),
         bridge: bridge.name.clone(),
-        address: ipnet::Ipv4Net::new(address, bridge.gateway.prefix_len()).unwrap(),
-        gateway: Some(bridge.gateway.addr()),
+        address: Some(ipnet::Ipv4Net::new(address, bridge.gateway.unwrap().prefix_len()).unwrap()),
+        gateway: bridge.gateway.map(|gateway| gateway.addr()),
         address6: bridge.gateway6.map(|gateway| {
             let bits = (gateway.addr().to_bits() & !0xffff) | u128::from(d) << 8 | 0x10;
             ipnet::Ipv6Net::new(bits.into(), gateway.prefix_len()).unwrap()
@@ -122,12 +128,13 @@ pub(crate) fn plan(bridge: &Bridge, address: &str) -> Plan {
         mac: endpoint::mac_of(address),
         mtu: bridge.mtu,
         isolated: !bridge.talk,
+        ..Plan::default()
     }
 }
 
 impl Container {
     pub(crate) fn target(&self) -> Target {
-        Target { v4: Some(self.plan.address.addr()), v6: self.plan.address6.map(|net| net.addr()) }
+        Target { v4: self.plan.address.map(|net| net.addr()), v6: self.plan.address6.map(|net| net.addr()) }
     }
 
     pub(crate) fn run(&self, command: &str) -> String {

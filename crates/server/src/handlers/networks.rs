@@ -1,10 +1,10 @@
-//! Network requests: looking at the three that exist.
+//! Network requests.
 
-use hako_api::network::Pruned;
+use hako_api::network::{ConnectBody, CreateBody, Created, DisconnectBody, Pruned};
 use hako_api::query;
+use hako_engine::networks::{ConnectRequest, CreateRequest};
 use http::StatusCode;
 
-use crate::failure::Failure;
 use crate::reply::{self, Outcome};
 use crate::request::Asked;
 use crate::wire;
@@ -20,15 +20,47 @@ pub(super) async fn inspect(asked: Asked) -> Outcome {
     reply::json(&wire::storage::network(found, true))
 }
 
-/// The three networks are never removed: `docker system prune` asks all the same.
-pub(super) fn prune(asked: &Asked) -> Outcome {
-    query::Filtered::read(&asked.query)?;
-    reply::json(&Pruned::default())
+pub(super) async fn create(mut asked: Asked) -> Outcome {
+    let body: CreateBody = asked.json().await?;
+    let request = CreateRequest {
+        name: body.name,
+        driver: body.driver,
+        scope: body.scope,
+        internal: body.internal,
+        attachable: body.attachable,
+        ingress: body.ingress,
+        config_only: body.config_only,
+        config_from: body.config_from.map(|reference| reference.network).unwrap_or_default(),
+        ipam: body.ipam,
+        enable_ipv4: body.enable_ipv4,
+        enable_ipv6: body.enable_ipv6,
+        options: body.options.unwrap_or_default(),
+        labels: body.labels.unwrap_or_default(),
+    };
+    let id = asked.engine.networks().create(request).await?;
+    reply::json_with(StatusCode::CREATED, &Created { id, warning: String::new() })
 }
 
-/// The networks there are cannot be removed.
+pub(super) async fn connect(mut asked: Asked) -> Outcome {
+    let body: ConnectBody = asked.json().await?;
+    let request = ConnectRequest { container: body.container, endpoint: body.endpoint_config.unwrap_or_default() };
+    asked.engine.networks().connect(&asked.name, request).await?;
+    Ok(reply::empty(StatusCode::OK))
+}
+
+pub(super) async fn disconnect(mut asked: Asked) -> Outcome {
+    let body: DisconnectBody = asked.json().await?;
+    asked.engine.networks().disconnect(&asked.name, &body.container, body.force).await?;
+    Ok(reply::empty(StatusCode::OK))
+}
+
+pub(super) async fn prune(asked: Asked) -> Outcome {
+    let filters = query::Filtered::read(&asked.query)?.filters;
+    let deleted = asked.engine.networks().prune(filters).await?.deleted;
+    reply::json(&Pruned { networks_deleted: (!deleted.is_empty()).then_some(deleted) })
+}
+
 pub(super) async fn remove(asked: Asked) -> Outcome {
-    let found = asked.engine.networks().inspect(&asked.name).await?;
-    let text = format!("{} is a pre-defined network and cannot be removed", found.name);
-    Err(Failure::new(StatusCode::FORBIDDEN, text))
+    asked.engine.networks().remove(&asked.name).await?;
+    reply::no_content()
 }

@@ -39,7 +39,6 @@ pub(crate) fn network(found: Network, with_containers: bool) -> network::Network
         };
         (id, shown)
     });
-    let subnets: Vec<_> = found.subnets.into_iter().map(subnet).collect();
     network::Network {
         name: found.name,
         id: found.id.to_string(),
@@ -48,23 +47,14 @@ pub(crate) fn network(found: Network, with_containers: bool) -> network::Network
         driver: found.driver,
         enable_ipv4: found.enable_ipv4,
         enable_ipv6: found.enable_ipv6,
-        ipam: network::Ipam {
-            driver: "default".to_owned(),
-            options: None,
-            config: (!subnets.is_empty()).then_some(subnets),
-        },
+        ipam: found.ipam,
+        internal: found.internal,
+        attachable: found.attachable,
+        ingress: false,
+        config_from: network::ConfigReference { network: found.config_from },
+        config_only: found.config_only,
         containers: containers.collect(),
         options: Some(found.options),
         labels: Some(found.labels),
-        ..network::Network::default()
-    }
-}
-
-fn subnet(found: hako_engine::networks::Subnet) -> network::IpamConfig {
-    network::IpamConfig {
-        subnet: found.subnet,
-        ip_range: found.ip_range,
-        gateway: found.gateway,
-        auxiliary_addresses: None,
     }
 }

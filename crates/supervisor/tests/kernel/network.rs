@@ -9,7 +9,7 @@ use hako_model::port::{Port, Publication};
 use hako_model::restart::Policy;
 use hako_net::bridge::{self, Bridge};
 use hako_net::endpoint::{self, Plan};
-use hako_net::nft::Table;
+use hako_net::nft::{self, Table};
 use hako_net::publish;
 use hako_supervisor::description::Network;
 use hako_supervisor::protocol::{Answer, Ask, Failure};
@@ -29,14 +29,14 @@ fn on_a_host(test: fn(&Bridge)) {
         endpoint::loopback_up(netns::current().unwrap().as_fd()).unwrap();
         let bridge = Bridge {
             name: "hako0".into(),
-            gateway: "172.30.0.1/24".parse().unwrap(),
-            gateway6: None,
-            mtu: None,
-            masquerade: true,
+            gateway: Some("172.30.0.1/24".parse().unwrap()),
+            subnets: vec!["172.30.0.0/24".parse().unwrap()],
+            masquerade: vec!["172.30.0.0/24".parse().unwrap()],
             talk: true,
+            ..Bridge::default()
         };
         bridge::ensure(&bridge).unwrap();
-        Table::of("").ensure(std::slice::from_ref(&bridge)).unwrap();
+        Table::of("").ensure(std::slice::from_ref(&bridge), nft::Policy { metadata: false }).unwrap();
         test(&bridge);
     };
     if let Err(panic) = std::thread::spawn(run).join() {
@@ -50,16 +50,14 @@ fn network(bridge: &Bridge, host_port: Option<u16>) -> Network {
         host_name: "hktest".into(),
         name: "eth0".into(),
         bridge: bridge.name.clone(),
-        address,
-        gateway: Some(bridge.gateway.addr()),
-        address6: None,
-        gateway6: None,
+        address: Some(address),
+        gateway: bridge.gateway.map(|gateway| gateway.addr()),
+        way_out: true,
         mac: endpoint::mac_of(address.addr()),
-        mtu: None,
-        isolated: false,
+        ..Plan::default()
     };
     let publication = Publication { container: Port::tcp(8080), host: None, ports: host_port.map(|port| port..=port) };
-    Network { endpoints: vec![plan], ports: vec![publication] }
+    Network { endpoints: vec![plan], ports: vec![publication], naming: None }
 }
 
 /// What a connection to `port` is told, once somebody listens.

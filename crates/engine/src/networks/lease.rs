@@ -1,0 +1,195 @@
+//! Plugging containers in: what each of a container's networks gives it, and through which of them it reaches the world.
+
+use std::net::IpAddr;
+
+use hako_model::container::EndpointSettings;
+use hako_model::network::{Driver, Exit, way_out};
+use hako_net::endpoint::{self, Plan, Wire};
+use ipnet::IpNet;
+
+use super::{Segment, endpoint_id, mode_network};
+use crate::container::Container;
+use crate::house::House;
+use crate::record::Record;
+use crate::{Error, Result};
+
+/// The networks of a container in the order of its devices: the one of its mode, then the others by name.
+pub(crate) fn names(record: &Record) -> Vec<String> {
+    let mode = mode_network(&record.host_config.network_mode);
+    let first = record.endpoints.keys().filter(|name| *name == mode);
+    first.chain(record.endpoints.keys().filter(|name| *name != mode)).cloned().collect()
+}
+
+/// Leases everything a container about to be started needs. On an error nothing is leased.
+pub(crate) fn lease_all(house: &House, container: &Container, record: &Record) -> Result<Vec<Plan>> {
+    if record.config.network_disabled {
+        return Ok(Vec::new());
+    }
+    let mut plans = Vec::new();
+    for name in names(record) {
+        let asked = record.endpoints.get(&name).cloned().unwrap_or_default();
+        match lease_one(house, container, &name, &asked, &plans) {
+            Ok(plan) => plans.extend(plan),
+            Err(error) => {
+                release(house, &plans);
+                return Err(error.during("failed to set up container networking"));
+            }
+        }
+    }
+    choose_way_out(house, record, &mut plans);
+    Ok(plans)
+}
+
+/// Leases what one network gives; none for `host` and `none`. `others` are the endpoints the container has already.
+pub(crate) fn lease_one(
+    house: &House,
+    container: &Container,
+    name: &str,
+    asked: &EndpointSettings,
+    others: &[Plan],
+) -> Result<Option<Plan>> {
+    let segment = house.networks.named(name)?;
+    match segment.driver {
+        _ if segment.record().config_only => {
+            return Err(Error::forbidden("cannot create endpoint on configuration-only network"));
+        }
+        Driver::Host | Driver::Null => return Ok(None),
+        Driver::Bridge | Driver::Macvlan | Driver::Ipvlan => {}
+    }
+    house.networks.settle(&segment)?;
+    let (device, wire, mtu, isolated) = raise(house, &segment)?;
+    let ipam = asked.ipam_config.clone().unwrap_or_default();
+    let (address, address6) = segment.lease(&ipam.ipv4_address, &ipam.ipv6_address)?;
+    let (gateway, gateway6) = gateways(&segment);
+    let id = endpoint_id(container.id.as_str(), segment.id.as_str());
+    let made_up = address.map_or_else(|| mac_from(&id), |address| endpoint::mac_of(address.addr()));
+    Ok(Some(Plan {
+        network: segment.id.to_string(),
+        host_name: endpoint::host_name(&id),
+        name: device_name(&segment, asked, others),
+        bridge: device,
+        wire,
+        address,
+        gateway,
+        address6,
+        gateway6,
+        way_out: false,
+        way_out6: false,
+        mac: super::wanted_mac(asked)?.unwrap_or(made_up),
+        mtu,
+        isolated,
+        more: ipam.link_local_ips.iter().flatten().filter_map(|text| local(text)).collect(),
+        switches: switches(asked)?,
+    }))
+}
+
+/// Makes what the network is made of, and tells the device, how to hang on it, its MTU and whether neighbours are apart.
+fn raise(house: &House, segment: &Segment) -> Result<(String, Wire, Option<u32>, bool)> {
+    if let Some(bridge) = house.networks.bridge_of(segment) {
+        house.networks.fabric.raise(&bridge)?;
+        return Ok((bridge.name, Wire::Bridge, bridge.mtu, !bridge.talk));
+    }
+    let (parent, kind, mtu) = segment.parent().ok_or_else(|| Error::system("plug in: the network has no device"))?;
+    super::fabric::ensure_parent(&parent, parent == super::segment::made_up_parent(&segment.id))?;
+    Ok((parent, Wire::Beside(kind), mtu, false))
+}
+
+/// The gateways a container may use: an internal network has none for it.
+fn gateways(segment: &Segment) -> (Option<std::net::Ipv4Addr>, Option<std::net::Ipv6Addr>) {
+    if segment.record().internal {
+        return (None, None);
+    }
+    let (v4, v6) = segment.gateways();
+    (v4.map(|net| net.addr()), v6.map(|net| net.addr()))
+}
+
+/// `eth0` and so on, the first number that is free; or the name asked for.
+fn device_name(segment: &Segment, asked: &EndpointSettings, others: &[Plan]) -> String {
+    if let Some(name) = asked.driver_opts.iter().flatten().find(|(key, _)| *key == IFNAME).map(|(_, name)| name) {
+        return name.clone();
+    }
+    let prefix = segment.bridge_options().prefix;
+    let mut numbers = (0..).map(|number| format!("{prefix}{number}"));
+    let free = numbers.find(|name| others.iter().all(|other| other.name != *name));
+    free.unwrap_or_default()
+}
+
+const IFNAME: &str = "com.docker.network.endpoint.ifname";
+const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
+
+/// The switches of an endpoint: `net.ipv4.conf.IFNAME.log_martians=1`, several with commas.
+fn switches(asked: &EndpointSettings) -> Result<Vec<(String, String)>> {
+    let text = asked.driver_opts.iter().flatten().find(|(key, _)| *key == SYSCTLS).map_or("", |(_, value)| value);
+    let mut found = Vec::new();
+    for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+        let invalid = |why: &str| Error::invalid(format!("invalid sysctl setting '{pair}': {why}"));
+        let (name, value) = pair.split_once('=').ok_or_else(|| invalid("expected name=value"))?;
+        let parts: Vec<&str> = name.split('.').collect();
+        let fits = matches!(parts[..], ["net", "ipv4" | "ipv6" | "mpls", _, "IFNAME", _]);
+        if !fits || name.contains('/') {
+            return Err(invalid("expected net.X.Y.IFNAME.Z=value"));
+        }
+        found.push((name.to_owned(), value.to_owned()));
+    }
+    Ok(found)
+}
+
+fn local(text: &str) -> Option<IpNet> {
+    let address: IpAddr = text.parse().ok()?;
+    let prefix = if address.is_ipv4() { 16 } else { 64 };
+    IpNet::new(address, prefix).ok()
+}
+
+/// A locally administered address from what is unique about the endpoint.
+fn mac_from(id: &str) -> endpoint::Mac {
+    let mut mac = [0x02, 0x42, 0, 0, 0, 0];
+    for (byte, digits) in mac[2..].iter_mut().zip(id.as_bytes().chunks(2)) {
+        *byte = std::str::from_utf8(digits).ok().and_then(|text| u8::from_str_radix(text, 16).ok()).unwrap_or(0);
+    }
+    mac
+}
+
+/// Decides through which endpoint each family's default route goes.
+pub(crate) fn choose_way_out(house: &House, record: &Record, plans: &mut [Plan]) {
+    let known: Vec<(String, i64)> = plans.iter().map(|plan| name_and_priority(house, record, plan)).collect();
+    let best = |leads: fn(&Plan) -> bool| {
+        let exits = plans.iter().zip(&known).filter(|(plan, _)| leads(plan));
+        way_out(exits.map(|(_, (network, priority))| Exit { network, priority: *priority })).map(str::to_owned)
+    };
+    let v4 = best(|plan| plan.address.is_some() && (plan.gateway.is_some() || goes_by_device(plan)));
+    let v6 = best(|plan| plan.address6.is_some() && (plan.gateway6.is_some() || goes_by_device(plan)));
+    for (plan, (network, _)) in plans.iter_mut().zip(&known) {
+        plan.way_out = v4.as_ref() == Some(network);
+        plan.way_out6 = v6.as_ref() == Some(network);
+    }
+}
+
+fn goes_by_device(plan: &Plan) -> bool {
+    matches!(plan.wire, Wire::Beside(kind) if !kind.has_gateway())
+}
+
+fn name_and_priority(house: &House, record: &Record, plan: &Plan) -> (String, i64) {
+    let name = house.networks.named(&plan.network).map(|segment| segment.name.clone());
+    let name = name.unwrap_or_else(|_| plan.network.clone());
+    let priority = record.endpoints.get(&name).map_or(0, |asked| asked.gw_priority);
+    (name, priority)
+}
+
+/// Gives back what was leased.
+pub(crate) fn release(house: &House, plans: &[Plan]) {
+    for plan in plans {
+        // A network that is gone has no addresses to give back.
+        if let Ok(segment) = house.networks.named(&plan.network) {
+            segment.release(plan.address.map(|net| net.addr()), plan.address6.map(|net| net.addr()));
+        }
+    }
+}
+
+/// Takes note of what a living container has.
+pub(crate) fn claim(house: &House, plans: &[Plan]) {
+    for plan in plans {
+        if let Ok(segment) = house.networks.named(&plan.network) {
+            segment.claim(plan.address.map(|net| net.addr()), plan.address6.map(|net| net.addr()));
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Networks of people's own: made, joined, left, removed; what is refused.
+
+use crate::house::{House, await_that, run_tool};
+
+fn run(house: &House, name: &str, flags: &[&str]) {
+    house.ok(["run", "-d", "--name", name].into_iter().chain(flags.iter().copied()).chain(["busybox", "sleep", "600"]));
+}
+
+fn pings(house: &House, from: &str, to: &str) -> bool {
+    house.run(["exec", from, "ping", "-c1", "-W1", to]).code == 0
+}
+
+fn address(house: &House, container: &str, network: &str) -> String {
+    house.inspect(container, &format!("{{{{(index .NetworkSettings.Networks \"{network}\").IPAddress}}}}"))
+}
+
+#[test]
+fn a_network_is_made_joined_and_removed() {
+    let house = House::new();
+    let id = house.ok(["network", "create", "--label", "k=v", "front"]);
+    assert_eq!(id.len(), 64);
+    assert!(house.ok(["network", "ls"]).contains("front"));
+    assert_eq!(house.ok(["network", "ls", "-q", "--filter", "label=k=v"]), id[..12]);
+    run(&house, "ann", &["--network", "front", "--network-alias", "a"]);
+    run(&house, "bob", &["--network", "front"]);
+    run(&house, "out", &[]);
+    assert!(pings(&house, "ann", &address(&house, "bob", "front")));
+    assert!(!pings(&house, "out", &address(&house, "bob", "front")), "networks are kept apart");
+    let names = house.inspect("ann", "{{json (index .NetworkSettings.Networks \"front\").DNSNames}}");
+    assert!(names.starts_with(r#"["ann","a","#), "{names}");
+    let members = house.ok(["network", "inspect", "-f", "{{range .Containers}}{{.Name}} {{end}}", "front"]);
+    assert!(members.contains("ann") && members.contains("bob") && !members.contains("out"), "{members}");
+    assert_eq!(house.ok(["ps", "--filter", "network=front", "--format", "{{.Names}}"]), "bob\nann");
+    let said = house.fails(1, ["network", "rm", "front"]);
+    assert!(said.contains("network front has active endpoints (name:\""), "{said}");
+    house.ok(["rm", "-f", "ann", "bob"]);
+    assert_eq!(house.ok(["network", "rm", "front"]), "front");
+    assert!(!run_tool("ip", ["-o", "link"]).contains(&id[..12]), "its bridge went with it");
+    house.ok(["network", "rm", "-f", "front"]);
+}
+
+#[test]
+fn a_running_container_joins_and_leaves() {
+    let house = House::new();
+    house.ok(["network", "create", "one"]);
+    house.ok(["network", "create", "--subnet", "10.7.0.0/24", "--gateway", "10.7.0.254", "two"]);
+    run(&house, "box", &["--network", "one", "-p", "7070:70"]);
+    run(&house, "peer", &["--network", "two"]);
+    assert!(!pings(&house, "box", &address(&house, "peer", "two")));
+    house.ok(["network", "connect", "--ip", "10.7.0.77", "--alias", "b", "two", "box"]);
+    assert_eq!(address(&house, "box", "two"), "10.7.0.77");
+    assert!(pings(&house, "box", &address(&house, "peer", "two")));
+    assert!(house.ok(["exec", "box", "cat", "/etc/hosts"]).contains("10.7.0.77\t"));
+    let route = || house.ok(["exec", "box", "ip", "route"]);
+    assert!(route().contains("default via 172."), "the first by name leads out: {}", route());
+    house.kill_daemon();
+    assert!(pings(&house, "box", &address(&house, "peer", "two")), "and it stays so");
+    house.ok(["network", "disconnect", "one", "box"]);
+    assert!(route().contains("default via 10.7.0.254 dev eth1"), "{}", route());
+    assert!(house.ok(["port", "box"]).contains("0.0.0.0:7070"), "published ports moved along");
+    house.ok(["network", "connect", "bridge", "box"]);
+    assert!(house.ok(["exec", "box", "ip", "addr"]).contains("eth0"), "the free name is used again");
+    house.ok(["network", "disconnect", "two", "box"]);
+    assert!(!house.ok(["exec", "box", "cat", "/etc/hosts"]).contains("10.7.0.77"));
+    let said = house.fails(1, ["network", "disconnect", "two", "box"]);
+    assert!(said.contains("is not connected to network two"), "{said}");
+    house.ok(["restart", "-t", "0", "box"]);
+    assert_eq!(house.inspect("box", "{{range $name, $_ := .NetworkSettings.Networks}}{{$name}} {{end}}"), "bridge ");
+}
+
+#[test]
+fn stopped_containers_are_joined_when_they_start() {
+    let house = House::new();
+    for network in ["a", "b", "c"] {
+        house.ok(["network", "create", network]);
+    }
+    house.ok([
+        "create",
+        "--name",
+        "box",
+        "--network",
+        "b",
+        "--network",
+        "name=a,gw-priority=1",
+        "busybox",
+        "sleep",
+        "600",
+    ]);
+    house.ok(["network", "connect", "c", "box"]);
+    house.ok(["start", "box"]);
+    let devices = house.ok(["exec", "box", "ls", "/sys/class/net"]);
+    assert_eq!(devices.split_whitespace().collect::<Vec<_>>(), ["eth0", "eth1", "eth2", "lo"]);
+    let way = house.ok(["exec", "box", "ip", "route"]);
+    let gateway = house.inspect("box", "{{(index .NetworkSettings.Networks \"a\").Gateway}}");
+    assert!(way.contains(&format!("default via {gateway} dev eth1")), "{way}");
+    house.ok(["stop", "-t", "0", "box"]);
+    house.ok(["network", "rm", "c"]);
+    let said = house.fails(1, ["start", "box"]);
+    assert!(said.contains("network c not found"), "{said}");
+    house.ok(["network", "create", "c"]);
+    house.ok(["start", "box"]);
+}
+
+#[test]
+fn what_cannot_be_is_refused_and_leaves_nothing() {
+    let house = House::new();
+    house.ok(["network", "create", "--subnet", "10.8.0.0/24", "there"]);
+    let before = (house.ok(["network", "ls", "--no-trunc"]), run_tool("ip", ["-o", "link"]));
+    let create = |flags: &[&str]| house.fails(1, ["network", "create"].into_iter().chain(flags.iter().copied()));
+    run_tool("ip", ["link", "add", "dummy9", "type", "veth", "peer", "name", "dummy8"]);
+    for (flags, expect) in [
+        (&["there"][..], "network with name there already exists"),
+        (&["bridge"], "operation is not permitted on predefined bridge network"),
+        (&["--subnet", "10.8.0.0/16", "x"], "Pool overlaps with other one on this address space"),
+        (&["--subnet", "10.9.0.0/33", "x"], "invalid subnet 10.9.0.0/33: invalid CIDR block notation"),
+        (&["--subnet", "10.9.0.1/24", "x"], "it should be 10.9.0.0/24"),
+        (&["--subnet", "10.9.0.0/24", "--gateway", "10.1.0.1", "x"], "no matching subnet for gateway 10.1.0.1"),
+        (&["--subnet", "10.9.0.0/24", "--ip-range", "10.1.0.0/24", "x"], "no matching subnet for range 10.1.0.0/24"),
+        (&["--gateway", "10.9.0.1", "x"], "every ip-range or gateway must have a corresponding subnet"),
+        (&["--subnet", "10.9.0.0/24", "--subnet", "10.10.0.0/24", "x"], "doesn't support multiple subnets"),
+        (&["-d", "nope", "x"], "plugin \"nope\" not found"),
+        (&["-d", "host", "x"], "only one instance of \"host\" network is allowed"),
+        (&["-o", "com.docker.network.bridge.enable_icc=maybe", "x"], "enable_icc value: maybe"),
+        (&["-o", "com.docker.network.bridge.name=dummy9", "x"], "existing interface dummy9 is not a bridge"),
+        (&["-o", "com.docker.network.bridge.gateway_mode_ipv4=isolated", "x"], "only be used for an internal network"),
+        (&["--ipv4=false", "x"], "IPv4 or IPv6 must be enabled"),
+        (&["--ipam-driver", "foo", "x"], "plugin \"foo\" not found"),
+        (&["--scope", "swarm", "x"], "swarm is not active"),
+        (&["-d", "ipvlan", "-o", "ipvlan_mode=l4", "x"], "requested ipvlan mode 'l4' is not valid"),
+        (&["-d", "macvlan", "-o", "parent=nope", "x"], "invalid subinterface vlan name nope"),
+    ] {
+        let said = create(flags);
+        assert!(said.contains(expect), "{flags:?}: {said}");
+    }
+    run_tool("ip", ["link", "del", "dummy9"]);
+    assert_eq!(before, (house.ok(["network", "ls", "--no-trunc"]), run_tool("ip", ["-o", "link"])));
+    let said = house.fails(125, ["run", "--network", "there", "--ip", "10.9.0.9", "busybox"]);
+    assert!(said.contains("no configured subnet or ip-range contain the IP address 10.9.0.9"), "{said}");
+    run(&house, "one", &["--network", "there", "--ip", "10.8.0.9"]);
+    let said = house.fails(125, ["run", "--rm", "--network", "there", "--ip", "10.8.0.9", "busybox"]);
+    assert!(said.contains("Address already in use"), "{said}");
+    let said = house.fails(1, ["network", "connect", "there", "one"]);
+    assert!(said.contains("endpoint with name one already exists in network there"), "{said}");
+    let said = house.fails(1, ["network", "connect", "host", "one"]);
+    assert!(said.contains("cannot connect container to host network"), "{said}");
+    house.ok(["network", "create", "auto"]);
+    let said = house.fails(1, ["network", "connect", "--ip", "10.8.0.10", "auto", "one"]);
+    assert!(said.contains("only when connecting to networks with user configured subnets"), "{said}");
+}
+
+#[test]
+fn a_small_network_is_full() {
+    let house = House::new();
+    house.ok(["network", "create", "--subnet", "10.9.0.0/29", "--aux-address", "printer=10.9.0.2", "small"]);
+    for name in ["aa", "bb", "cc", "dd"] {
+        run(&house, name, &["--network", "small"]);
+    }
+    assert_eq!(address(&house, "aa", "small"), "10.9.0.3", "the printer keeps its address");
+    let said = house.fails(125, ["run", "-d", "--name", "ee", "--network", "small", "busybox", "sleep", "600"]);
+    assert!(said.contains("no available IPv4 addresses on this network's address pools: small"), "{said}");
+    house.ok(["rm", "-f", "bb"]);
+    house.ok(["start", "ee"]);
+    assert_eq!(address(&house, "ee", "small"), "10.9.0.4");
+}
+
+#[test]
+fn somebody_elses_bridge_is_used_and_stays() {
+    let house = House::new();
+    run_tool("ip", ["link", "add", "br-mine", "type", "bridge"]);
+    run_tool("ip", ["addr", "add", "10.66.0.1/24", "dev", "br-mine"]);
+    let option = "com.docker.network.bridge.name=br-mine";
+    house.ok(["network", "create", "--subnet", "10.6.0.0/24", "-o", option, "mine"]);
+    let said = house.fails(1, ["network", "create", "-o", option, "other"]);
+    assert!(said.contains("networks have same bridge name"), "{said}");
+    run(&house, "box", &["--network", "mine"]);
+    assert!(run_tool("ip", ["addr", "show", "br-mine"]).contains("10.66.0.1/24"));
+    house.ok(["rm", "-f", "box"]);
+    house.ok(["network", "rm", "mine"]);
+    assert!(run_tool("ip", ["addr", "show", "br-mine"]).contains("10.66.0.1/24"));
+    run_tool("ip", ["link", "del", "br-mine"]);
+}
+
+#[test]
+fn networks_survive_the_daemon() {
+    let house = House::new();
+    house.ok(["network", "create", "--ipv6", "kept"]);
+    run(&house, "old", &["--network", "kept"]);
+    let shown = || house.ok(["network", "inspect", "kept"]);
+    let before = shown();
+    house.kill_daemon();
+    assert_eq!(shown(), before);
+    run(&house, "new", &["--network", "kept"]);
+    assert_ne!(address(&house, "old", "kept"), address(&house, "new", "kept"), "the address in use is known");
+    assert!(pings(&house, "new", &address(&house, "old", "kept")));
+    let six = house.inspect("old", "{{(index .NetworkSettings.Networks \"kept\").GlobalIPv6Address}}");
+    await_that("IPv6 between them", || pings(&house, "new", &six));
+    house.ok(["stop", "-t", "0", "old", "new"]);
+    assert_eq!(house.ok(["network", "prune", "-f"]).trim(), "Deleted Networks:\nkept");
+}
+
+#[test]
+fn events_tell_of_networks() {
+    let house = House::new();
+    house.ok(["version"]);
+    house.ok(["network", "create", "n"]);
+    run(&house, "box", &["--network", "none"]);
+    house.ok(["rm", "-f", "box"]);
+    run(&house, "box", &[]);
+    house.ok(["network", "connect", "n", "box"]);
+    house.ok(["network", "disconnect", "n", "box"]);
+    house.ok(["network", "rm", "n"]);
+    let format = "{{.Action}} {{.Actor.Attributes.name}} {{.Actor.Attributes.type}}";
+    let flags = ["events", "--since", "10m", "--until", "0s", "--filter", "type=network", "--format", format];
+    assert_eq!(
+        house.ok(flags),
+        "create n bridge\nconnect bridge bridge\nconnect n bridge\ndisconnect n bridge\ndestroy n bridge"
+    );
+}
+
+#[test]
+fn a_configuration_is_shared() {
+    let house = House::new();
+    house.ok(["network", "create", "--config-only", "--subnet", "10.5.0.0/24", "--label", "a=b", "plan"]);
+    house.ok(["network", "create", "--config-from", "plan", "real"]);
+    assert_eq!(
+        house.ok(["network", "inspect", "-f", "{{(index .IPAM.Config 0).Subnet}} {{.Labels.a}}", "real"]),
+        "10.5.0.0/24 b"
+    );
+    let said = house.fails(1, ["network", "rm", "plan"]);
+    assert!(said.contains("configuration network \"plan\" is in use"), "{said}");
+    let said = house.fails(125, ["run", "--rm", "--network", "plan", "busybox", "true"]);
+    assert!(said.contains("cannot create endpoint on configuration-only network"), "{said}");
+}
