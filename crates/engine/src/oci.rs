@@ -39,6 +39,8 @@ pub(crate) fn spec(house: &House, container: &Container, accounts: &Accounts) ->
         domainname: if own_uts { record.config.domainname.clone() } else { String::new() },
         mounts,
         linux: Some(linux(house, container, &record, &options)?),
+        // Neither an image nor a client has programs of the host run, or says a word to the runtime.
+        ..Spec::default()
     })
 }
 
@@ -69,7 +71,7 @@ fn process(house: &House, record: &Record, options: &Options, accounts: &Account
         no_new_privileges: options.no_new_privileges.unwrap_or(house.settings.no_new_privileges),
         apparmor_profile: security::apparmor(options, host)?,
         oom_score_adj: i32::try_from(host.oom_score_adj).ok(),
-        selinux_label: String::new(),
+        ..Process::default()
     })
 }
 

@@ -10,13 +10,11 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let name = arguments.next().unwrap_or_else(|| OsString::from("hako"));
     if is_runtime(&name) {
-        eprintln!(
-            "hako-runtime: the OCI runtime command line is not part of this version; run containers with `hako run`"
-        );
-        return ExitCode::FAILURE;
+        return hako_oci::run(arguments);
     }
     match std::env::args_os().nth(1).as_deref().and_then(OsStr::to_str) {
         Some("supervise") => hako_supervisor::supervise::run(arguments.skip(1)),
+        Some("runtime") => hako_oci::run(arguments.skip(1)),
         Some("daemon") => hako_server::daemon(arguments.skip(1)),
         _ => hako_cli::run(std::env::args_os()),
     }

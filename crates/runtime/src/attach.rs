@@ -10,27 +10,27 @@ use rustix::fs::{FileType, OFlags};
 use crate::LaunchError;
 use crate::filesystem;
 use crate::option::MountOptions;
-use crate::order::{Bind, CgroupMount, Received};
+use crate::order::{CgroupMount, Fittings, Received};
 use crate::spec::Mount;
 
 /// Attaches the mounts of one container, in the order of its description.
 pub(crate) struct Attacher<'a> {
     root: &'a Root,
-    binds: &'a [Bind],
-    cgroups: &'a [CgroupMount],
     label: &'a str,
+    fittings: Fittings,
     fds: Received,
     pts: Option<OwnedFd>,
 }
 
 impl<'a> Attacher<'a> {
-    /// For mounts that need no descriptors from outside.
-    pub(crate) fn new(root: &'a Root, binds: &'a [Bind], cgroups: &'a [CgroupMount], label: &'a str) -> Self {
-        Self { root, binds, cgroups, label, fds: Received::new(Vec::new()), pts: None }
+    /// For mounts that need nothing from outside.
+    pub(crate) fn new(root: &'a Root, label: &'a str) -> Self {
+        Self { root, label, fittings: Fittings::default(), fds: Received::new(Vec::new()), pts: None }
     }
 
-    /// The same with the descriptors of bind mounts and of the host's view of cgroups.
-    pub(crate) fn with_fds(mut self, fds: Received) -> Self {
+    /// The same with what comes from outside.
+    pub(crate) fn with_fittings(mut self, fittings: Fittings, fds: Received) -> Self {
+        self.fittings = fittings;
         self.fds = fds;
         self
     }
@@ -40,13 +40,9 @@ impl<'a> Attacher<'a> {
         self.pts
     }
 
-    pub(crate) fn attach_all(&mut self, mounts: &[Mount]) -> Result<(), LaunchError> {
-        self.attach_from(0, mounts)
-    }
-
-    /// Attaches all but the first ones, which are there already.
-    pub(crate) fn attach_from(&mut self, first: usize, mounts: &[Mount]) -> Result<(), LaunchError> {
-        for (index, mount) in mounts.iter().enumerate().skip(first) {
+    /// Attaches the mounts with the chosen numbers.
+    pub(crate) fn attach_some(&mut self, mounts: &[Mount], chosen: impl Fn(usize) -> bool) -> Result<(), LaunchError> {
+        for (index, mount) in mounts.iter().enumerate().filter(|(index, _)| chosen(*index)) {
             self.attach_one(index, mount).map_err(|cause| {
                 LaunchError::setup(
                     format!("error mounting \"{}\" to rootfs at \"{}\"", mount.source, mount.destination),
@@ -59,7 +55,7 @@ impl<'a> Attacher<'a> {
 
     fn attach_one(&mut self, index: usize, mount: &Mount) -> Result<(), Failure> {
         let destination = Path::new(&mount.destination);
-        if let Some(bind) = self.binds.iter().find(|bind| bind.mount == index) {
+        if let Some(bind) = self.fittings.binds.iter().find(|bind| bind.mount == index) {
             let tree = self.fds.take(bind.fd)?;
             let target = if bind.directory { self.directory(destination)? } else { self.file(destination)? };
             refuse_inside_proc(&target, destination)?;
@@ -70,6 +66,7 @@ impl<'a> Attacher<'a> {
             "proc" | "sysfs" => {
                 let target = plain_directory(self.root, destination)?;
                 let mounted = filesystem::simple(mount, &options)?;
+                crate::tree::propagate(&mounted, &options)?;
                 Ok(hako_sys::mount::attach(mounted.as_fd(), target.as_fd())?)
             }
             "cgroup" | "cgroup2" => self.attach_cgroups(destination, &options),
@@ -77,6 +74,7 @@ impl<'a> Attacher<'a> {
                 let target = self.directory(destination)?;
                 refuse_inside_proc(&target, destination)?;
                 let mounted = filesystem::mount(mount, &options, self.label, &target)?;
+                crate::tree::propagate(&mounted, &options)?;
                 hako_sys::mount::attach(mounted.as_fd(), target.as_fd())?;
                 if kind == "devpts" {
                     self.pts = Some(mounted);
@@ -89,8 +87,8 @@ impl<'a> Attacher<'a> {
     /// On v2 the one file system; on v1 a small tmpfs with one for each hierarchy, made read-only at the end.
     fn attach_cgroups(&mut self, destination: &Path, options: &MountOptions) -> Result<(), Failure> {
         let target = plain_directory(self.root, destination)?;
-        let mounts = self.cgroups;
-        if let [only] = mounts
+        let mounts = std::mem::take(&mut self.fittings.cgroups);
+        if let [only] = mounts.as_slice()
             && only.name.is_empty()
         {
             let view = self.cgroup_view(only, options)?;
@@ -103,7 +101,7 @@ impl<'a> Attacher<'a> {
         let holder = holder.mount(options.set.without(Attributes::READ_ONLY))?;
         hako_sys::mount::attach(holder.as_fd(), target.as_fd())?;
         let inside = Root::from_fd(holder);
-        for mount in mounts {
+        for mount in &mounts {
             inside.mkdir(Path::new(&mount.name), 0o755)?;
             let view = self.cgroup_view(mount, options)?;
             let place = inside.open_path(Path::new(&mount.name))?;

@@ -21,15 +21,20 @@ const LINKS: [(&str, &str); 4] = [
     ("stderr", "/proc/self/fd/2"),
 ];
 
-/// Makes nodes and links, unless `/dev` is the host's.
-pub(crate) fn make_all(root: &Root, spec: &Spec) -> Result<(), LaunchError> {
+/// Makes nodes and links, unless `/dev` is the host's. In a user namespace nobody may make nodes: the host's are bound
+/// instead, while they can be seen.
+pub(crate) fn make_all(root: &Root, spec: &Spec, bind: bool) -> Result<(), LaunchError> {
     if spec.mounts.iter().any(is_bind_of_dev) {
         return Ok(());
     }
     let failed = |error: hako_sys::Error| LaunchError::setup("make devices", error);
     let dev = root.mkdir_all(Path::new("/dev"), 0o755).map_err(failed)?;
     for (name, major, minor) in STANDARD {
-        node(&dev, Path::new(name), FileType::CharacterDevice, 0o666, (major, minor)).map_err(failed)?;
+        if bind {
+            bind_host(&dev, Path::new(name), &Path::new("/dev").join(name)).map_err(failed)?;
+        } else {
+            node(&dev, Path::new(name), FileType::CharacterDevice, 0o666, (major, minor)).map_err(failed)?;
+        }
     }
     for (name, target) in LINKS {
         replace_link(&dev, name, target).map_err(failed)?;
@@ -38,8 +43,8 @@ pub(crate) fn make_all(root: &Root, spec: &Spec) -> Result<(), LaunchError> {
         replace_link(&dev, "ptmx", "pts/ptmx").map_err(failed)?;
     }
     for device in spec.linux.iter().flat_map(|linux| &linux.devices) {
-        make(root, device)
-            .map_err(|error| LaunchError::setup(format!("error creating device nodes: {}", device.path), error))?;
+        let made = if bind { bind_device(root, device) } else { make(root, device) };
+        made.map_err(|error| LaunchError::setup(format!("error creating device nodes: {}", device.path), error))?;
     }
     Ok(())
 }
@@ -47,6 +52,27 @@ pub(crate) fn make_all(root: &Root, spec: &Spec) -> Result<(), LaunchError> {
 fn is_bind_of_dev(mount: &crate::spec::Mount) -> bool {
     let bind = crate::option::MountOptions::parse(&mount.options).bind.is_some() || mount.kind == "bind";
     bind && Path::new(&mount.destination) == Path::new("/dev")
+}
+
+/// Binds the host's node of the same path.
+fn bind_device(root: &Root, device: &Device) -> hako_sys::Result<()> {
+    let path = Path::new(&device.path);
+    let parent = root.mkdir_all(path.parent().unwrap_or(Path::new("/")), 0o755)?;
+    path.file_name().map_or(Ok(()), |name| bind_host(&parent, Path::new(name), path))
+}
+
+fn bind_host(dev: &Root, name: &Path, host: &Path) -> hako_sys::Result<()> {
+    let tree = hako_sys::mount::copy_tree(host, false)?;
+    let place = empty_file(dev, name, 0o666)?;
+    hako_sys::mount::attach(tree.as_fd(), place.as_fd())
+}
+
+/// A new file that something is mounted over, instead of whatever the image has there.
+fn empty_file(dev: &Root, name: &Path, mode: u32) -> hako_sys::Result<OwnedFd> {
+    dev.remove_all(name)?;
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW;
+    drop(dev.open_with(name, flags, Mode::from_raw_mode(mode))?);
+    dev.open_path_nofollow(name)
 }
 
 fn make(root: &Root, device: &Device) -> hako_sys::Result<()> {
@@ -92,11 +118,7 @@ fn replace_link(dev: &Root, name: &str, target: &str) -> hako_sys::Result<()> {
 pub(crate) fn make_console(root: &Root, terminal: &Pty) -> Result<(), LaunchError> {
     let failed = |error: hako_sys::Error| LaunchError::setup("make /dev/console", error);
     let dev = root.open_dir(Path::new("/dev")).map_err(failed)?;
-    let name = Path::new("console");
-    dev.remove_all(name).map_err(failed)?;
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW;
-    drop(dev.open_with(name, flags, Mode::from_raw_mode(0o600)).map_err(failed)?);
-    let place = dev.open_path_nofollow(name).map_err(failed)?;
+    let place = empty_file(&dev, Path::new("console"), 0o600).map_err(failed)?;
     let tree = hako_sys::mount::copy_tree_at(terminal.slave.as_fd(), false).map_err(failed)?;
     hako_sys::mount::attach(tree.as_fd(), place.as_fd()).map_err(failed)
 }

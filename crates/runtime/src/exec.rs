@@ -14,8 +14,9 @@ use hako_sys::own;
 use hako_sys::process::{ForkOptions, Namespaces, Process, SingleThreaded};
 
 use crate::LaunchError;
+use crate::agent::Agent;
 use crate::launch::await_execution;
-use crate::order::{self, Addition, Answer, Order, Parcel, Received, Standard};
+use crate::order::{self, Addition, Answer, Fittings, Order, Parcel, Received, Standard};
 use crate::spec::{self, Seccomp};
 use crate::stdio::{Stdio, Streams};
 use crate::{filesystem, init, program};
@@ -29,6 +30,19 @@ pub struct Target<'a> {
     pub group: &'a Group,
     /// Its filter; the new process gets the same.
     pub seccomp: Option<&'a Seccomp>,
+    /// The agent its filter names.
+    pub agent: Option<&'a Agent>,
+    /// Set if what is added lives on when the caller ends.
+    pub apart: bool,
+    /// Descriptors behind the standard streams that the programs inherit.
+    pub inherited: u32,
+}
+
+impl<'a> Target<'a> {
+    /// A container whose processes live and die with the caller.
+    pub fn new(process: &'a Process, group: &'a Group, seccomp: Option<&'a Seccomp>) -> Self {
+        Self { process, group, seccomp, agent: None, apart: false, inherited: 0 }
+    }
 }
 
 /// A process executed in a running container.
@@ -50,12 +64,20 @@ pub fn spawn(
     Stage::open(witness, target)?.spawn(process, stdio)
 }
 
+/// Binds the caller, and what it forks from now on, to listed processors such as `0-2,4`.
+pub fn bind_before_placing(processors: &str) -> Result<(), LaunchError> {
+    crate::priority::bind(processors)
+}
+
 /// A process that sits in a container and starts others there.
 #[derive(Debug)]
 pub struct Stage {
     process: Process,
     channel: Channel,
     seccomp: Option<Seccomp>,
+    agent: Option<Agent>,
+    apart: bool,
+    inherited: u32,
 }
 
 impl Stage {
@@ -66,13 +88,25 @@ impl Stage {
         let options = ForkOptions { cgroup: born_into.as_ref().map(AsFd::as_fd), ..ForkOptions::default() };
         let container = target.process.pidfd();
         let namespaces = namespaces_of(target.process.pid());
-        let process =
-            hako_sys::process::fork(witness, &options, || run(witness, theirs.as_fd(), container, namespaces))?;
-        let stage = Self { process, channel, seccomp: target.seccomp.cloned() };
+        let process = hako_sys::process::fork(witness, &options, || {
+            run(witness, theirs.as_fd(), container, namespaces, target.inherited)
+        })?;
+        let stage = Self {
+            process,
+            channel,
+            seccomp: target.seccomp.cloned(),
+            agent: target.agent.cloned(),
+            apart: target.apart,
+            inherited: target.inherited,
+        };
         if target.group.version() == Version::V1 {
             target.group.place(stage.pid())?;
         }
-        order::send(&stage.channel, &Order::Placed { ahead: false }, &Parcel::default())?;
+        order::send(
+            &stage.channel,
+            &Order::Placed { ahead: false, fittings: Fittings::default() },
+            &Parcel::default(),
+        )?;
         Ok(stage)
     }
 
@@ -92,11 +126,17 @@ impl Stage {
         let mut parcel = Parcel::default();
         parcel.add(theirs.into());
         let (stdio, mut streams) = crate::stdio::open(stdio, &mut parcel)?;
-        let addition = Addition { process: process.clone(), seccomp: self.seccomp.clone(), stdio };
+        let addition = Addition {
+            process: process.clone(),
+            seccomp: self.seccomp.clone(),
+            stdio,
+            apart: self.apart,
+            inherited: self.inherited,
+        };
         order::send(&self.channel, &Order::Execute(Box::new(addition)), &parcel)?;
         drop(parcel);
         let child = self.await_fork()?;
-        match await_execution(&ours) {
+        match await_execution(&ours, child.pid(), self.agent.as_ref()) {
             Ok(terminal) => streams.terminal = terminal,
             Err(error) => {
                 child.wait()?;
@@ -114,7 +154,7 @@ impl Stage {
                     return Ok(Process::from_parts(pid, pidfd));
                 }
                 Some((Answer::Failed(error), _)) => return Err(error),
-                Some((Answer::Waiting | Answer::Ready, _)) => {}
+                Some((Answer::Waiting | Answer::Ready | Answer::Furnished | Answer::Filtered, _)) => {}
                 None => return Err(LaunchError::Vanished),
             }
         }
@@ -139,6 +179,7 @@ fn namespaces_of(pid: i32) -> Namespaces {
         ("net", Namespaces::NETWORK),
         ("cgroup", Namespaces::CGROUP),
         ("user", Namespaces::USER),
+        ("time", Namespaces::TIME),
     ];
     kinds.into_iter().fold(Namespaces::NONE, |found, (name, kind)| {
         let theirs = rustix::fs::stat(format!("/proc/{pid}/ns/{name}"));
@@ -149,14 +190,20 @@ fn namespaces_of(pid: i32) -> Namespaces {
 }
 
 /// The stage's life: joins, then forks on request until the supervisor is gone.
-fn run(witness: SingleThreaded, channel: BorrowedFd<'_>, container: BorrowedFd<'_>, namespaces: Namespaces) -> i32 {
+fn run(
+    witness: SingleThreaded,
+    channel: BorrowedFd<'_>,
+    container: BorrowedFd<'_>,
+    namespaces: Namespaces,
+    inherited: u32,
+) -> i32 {
     let joined = own::hide()
         .and_then(|()| own::die_with_parent())
         .and_then(|()| own::join_process(container, namespaces))
         .map_err(LaunchError::from);
     own::reset_signals();
     own::set_name("hako-stage");
-    let Ok(channel) = own::keep_only(channel).map(Channel::from) else { return 70 };
+    let Ok(channel) = own::keep_only(channel, inherited).map(Channel::from) else { return 70 };
     if let Err(error) = joined {
         init::report(&channel, error);
         return 1;
@@ -210,7 +257,18 @@ fn become_process(answers: &Channel, addition: &Addition, mut fds: Received) -> 
     init::tell_ready(answers, terminal.as_ref())?;
     let standard = program::Streams { fds, terminal: terminal.map(|terminal| terminal.slave) };
     let seccomp = addition.seccomp.as_ref();
-    program::Start { process: &addition.process, seccomp, ready: None, procfs: &procfs, standard }.execute()
+    let start = program::Start {
+        process: &addition.process,
+        seccomp,
+        ready: None,
+        procfs,
+        standard,
+        linux: None,
+        bound: !addition.apart,
+        inherited: addition.inherited,
+    };
+    let found = start.take_on()?;
+    start.execute(&found, answers)
 }
 
 /// A terminal of what the container has at `/dev/pts`, if that is a devpts.

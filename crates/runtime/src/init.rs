@@ -1,9 +1,11 @@
 //! What runs in a future process 1, from the fork to the execution of the program.
 //!
-//! The process is a forked copy of a supervisor with one thread. It holds one descriptor, the channel; it lets go of
-//! the host's mounts at once, and does everything in the container's namespaces.
+//! The process is a forked copy of a supervisor or runtime with one thread. It holds one descriptor, the channel, and
+//! does everything in the container's namespaces. A seed, which may wait long, lets go of the host's mounts at once; a
+//! process that knows its container leaves them by entering the container's root.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use hako_sys::caps::Set;
 use hako_sys::confined::Root;
@@ -13,15 +15,19 @@ use hako_sys::process::{Namespaces, SingleThreaded};
 use rustix::fs::{Mode, OFlags};
 
 use crate::LaunchError;
+use crate::birth::{Birth, bits};
+use crate::furniture::{self, Furnished};
+use crate::hook::{self, State};
 use crate::kit::Kit;
 use crate::order::{self, Answer, Container, Order, Parcel, Received, Standard};
 use crate::seccomp::Filter;
-use crate::{attach, device, filesystem, identity, mask, program, reaper, sysctl};
+use crate::spec::{Linux, NamespaceKind, Process, Spec};
+use crate::{device, filesystem, identity, mask, program, reaper, sysctl, wait};
 
 /// Lives the life of process 1. Returns only if there is nothing to execute: the exit code.
-pub(crate) fn run(witness: SingleThreaded, channel: BorrowedFd<'_>, namespaces: Namespaces) -> i32 {
-    let Ok(channel) = hako_sys::own::keep_only(channel).map(Channel::from) else { return 70 };
-    let result = live(witness, &channel, namespaces);
+pub(crate) fn run(witness: SingleThreaded, channel: BorrowedFd<'_>, birth: &Birth<'_>) -> i32 {
+    let Ok(channel) = hako_sys::own::keep_only(channel, birth.inherited).map(Channel::from) else { return 70 };
+    let result = live(witness, &channel, birth);
     match result {
         Ok(code) => code,
         Err(error) => {
@@ -36,21 +42,54 @@ pub(crate) fn report(channel: &Channel, error: LaunchError) {
     let _ = order::send(channel, &Answer::Failed(error), &Parcel::default());
 }
 
-fn live(witness: SingleThreaded, channel: &Channel, namespaces: Namespaces) -> Result<i32, LaunchError> {
+fn live(witness: SingleThreaded, channel: &Channel, birth: &Birth<'_>) -> Result<i32, LaunchError> {
     hako_sys::own::hide()?;
     hako_sys::own::reset_signals();
     hako_sys::own::die_with_parent()?;
     hako_sys::own::set_name("hako-init");
     rustix::process::umask(Mode::empty());
-    let Some((Order::Placed { ahead }, _)) = next(channel)? else { return Ok(0) };
+    let new = birth.new;
+    match next(channel)? {
+        Some((Order::Placed { ahead, .. }, _)) => wait_as_seed(witness, channel, new, ahead),
+        Some((Order::Become(container), fds)) => {
+            let stage = Stage { witness, channel, kit: None, new, placed: false };
+            let mut fds = Received::new(fds);
+            if birth.changes_user() {
+                hako_sys::own::set_groups(&[])?;
+                hako_sys::own::become_user(0, 0)?;
+            }
+            settle(new, container.apart.as_ref().is_some_and(|apart| apart.keep_keyring))?;
+            join(&container, &mut fds)?;
+            // Mounts of a namespace somebody else made are not this process's to change.
+            if new.contains(Namespaces::MOUNT) {
+                hako_sys::mount::set_propagation(open_root("/")?.as_fd(), Propagation::Private, true)?;
+            }
+            stage.become_container(&container, fds)
+        }
+        _ => Ok(0),
+    }
+}
+
+fn wait_as_seed(witness: SingleThreaded, channel: &Channel, new: Namespaces, ahead: bool) -> Result<i32, LaunchError> {
     let stock = ahead.then(crate::kit::stock);
-    settle(namespaces)?;
-    let scratch = Root::from_fd(open_root()?);
+    unshare_cgroup(new)?;
+    settle(new, false)?;
+    leave_host_mounts()?;
+    let scratch = Root::from_fd(open_root("/")?);
     // A kit that cannot be laid out costs its time again later, nothing else.
     let kit = stock.and_then(|stock| Kit::lay(scratch, stock).ok());
     order::send(channel, &Answer::Waiting, &Parcel::default())?;
     let Some((Order::Become(container), fds)) = next(channel)? else { return Ok(0) };
-    become_container(Stage { witness, channel, kit }, &container, Received::new(fds))
+    let mut fds = Received::new(fds);
+    join(&container, &mut fds)?;
+    Stage { witness, channel, kit, new, placed: true }.become_container(&container, fds)
+}
+
+fn join(container: &Container, fds: &mut Received) -> Result<(), LaunchError> {
+    container.joined.iter().try_for_each(|(kind, index)| {
+        let namespace = fds.take(*index)?;
+        Ok(hako_sys::own::join(namespace.as_fd(), bits(*kind))?)
+    })
 }
 
 /// The next order; `None` when the supervisor is gone, and with it the reason to live.
@@ -58,26 +97,28 @@ fn next(channel: &Channel) -> Result<Option<(Order, Vec<OwnedFd>)>, LaunchError>
     order::receive(channel)
 }
 
-/// What can be done before anything is known of the container.
-fn settle(namespaces: Namespaces) -> Result<(), LaunchError> {
-    if namespaces.contains(Namespaces::USER) {
-        hako_sys::own::set_groups(&[])?;
-        hako_sys::own::become_user(0, 0)?;
-    }
-    if namespaces.contains(Namespaces::CGROUP) {
-        hako_sys::own::unshare(Namespaces::CGROUP)?;
-    }
-    if namespaces.contains(Namespaces::NETWORK) {
+/// What can be done before the process is in its control group.
+fn settle(new: Namespaces, keep_keyring: bool) -> Result<(), LaunchError> {
+    if new.contains(Namespaces::NETWORK) {
         hako_sys::own::loopback_up()?;
     }
-    hako_sys::own::leave_keyring();
-    rustix::process::setsid().map_err(|error| LaunchError::setup("start session", error))?;
-    leave_host_mounts()
+    if !keep_keyring {
+        hako_sys::own::leave_keyring();
+    }
+    rustix::process::setsid().map(drop).map_err(|error| LaunchError::setup("start session", error))
+}
+
+/// The view of cgroups starts at the group the process is in by now.
+fn unshare_cgroup(new: Namespaces) -> Result<(), LaunchError> {
+    if new.contains(Namespaces::CGROUP) {
+        hako_sys::own::unshare(Namespaces::CGROUP)?;
+    }
+    Ok(())
 }
 
 /// Puts an empty directory in place of the host's tree: a waiting seed must not keep the host's mounts busy.
 fn leave_host_mounts() -> Result<(), LaunchError> {
-    let host = open_root()?;
+    let host = open_root("/")?;
     hako_sys::mount::set_propagation(host.as_fd(), Propagation::Private, true)?;
     let empty = FileSystem::open("tmpfs")?;
     empty.option("size", "1m")?;
@@ -87,9 +128,9 @@ fn leave_host_mounts() -> Result<(), LaunchError> {
     Ok(hako_sys::mount::pivot(empty.as_fd())?)
 }
 
-fn open_root() -> Result<OwnedFd, LaunchError> {
+fn open_root(path: &str) -> Result<OwnedFd, LaunchError> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open("/", flags, Mode::empty()).map_err(|error| LaunchError::setup("open root", error))
+    rustix::fs::open(path, flags, Mode::empty()).map_err(|error| LaunchError::setup("open root", error))
 }
 
 /// The process's own procfs, never attached anywhere: what is written through it can be nothing else, and no
@@ -103,76 +144,176 @@ struct Stage<'a> {
     witness: SingleThreaded,
     channel: &'a Channel,
     kit: Option<Kit>,
+    new: Namespaces,
+    /// Whether it is in its control group.
+    placed: bool,
 }
 
-fn become_container(stage: Stage<'_>, container: &Container, mut fds: Received) -> Result<i32, LaunchError> {
-    let Stage { witness, channel, kit } = stage;
-    let spec = &container.spec;
-    let linux = spec.linux.clone().unwrap_or_default();
-    let process = spec.process.clone().unwrap_or_default();
-    for index in &container.joined {
-        hako_sys::own::join(fds.take(*index)?.as_fd())?;
+impl Stage<'_> {
+    fn become_container(mut self, container: &Container, mut fds: Received) -> Result<i32, LaunchError> {
+        let spec = &container.spec;
+        let linux = spec.linux.clone().unwrap_or_default();
+        let process = spec.process.clone().unwrap_or_default();
+        let procfs = private_procfs()?;
+        let root_mount = fds.take(container.root)?;
+        hako_sys::mount::attach(root_mount.as_fd(), place_of_root(container)?.as_fd())?;
+        let root = Root::from_fd(root_mount);
+        let standard = standard_streams(container.stdio, &mut fds)?;
+        let door = container.apart.as_ref().map(|apart| fds.take(apart.door)).transpose()?;
+        let furnished = self.furnish(&root, container, fds)?;
+        self.pass_hooks(container)?;
+        let terminal = match container.stdio {
+            Standard::Terminal(size) => Some(filesystem::open_terminal(furnished.pts.as_ref(), size)?),
+            Standard::Fds(_) => None,
+        };
+        if let Some(terminal) = &terminal {
+            device::make_console(&root, terminal)?;
+        }
+        name_host(spec)?;
+        mask::make_directory(&root, &process.cwd)?;
+        enter(&root, container)?;
+        if !furnished.masked {
+            mask::apply(&root, &linux)?;
+        }
+        finish_root(&root, spec)?;
+        drop(root);
+        let furnished = Furnished { pts: None, ..furnished };
+        let dressed =
+            Dressed { linux: &linux, process: &process, procfs, standard, terminal, filter: furnished.filter };
+        match (&container.apart, door) {
+            (Some(apart), Some(door)) => self.wait_at_door(dressed, spec, apart, door),
+            _ => self.wait_on_channel(dressed, container.init),
+        }
     }
-    let procfs = private_procfs()?;
-    let root_mount = fds.take(container.root)?;
-    let scratch = open_root()?;
-    hako_sys::mount::attach(root_mount.as_fd(), scratch.as_fd())?;
-    let root = Root::from_fd(root_mount);
-    let standard = standard_streams(container.stdio, &mut fds)?;
-    let furnished = furnish(&root, container, kit, fds)?;
-    let terminal = match container.stdio {
-        Standard::Terminal(size) => Some(filesystem::open_terminal(furnished.pts.as_ref(), size)?),
-        Standard::Fds(_) => None,
-    };
-    if let Some(terminal) = &terminal {
-        device::make_console(&root, terminal)?;
+
+    /// Mounts and devices: out of the kit if it serves, otherwise one by one.
+    fn furnish(&mut self, root: &Root, container: &Container, fds: Received) -> Result<Furnished, LaunchError> {
+        if self.placed {
+            return furniture::furnish(root, container, self.kit.take(), fds);
+        }
+        let changes_user = self.new.contains(Namespaces::USER) || !hako_sys::own::is_first_user_namespace();
+        furniture::furnish_anew(root, container, changes_user, || self.await_placement())
     }
-    name_host(spec)?;
-    mask::make_directory(&root, &process.cwd)?;
-    hako_sys::mount::pivot(root.as_fd())?;
-    if !furnished.masked {
-        mask::apply(&root, &linux)?;
+
+    fn await_placement(&self) -> Result<(order::Fittings, Received), LaunchError> {
+        match next(self.channel)? {
+            Some((Order::Placed { fittings, .. }, fds)) => {
+                unshare_cgroup(self.new)?;
+                Ok((fittings, Received::new(fds)))
+            }
+            _ => Err(LaunchError::Vanished),
+        }
     }
-    finish_root(&root, spec)?;
-    tell_ready(channel, terminal.as_ref())?;
-    let Some((Order::Go, _)) = next(channel)? else { return Ok(0) };
-    sysctl::apply(&procfs, &linux.sysctl)?;
-    let slave = terminal.map(|terminal| terminal.slave);
-    let standard = program::Streams { fds: standard, terminal: slave };
-    let start = program::Start {
-        process: &process,
-        seccomp: linux.seccomp.as_ref(),
-        ready: furnished.filter,
-        procfs: &procfs,
-        standard,
-    };
-    drop(root);
-    if container.init { reaper::run(witness, channel, start) } else { start.execute() }
+
+    /// Lets the host's hooks run, and runs those of the container's namespaces whose programs are the host's.
+    fn pass_hooks(&self, container: &Container) -> Result<(), LaunchError> {
+        let (Some(apart), Some(hooks)) = (&container.apart, &container.spec.hooks) else { return Ok(()) };
+        if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
+            order::send(self.channel, &Answer::Furnished, &Parcel::default())?;
+            let Some((Order::Proceed, _)) = next(self.channel)? else { return Err(LaunchError::Vanished) };
+        }
+        let state = State::of(&apart.identity, &container.spec, "creating", apart.pid);
+        hook::run_all("createContainer", &hooks.create_container, &state)
+    }
+
+    /// The launcher lives as long as the container: it says on the channel when to go on.
+    fn wait_on_channel(self, dressed: Dressed<'_>, reaper: bool) -> Result<i32, LaunchError> {
+        tell_ready(self.channel, dressed.terminal.as_ref())?;
+        let Some((Order::Go, _)) = next(self.channel)? else { return Ok(0) };
+        sysctl::apply(&dressed.procfs, &dressed.linux.sysctl)?;
+        let start = dressed.start(true, 0);
+        if reaper {
+            return reaper::run(self.witness, self.channel, start);
+        }
+        let found = start.take_on()?;
+        start.execute(&found, self.channel)
+    }
+
+    /// The launcher goes away: all that can fail is done before, the rest when somebody knocks.
+    fn wait_at_door(
+        self,
+        dressed: Dressed<'_>,
+        spec: &Spec,
+        apart: &order::Apart,
+        door: OwnedFd,
+    ) -> Result<i32, LaunchError> {
+        sysctl::apply(&dressed.procfs, &dressed.linux.sysctl)?;
+        let terminal = dressed.terminal.as_ref().map(|terminal| identity::duplicate(&terminal.master)).transpose()?;
+        let start = dressed.start(false, apart.inherited);
+        // A container may be made without a process; only starting it is an error then.
+        let found = spec.process.is_some().then(|| start.take_on()).transpose()?;
+        hako_sys::own::outlive_parent()?;
+        let mut parcel = Parcel::default();
+        if let Some(terminal) = terminal {
+            parcel.add(terminal);
+        }
+        order::send(self.channel, &Answer::Ready, &parcel)?;
+        drop(parcel);
+        let visitor = wait::for_start(door.into())?;
+        let started = spec.hooks.as_ref().map_or(Ok(()), |hooks| {
+            let state = State::of(&apart.identity, spec, "created", apart.pid);
+            hook::run_all("startContainer", &hooks.start_container, &state)
+        });
+        let nothing = || LaunchError::setup("start container", "its description has no process");
+        let executed =
+            started.and_then(|()| found.as_ref().ok_or_else(nothing)).and_then(|found| start.execute(found, &visitor));
+        match executed {
+            Ok(code) => Ok(code),
+            Err(error) => {
+                report(&visitor, error);
+                Ok(1)
+            }
+        }
+    }
 }
 
-/// What a root has got.
-struct Furnished {
-    pts: Option<OwnedFd>,
-    masked: bool,
+/// All that is left to be put on.
+struct Dressed<'a> {
+    linux: &'a Linux,
+    process: &'a Process,
+    procfs: OwnedFd,
+    standard: Vec<OwnedFd>,
+    terminal: Option<hako_sys::pty::Pty>,
     filter: Option<(Set, Filter)>,
 }
 
-/// Mounts and devices: out of the kit if it serves, otherwise one by one.
-fn furnish(root: &Root, container: &Container, kit: Option<Kit>, fds: Received) -> Result<Furnished, LaunchError> {
-    let spec = &container.spec;
-    let label = spec.linux.as_ref().map_or("", |linux| linux.mount_label.as_str());
-    let mut attacher = attach::Attacher::new(root, &container.binds, &container.cgroups, label).with_fds(fds);
-    let served = kit.as_ref().and_then(|kit| kit.serves(container));
-    if let (Some(kit), Some(count)) = (kit, served) {
-        kit.move_into(root)?;
-        attacher.attach_from(count, &spec.mounts)?;
-        let (pts, filter) = kit.into_parts();
-        return Ok(Furnished { pts, masked: true, filter: Some(filter) });
+impl<'a> Dressed<'a> {
+    fn start(self, bound: bool, inherited: u32) -> program::Start<'a> {
+        program::Start {
+            process: self.process,
+            seccomp: self.linux.seccomp.as_ref(),
+            ready: self.filter,
+            procfs: self.procfs,
+            standard: program::Streams { fds: self.standard, terminal: self.terminal.map(|terminal| terminal.slave) },
+            linux: Some(self.linux),
+            bound,
+            inherited,
+        }
     }
-    attacher.attach_all(&spec.mounts)?;
-    let pts = attacher.into_pts();
-    device::make_all(root, spec)?;
-    Ok(Furnished { pts, masked: false, filter: None })
+}
+
+/// Hooks look for the root where the description says it is; otherwise any place does.
+fn place_of_root(container: &Container) -> Result<OwnedFd, LaunchError> {
+    let hooked = container.spec.hooks.as_ref().is_some_and(|hooks| !hooks.create_container.is_empty());
+    match &container.spec.root {
+        Some(root) if (hooked || shares_mounts(&container.spec)) && Path::new(&root.path).is_absolute() => {
+            open_root(&root.path)
+        }
+        _ => open_root("/"),
+    }
+}
+
+/// Whether a container lives among the mounts of whoever launches it.
+fn shares_mounts(spec: &Spec) -> bool {
+    !spec.linux.iter().flat_map(|linux| &linux.namespaces).any(|namespace| namespace.kind == NamespaceKind::Mount)
+}
+
+fn enter(root: &Root, container: &Container) -> Result<(), LaunchError> {
+    // Where the mounts are somebody else's as well, the root is not this process's to exchange.
+    if shares_mounts(&container.spec) || container.apart.as_ref().is_some_and(|apart| apart.no_pivot) {
+        return Ok(hako_sys::mount::change_root(root.as_fd())?);
+    }
+    Ok(hako_sys::mount::pivot(root.as_fd())?)
 }
 
 fn standard_streams(stdio: Standard, fds: &mut Received) -> Result<Vec<OwnedFd>, LaunchError> {
@@ -182,7 +323,7 @@ fn standard_streams(stdio: Standard, fds: &mut Received) -> Result<Vec<OwnedFd>,
     }
 }
 
-fn name_host(spec: &crate::spec::Spec) -> Result<(), LaunchError> {
+fn name_host(spec: &Spec) -> Result<(), LaunchError> {
     if !spec.hostname.is_empty() {
         hako_sys::own::set_host_name(&spec.hostname)?;
     }
@@ -192,7 +333,7 @@ fn name_host(spec: &crate::spec::Spec) -> Result<(), LaunchError> {
     Ok(())
 }
 
-fn finish_root(root: &Root, spec: &crate::spec::Spec) -> Result<(), LaunchError> {
+fn finish_root(root: &Root, spec: &Spec) -> Result<(), LaunchError> {
     let propagation = spec.linux.as_ref().map_or("", |linux| linux.rootfs_propagation.as_str());
     let options = crate::option::MountOptions::parse(&[propagation]);
     for (propagation, below) in &options.propagation {

@@ -12,7 +12,7 @@ use hako_sys::confined::Root;
 use rustix::fs::OFlags;
 
 use crate::attach::Attacher;
-use crate::order::{CgroupMount, Container};
+use crate::order::{CgroupMount, Container, Fittings, Received};
 use crate::seccomp::Filter;
 use crate::spec::{Linux, Mount, Spec};
 use crate::{LaunchError, device, mask};
@@ -33,10 +33,11 @@ impl Kit {
     pub(crate) fn lay(scratch: Root, stock: Spec) -> Result<Self, LaunchError> {
         let linux = stock.linux.clone().unwrap_or_default();
         let cgroups = own_views()?;
-        let mut attacher = Attacher::new(&scratch, &[], &cgroups, "");
-        attacher.attach_all(&stock.mounts)?;
+        let fittings = Fittings { cgroups, ..Fittings::default() };
+        let mut attacher = Attacher::new(&scratch, "").with_fittings(fittings, Received::new(Vec::new()));
+        attacher.attach_some(&stock.mounts, |_| true)?;
         let pts = attacher.into_pts();
-        device::make_all(&scratch, &stock)?;
+        device::make_all(&scratch, &stock, false)?;
         mask::apply(&scratch, &linux)?;
         let capabilities = hako_sys::caps::Set::from_names(USUAL_CAPABILITIES)?;
         let filter = crate::seccomp::compile(&crate::spec::Seccomp::builtin(), capabilities)?;
@@ -54,7 +55,7 @@ impl Kit {
             && theirs.readonly_paths == ours.readonly_paths
             && theirs.devices.is_empty()
             && theirs.mount_label.is_empty()
-            && container.cgroups.iter().all(|mount| mount.fd.is_none());
+            && container.fittings.cgroups.iter().all(|mount| mount.fd.is_none());
         // Masks come after all mounts; where one could cover another's mount, order matters.
         let apart = rest
             .iter()
@@ -144,6 +145,7 @@ pub(crate) fn stock() -> Spec {
         kind: kind.to_owned(),
         source: source.to_owned(),
         options: options.iter().map(|option| (*option).to_owned()).collect(),
+        ..Mount::default()
     };
     let mut masked_paths = MASKED.map(str::to_owned).to_vec();
     // Counters of each processor's heat tell about others' load.

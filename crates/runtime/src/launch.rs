@@ -1,19 +1,24 @@
 //! From a description to a running container: [`prepare`], then [`Prepared::start`].
 
+mod apart;
 mod material;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 
 use hako_sys::cgroup::Group;
-use hako_sys::process::{Process, SingleThreaded};
+use hako_sys::process::{Namespaces, Process, SingleThreaded};
 use serde::{Deserialize, Serialize};
 
 use crate::LaunchError;
-use crate::order::{self, Answer, Order};
+use crate::agent::Agent;
+use crate::hook::Identity;
+use crate::order::{self, Answer, Order, Parcel};
 use crate::seed::Seed;
 use crate::spec::Spec;
 use crate::stdio::{Stdio, Streams};
+
+pub use apart::{Apart, Created, start};
 
 /// Where a container's root file system comes from. It is mounted inside the container's own mount namespace only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +51,8 @@ pub struct LaunchOptions {
     pub rootfs: RootfsPlan,
     /// Whether process 1 is a small reaper that starts the program as its child and forwards signals.
     pub init: bool,
+    /// Set for a container that lives on without the process that launches it.
+    pub apart: Option<Apart>,
 }
 
 /// A container that is set up, or being set up, but whose program is not yet executed.
@@ -56,6 +63,7 @@ pub struct Prepared {
     seed: Seed,
     netns: OwnedFd,
     streams: Streams,
+    agent: Option<Agent>,
 }
 
 impl Prepared {
@@ -86,9 +94,10 @@ impl Prepared {
 
     /// Executes the program and waits until that has worked.
     pub fn start(mut self) -> Result<Running, LaunchError> {
-        let sent = order::send(self.seed.channel(), &Order::Go, &order::Parcel::default());
+        let sent = order::send(self.seed.channel(), &Order::Go, &Parcel::default());
         // A stage that failed has said why and is gone: its words matter more than that sending failed.
-        let terminal = await_execution(self.seed.channel()).map_err(|error| self.explain(error))?;
+        let terminal = await_execution(self.seed.channel(), self.seed.pid(), self.agent.as_ref())
+            .map_err(|error| self.explain(error))?;
         sent?;
         self.streams.terminal = terminal;
         let (process, group) = self.seed.release()?;
@@ -105,7 +114,11 @@ impl Prepared {
 }
 
 /// Reads answers until the channel closes, which it does by execution.
-pub(crate) fn await_execution(channel: &hako_sys::fdpass::Channel) -> Result<Option<OwnedFd>, LaunchError> {
+pub(crate) fn await_execution(
+    channel: &hako_sys::fdpass::Channel,
+    pid: i32,
+    agent: Option<&Agent>,
+) -> Result<Option<OwnedFd>, LaunchError> {
     let mut ready = false;
     let mut terminal = None;
     while let Some((answer, mut fds)) = order::receive::<Answer>(channel)? {
@@ -114,8 +127,13 @@ pub(crate) fn await_execution(channel: &hako_sys::fdpass::Channel) -> Result<Opt
                 ready = true;
                 terminal = fds.pop();
             }
+            Answer::Filtered => {
+                let notifications = fds.pop().ok_or(LaunchError::Vanished)?;
+                let agent = agent.ok_or_else(|| LaunchError::setup("load seccomp profile", "it has no agent"))?;
+                agent.hand_over(pid, &notifications)?;
+            }
             Answer::Failed(error) => return Err(error),
-            Answer::Waiting | Answer::Forked(_) => {}
+            Answer::Waiting | Answer::Furnished | Answer::Forked(_) => {}
         }
     }
     if ready { Ok(terminal) } else { Err(LaunchError::Vanished) }
@@ -145,16 +163,76 @@ pub fn prepare(
     spec: &Spec,
     options: LaunchOptions,
 ) -> Result<Prepared, LaunchError> {
-    let layout = material::Layout::of(spec)?;
-    let mut seed = material::fitting_seed(witness, seed, spec, &layout)?;
-    let resources = spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
-    if let Some(resources) = resources {
-        crate::resources::apply(seed.group(), resources)?;
+    let layout = material::Layout::of(spec, options.apart.is_some())?;
+    match fitting_seed(seed, spec, &layout)? {
+        Some(seed) => serve(witness, seed, spec, options, &layout),
+        None => sprout(witness, spec, options, &layout),
     }
-    let (mut container, mut parcel) = material::gather(witness, spec, &options, &layout, seed.group())?;
+}
+
+/// The given seed, if it has the right namespaces and can get the right group.
+fn fitting_seed(seed: Option<Seed>, spec: &Spec, layout: &material::Layout) -> Result<Option<Seed>, LaunchError> {
+    let Some(mut seed) = seed.filter(|seed| layout.fits(seed)) else { return Ok(None) };
+    let path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
+    Ok(seed.rename_group(path)?.then_some(seed))
+}
+
+/// A seed that is placed already becomes the container.
+fn serve(
+    witness: SingleThreaded,
+    mut seed: Seed,
+    spec: &Spec,
+    options: LaunchOptions,
+    layout: &material::Layout,
+) -> Result<Prepared, LaunchError> {
+    limit(&seed, spec)?;
+    let (mut container, mut parcel) = material::gather(witness, spec, &options, layout, &seed)?;
+    container.fittings = material::fittings(witness, spec, layout, &seed, &mut parcel)?;
     let (standard, streams) = crate::stdio::open(options.stdio, &mut parcel)?;
     container.stdio = standard;
     let netns = layout.netns(&seed)?;
     seed.tell(&Order::Become(Box::new(container)), &parcel)?;
-    Ok(Prepared { seed, netns, streams })
+    let agent = Agent::of(&Identity::default(), spec, "created", seed.pid())?;
+    Ok(Prepared { seed, netns, streams, agent })
+}
+
+/// A new process becomes the container. It is told what to become first and placed then: on v1 placing takes the kernel
+/// some milliseconds, in which the process mounts what does not depend on its control group.
+fn sprout(
+    witness: SingleThreaded,
+    spec: &Spec,
+    options: LaunchOptions,
+    layout: &material::Layout,
+) -> Result<Prepared, LaunchError> {
+    let empty = crate::spec::Linux::default();
+    let linux = spec.linux.as_ref().unwrap_or(&empty);
+    let inherited = options.apart.as_ref().map_or(0, |apart| apart.inherited);
+    let birth = layout.birth(linux, inherited);
+    let mut seed = Seed::sprout(witness, &linux.cgroups_path, &birth)?;
+    if birth.new.contains(Namespaces::USER) {
+        crate::idmap::write(seed.pid(), &linux.uid_mappings, &linux.gid_mappings)?;
+    }
+    let (mut container, mut parcel) = material::gather(witness, spec, &options, layout, &seed)?;
+    let (standard, streams) = crate::stdio::open(options.stdio, &mut parcel)?;
+    container.stdio = standard;
+    let netns = layout.netns(&seed)?;
+    seed.tell(&Order::Become(Box::new(container)), &parcel)?;
+    place(witness, &seed, spec, layout).map_err(|error| seed.last_words().unwrap_or(error))?;
+    let agent = Agent::of(&Identity::default(), spec, "created", seed.pid())?;
+    Ok(Prepared { seed, netns, streams, agent })
+}
+
+fn place(witness: SingleThreaded, seed: &Seed, spec: &Spec, layout: &material::Layout) -> Result<(), LaunchError> {
+    seed.group().make()?;
+    limit(seed, spec)?;
+    let mut parcel = Parcel::default();
+    seed.place()?;
+    // In this order, as the mount table lists mounts as they were made: those of the process itself come first.
+    let fittings = material::fittings(witness, spec, layout, seed, &mut parcel)?;
+    seed.tell_placed(false, fittings, &parcel)
+}
+
+fn limit(seed: &Seed, spec: &Spec) -> Result<(), LaunchError> {
+    let resources = spec.linux.as_ref().and_then(|linux| linux.resources.as_ref());
+    resources.map_or(Ok(()), |resources| crate::resources::apply(seed.group(), resources))
 }

@@ -4,12 +4,17 @@
 //! Docker. A caller prepares a container ([`launch::prepare`]), sets up its network meanwhile, and starts it
 //! ([`launch::Prepared::start`]).
 
+pub mod agent;
 mod attach;
+mod birth;
 mod device;
 mod error;
 pub mod exec;
 mod filesystem;
+mod furniture;
+pub mod hook;
 mod identity;
+mod idmap;
 mod init;
 mod kit;
 pub mod launch;
@@ -17,6 +22,7 @@ mod mask;
 mod option;
 mod order;
 mod overlay;
+mod priority;
 mod program;
 mod reaper;
 pub mod resources;
@@ -26,5 +32,6 @@ pub mod spec;
 pub mod stdio;
 mod sysctl;
 mod tree;
+mod wait;
 
 pub use error::LaunchError;

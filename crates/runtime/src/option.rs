@@ -15,6 +15,8 @@ pub(crate) struct MountOptions {
     pub(crate) set_below: Attributes,
     /// Attributes taken from them.
     pub(crate) clear_below: Attributes,
+    /// Whether ids are mapped, as the mount's mappings say or as the container's user namespace does.
+    pub(crate) mapped: Option<Recursion>,
     /// Changes of propagation, in order.
     pub(crate) propagation: Vec<(Propagation, Recursion)>,
     /// What the file system itself understands.
@@ -66,6 +68,8 @@ impl MountOptions {
         match option {
             "bind" => self.bind = Some(Recursion::Single),
             "rbind" => self.bind = Some(Recursion::Below),
+            "idmap" => self.mapped = Some(Recursion::Single),
+            "ridmap" => self.mapped = Some(Recursion::Below),
             "defaults" => {}
             _ => return false,
         }

@@ -8,7 +8,8 @@ use hako_sys::fdpass::{Channel, Message};
 use serde::{Deserialize, Serialize};
 
 use crate::LaunchError;
-use crate::spec::{self, ConsoleSize, Spec};
+use crate::hook::Identity;
+use crate::spec::{self, ConsoleSize, NamespaceKind, Spec};
 
 /// To a future process 1.
 #[derive(Debug, Serialize, Deserialize)]
@@ -17,9 +18,13 @@ pub(crate) enum Order {
     Placed {
         /// Whether it will wait for its container, and can prepare for an ordinary one meanwhile.
         ahead: bool,
+        /// What a process is given that has been told its container already.
+        fittings: Fittings,
     },
     /// Become this container's first process, up to but not including execution.
     Become(Box<Container>),
+    /// The hooks of the host's side have run.
+    Proceed,
     /// Execute the program.
     Go,
     /// Start a further process (to a stage for `exec`).
@@ -31,8 +36,12 @@ pub(crate) enum Order {
 pub(crate) enum Answer {
     /// The stage waits for an order.
     Waiting,
+    /// The root is furnished, and hooks may look at it before it is changed to.
+    Furnished,
     /// All is set up; the terminal's other side comes along if one was asked for.
     Ready,
+    /// The filter is in force; what its notifications are read from comes along.
+    Filtered,
     /// A further process was forked: its number; its descriptor comes along.
     Forked(i32),
     /// It could not be done.
@@ -48,12 +57,29 @@ pub(crate) struct Container {
     /// The detached root mount.
     pub(crate) root: usize,
     pub(crate) stdio: Standard,
-    /// Detached mounts for the bind mounts of the specification, by their place in its list.
-    pub(crate) binds: Vec<Bind>,
     /// Namespaces to join.
-    pub(crate) joined: Vec<usize>,
-    /// The group's own directories, when the container sees the host's cgroup namespace.
-    pub(crate) cgroups: Vec<CgroupMount>,
+    pub(crate) joined: Vec<(NamespaceKind, usize)>,
+    /// What comes from outside, if the process is placed already.
+    pub(crate) fittings: Fittings,
+    /// Set if it does not live and die with the process that launches it.
+    pub(crate) apart: Option<Apart>,
+}
+
+/// What a process is told that waits, without its launcher, to be started.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Apart {
+    /// The listening socket at which it is started.
+    pub(crate) door: usize,
+    /// What hooks are told.
+    pub(crate) identity: Identity,
+    /// Its number on the host.
+    pub(crate) pid: i32,
+    /// Descriptors behind the standard streams that the program inherits.
+    pub(crate) inherited: u32,
+    /// The root is not exchanged but only changed to.
+    pub(crate) no_pivot: bool,
+    /// The caller's session keyring stays.
+    pub(crate) keep_keyring: bool,
 }
 
 /// A further process in a container.
@@ -62,6 +88,10 @@ pub(crate) struct Addition {
     pub(crate) process: spec::Process,
     pub(crate) seccomp: Option<spec::Seccomp>,
     pub(crate) stdio: Standard,
+    /// Whether it lives on when its launcher ends.
+    pub(crate) apart: bool,
+    /// Descriptors behind the standard streams that the program inherits.
+    pub(crate) inherited: u32,
 }
 
 /// The standard streams of a process.
@@ -71,6 +101,15 @@ pub(crate) enum Standard {
     Fds([usize; 3]),
     /// A terminal to be made.
     Terminal(Option<ConsoleSize>),
+}
+
+/// Mounts that are made with the host's eyes, or depend on the control group.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Fittings {
+    /// Detached mounts for the bind mounts of the specification, by their place in its list.
+    pub(crate) binds: Vec<Bind>,
+    /// The cgroup file systems.
+    pub(crate) cgroups: Vec<CgroupMount>,
 }
 
 /// One detached bind mount.

@@ -5,14 +5,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use hako_sys::caps::Set;
+use hako_sys::fdpass::Channel;
 use hako_sys::{own, seccomp as kernel};
 use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, StatxFlags};
 use rustix::io::Errno;
 
-use crate::LaunchError;
 use crate::identity::{self, Sets};
+use crate::order::{self, Answer, Parcel};
 use crate::seccomp::Filter;
-use crate::spec::{Process, Seccomp};
+use crate::spec::{Linux, Process, Seccomp};
+use crate::{LaunchError, priority};
 
 /// Input, output and error, or a terminal.
 #[derive(Debug)]
@@ -28,49 +30,73 @@ pub(crate) struct Start<'a> {
     pub(crate) seccomp: Option<&'a Seccomp>,
     /// The default filter as compiled ahead for a bounding set.
     pub(crate) ready: Option<(Set, Filter)>,
-    pub(crate) procfs: &'a OwnedFd,
+    pub(crate) procfs: OwnedFd,
     pub(crate) standard: Streams,
+    /// The container's Linux section, for a first process.
+    pub(crate) linux: Option<&'a Linux>,
+    /// Whether the process dies with its parent.
+    pub(crate) bound: bool,
+    /// Descriptors behind the standard streams that the program inherits.
+    pub(crate) inherited: u32,
 }
 
-/// A program and its environment, found and ready.
+/// A program and its environment, found and ready, and what is put in force right before execution.
 #[derive(Debug)]
 pub(crate) struct Found {
     path: String,
     environment: Vec<String>,
+    sets: Sets,
+    filter: Option<Filter>,
 }
 
 impl Start<'_> {
-    /// Does everything and executes. Returns only on failure.
-    pub(crate) fn execute(self) -> Result<i32, LaunchError> {
-        let found = self.become_process()?;
-        Err(found.execute(&self.process.args))
-    }
-
-    /// Everything but execution: streams, limits, user, filter, capabilities, directory; and finds the program.
-    pub(crate) fn become_process(&self) -> Result<Found, LaunchError> {
+    /// Puts on all but filter and privileges: streams, limits, user, directory; and finds the program.
+    pub(crate) fn take_on(&self) -> Result<Found, LaunchError> {
         let process = self.process;
         let sets = Sets::of(process.capabilities.as_ref())?;
         // Compiled before privileges go, while a bad profile can still be told.
         let filter = self.filter(&sets)?;
         self.take_streams()?;
-        identity::limit(process, self.procfs)?;
-        label(process, self.procfs)?;
+        identity::limit(process, &self.procfs)?;
+        priority::take_on(process, self.linux)?;
+        label(process, &self.procfs)?;
         identity::change_user(process, &sets)?;
+        // The change made the process visible again to others of the same user.
+        own::hide()?;
         rustix::process::umask(Mode::from_raw_mode(process.user.umask.unwrap_or(0o022)));
-        own::die_with_parent()?;
+        if self.bound {
+            own::die_with_parent()?;
+        }
         enter_directory(&process.cwd)?;
         let environment = environment(process);
         let path = find(process, &environment)?;
-        refuse_own_binary(&path, self.procfs)?;
-        own::close_rest_on_exec()?;
-        if process.no_new_privileges {
+        refuse_own_binary(&path, &self.procfs)?;
+        Ok(Found { path, environment, sets, filter })
+    }
+
+    /// Puts filter and privileges in force. An agent's descriptor goes out over the channel.
+    pub(crate) fn seal(&self, found: &Found, channel: &Channel) -> Result<(), LaunchError> {
+        own::close_rest_on_exec(self.inherited)?;
+        if self.process.no_new_privileges {
             own::renounce_new_privileges()?;
         }
-        if let Some(filter) = filter {
-            kernel::install(&filter.program, filter.flags)?;
+        match &found.filter {
+            Some(filter) if filter.notifies => {
+                let notifications = kernel::install_notifying(&filter.program, filter.flags)?;
+                let mut parcel = Parcel::default();
+                parcel.add(notifications);
+                order::send(channel, &Answer::Filtered, &parcel)?;
+            }
+            Some(filter) => kernel::install(&filter.program, filter.flags)?,
+            None => {}
         }
-        identity::drop_privileges(&sets)?;
-        Ok(Found { path, environment })
+        identity::drop_privileges(&found.sets)
+    }
+
+    /// Seals and executes. Returns only on failure.
+    pub(crate) fn execute(&self, found: &Found, channel: &Channel) -> Result<i32, LaunchError> {
+        self.seal(found, channel)?;
+        Err(found.execute(&self.process.args))
     }
 
     fn filter(&self, sets: &Sets) -> Result<Option<Filter>, LaunchError> {

@@ -19,7 +19,8 @@ const TERMINAL_STOPS: [i32; 2] = [21, 22];
 pub(crate) fn run(witness: SingleThreaded, channel: &Channel, start: Start<'_>) -> Result<i32, LaunchError> {
     let has_terminal = start.standard.terminal.is_some();
     let arguments = start.process.args.clone();
-    let found = start.become_process()?;
+    let found = start.take_on()?;
+    start.seal(&found, channel)?;
     let signals = own::Awaited::all()?;
     let child = hako_sys::process::fork(witness, &ForkOptions::default(), || {
         // In this order: with signals blocked, taking the terminal does not stop a background process.

@@ -24,6 +24,8 @@ pub struct Filter {
     pub program: Vec<Instruction>,
     /// Flags of seccomp(2).
     pub flags: FilterFlags,
+    /// Whether an agent is notified of calls.
+    pub notifies: bool,
 }
 
 /// What happens to a call.
@@ -36,6 +38,7 @@ enum Action {
     Trace(u16),
     Log,
     Allow,
+    Notify,
 }
 
 impl Action {
@@ -49,6 +52,7 @@ impl Action {
             Self::Trace(number) => 0x7ff0_0000 | u32::from(number),
             Self::Log => 0x7ffc_0000,
             Self::Allow => 0x7fff_0000,
+            Self::Notify => 0x7fc0_0000,
         }
     }
 }
@@ -136,5 +140,6 @@ impl Architecture {
 pub fn compile(filter: &Seccomp, bounding: Set) -> Result<Filter, LaunchError> {
     let profile = if filter.builtin { resolve::builtin(bounding) } else { resolve::profile(filter, bounding)? };
     let flags = if filter.builtin { resolve::usual_flags() } else { resolve::flags(filter)? };
-    Ok(Filter { program: code::generate(&profile)?, flags })
+    let notifies = profile.rules.iter().any(|rule| rule.action == Action::Notify);
+    Ok(Filter { program: code::generate(&profile)?, flags, notifies })
 }

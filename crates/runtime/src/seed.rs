@@ -1,14 +1,16 @@
 //! A future process 1: already in its namespaces and control group, waiting to be told what to become.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
-use hako_sys::cgroup::Group;
+use hako_sys::cgroup::{Group, Version};
 use hako_sys::fdpass::Channel;
-use hako_sys::process::{ForkOptions, Namespaces, Process, SingleThreaded};
+use hako_sys::poll::Interest;
+use hako_sys::process::{Namespaces, Process, SingleThreaded};
 
 use crate::LaunchError;
-use crate::order::{self, Order, Parcel};
-use crate::spec::IdMapping;
+use crate::birth::Birth;
+use crate::order::{self, Fittings, Order, Parcel};
 
 /// A waiting process in new mount, pid, ipc, uts, network and cgroup namespaces, its loopback interface up.
 ///
@@ -20,6 +22,8 @@ pub struct Seed {
     channel: Channel,
     group: Group,
     namespaces: Namespaces,
+    /// Whether it was born into its group.
+    born_there: bool,
 }
 
 /// The namespaces of an ordinary container.
@@ -33,53 +37,49 @@ const USUAL: Namespaces = Namespaces::MOUNT
 impl Seed {
     /// Makes a seed in the control group `cgroup`, e.g. `/hako/spare-1`, and waits until it is ready to be told.
     pub fn prepare(witness: SingleThreaded, cgroup: &str) -> Result<Self, LaunchError> {
-        let seed = Self::sprout(witness, cgroup, USUAL, None)?;
-        seed.release_into_group(true)?;
+        let seed = Self::sprout(witness, cgroup, &Birth { new: USUAL, ..Birth::default() })?;
+        seed.group.make()?;
+        seed.place()?;
+        seed.tell_placed(true, Fittings::default(), &Parcel::default())?;
         seed.await_waiting()?;
         Ok(seed)
     }
 
-    /// Forks the process and makes its group; the process waits until [`Seed::release_into_group`].
-    pub(crate) fn sprout(
-        witness: SingleThreaded,
-        cgroup: &str,
-        namespaces: Namespaces,
-        pid_namespace: Option<BorrowedFd<'_>>,
-    ) -> Result<Self, LaunchError> {
-        let group = Group::create(cgroup)?;
+    /// Forks the process, which waits for orders. On v1 its group need not be there yet; on v2 it is made now, as the
+    /// process is born into it.
+    pub(crate) fn sprout(witness: SingleThreaded, cgroup: &str, birth: &Birth<'_>) -> Result<Self, LaunchError> {
+        let group = Group::open(cgroup)?;
+        if group.version() == Version::V2 {
+            group.make()?;
+        }
         let (channel, theirs) = Channel::pair()?;
         let born_into = group.unified_fd()?;
-        let options = ForkOptions {
-            // The view of cgroups starts where the process is when it unshares, so that comes after placing.
-            namespaces: namespaces.without(Namespaces::CGROUP),
-            cgroup: born_into.as_ref().map(AsFd::as_fd),
-            sibling: false,
-        };
-        let child = || crate::init::run(witness, theirs.as_fd(), namespaces);
-        let process = match pid_namespace {
-            None => hako_sys::process::fork(witness, &options, child)?,
-            Some(namespace) => fork_into(witness, &options, namespace, child)?,
-        };
-        Ok(Self { process: Some(process), channel, group, namespaces })
+        let (namespaces, born_there) = (birth.new, born_into.is_some() && !birth.needs_helper());
+        let stage = || crate::init::run(witness, theirs.as_fd(), birth);
+        let process = birth.fork(witness, born_into.as_ref().map(AsFd::as_fd), stage)?;
+        Ok(Self { process: Some(process), channel, group, namespaces, born_there })
     }
 
-    /// Places the process (on v2 it was born there) and lets it take its view of cgroups.
-    pub(crate) fn release_into_group(&self, ahead: bool) -> Result<(), LaunchError> {
-        if self.group.version() == hako_sys::cgroup::Version::V1 {
+    /// Places the process in its group.
+    pub(crate) fn place(&self) -> Result<(), LaunchError> {
+        if !self.born_there {
             self.group.place(self.pid())?;
         }
-        order::send(&self.channel, &Order::Placed { ahead }, &Parcel::default())
+        Ok(())
     }
 
-    /// Gives the process's new user namespace its numbers.
-    pub(crate) fn map_ids(&self, uids: &[IdMapping], gids: &[IdMapping]) -> Result<(), LaunchError> {
-        for (file, mappings) in [("uid_map", uids), ("gid_map", gids)] {
-            let line = |one: &IdMapping| format!("{} {} {}\n", one.container_id, one.host_id, one.size);
-            let text: String = mappings.iter().map(line).collect();
-            let path = format!("/proc/{}/{file}", self.pid());
-            std::fs::write(&path, text).map_err(|error| LaunchError::setup(format!("write {path}"), error))?;
+    /// Tells the process that it is placed, so that it takes its view of cgroups.
+    pub(crate) fn tell_placed(&self, ahead: bool, fittings: Fittings, parcel: &Parcel) -> Result<(), LaunchError> {
+        order::send(&self.channel, &Order::Placed { ahead, fittings }, parcel)
+    }
+
+    /// What a process said that is gone: why, most likely. Its words matter more than that nothing can be done with it.
+    pub(crate) fn last_words(&self) -> Option<LaunchError> {
+        let spoken = hako_sys::poll::wait_one(&self.channel, Interest::Read, Some(Duration::ZERO)).ok()?;
+        match spoken.then(|| order::receive::<order::Answer>(&self.channel)) {
+            Some(Ok(Some((order::Answer::Failed(error), _)))) => Some(error),
+            _ => None,
         }
-        Ok(())
     }
 
     fn await_waiting(&self) -> Result<(), LaunchError> {
@@ -128,7 +128,7 @@ impl Seed {
         if parent(self.group.path()) != parent(path) {
             return Ok(false);
         }
-        Ok(self.group.rename(path)? || self.group.version() == hako_sys::cgroup::Version::V2)
+        Ok(self.group.rename(path)? || self.group.version() == Version::V2)
     }
 
     /// Gives the parts away: the process lives on without this value.
@@ -146,19 +146,4 @@ impl Drop for Seed {
         let _ = process.wait();
         let _ = self.group.delete();
     }
-}
-
-/// Forks a child that is born into another pid namespace.
-fn fork_into(
-    witness: SingleThreaded,
-    options: &ForkOptions<'_>,
-    namespace: BorrowedFd<'_>,
-    child: impl FnOnce() -> i32,
-) -> Result<Process, LaunchError> {
-    let home =
-        std::fs::File::open("/proc/self/ns/pid").map_err(|error| LaunchError::setup("hold pid namespace", error))?;
-    hako_sys::own::join(namespace)?;
-    let forked = hako_sys::process::fork(witness, options, child);
-    hako_sys::own::join(home.as_fd())?;
-    Ok(forked?)
 }

@@ -1,16 +1,22 @@
 //! The OCI runtime specification 1.2, as far as Linux goes: plain data, serialised in the specification's JSON.
 //!
-//! Left out: VM and other platforms' sections, Intel RDT, and hooks (hako runs none).
+//! Left out: VM and other platforms' sections.
 
+mod hooks;
 mod linux;
 mod resources;
 mod seccomp;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-pub use linux::{Device, IdMapping, Linux, Namespace, NamespaceKind};
+pub use hooks::{CpuAffinity, Hook, Hooks, IoPriority, Scheduler};
+pub use linux::{
+    Device, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NamespaceKind, NetDevice, Personality, TimeOffset,
+};
 pub use resources::{
-    BlockIo, Cpu, DeviceRule, HugepageLimit, Memory, Network, NetworkPriority, Pids, Resources, ThrottleDevice,
+    BlockIo, Cpu, DeviceRule, HugepageLimit, Memory, Network, NetworkPriority, Pids, Rdma, Resources, ThrottleDevice,
     WeightDevice,
 };
 pub use seccomp::{Seccomp, SeccompArchitecture, SeccompArg, SeccompCondition, SeccompSyscall};
@@ -36,6 +42,12 @@ pub struct Spec {
     /// Mounts, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mounts: Vec<Mount>,
+    /// Programs run at points of its life.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Hooks>,
+    /// Words for others; hako itself takes no orders from them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
     /// The Linux section.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linux: Option<Linux>,
@@ -77,6 +89,15 @@ pub struct Process {
     /// The SELinux label it executes under.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub selinux_label: String,
+    /// The scheduling policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<Scheduler>,
+    /// The priority of its input and output.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub io_priority: Option<IoPriority>,
+    /// The processors it runs on, if it is added to a running container.
+    #[serde(rename = "execCPUAffinity", skip_serializing_if = "Option::is_none")]
+    pub exec_cpu_affinity: Option<CpuAffinity>,
 }
 
 /// A terminal's size in characters.
@@ -150,7 +171,7 @@ pub struct Root {
 
 /// One mount.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub struct Mount {
     /// Where, inside the container.
     pub destination: String,
@@ -163,6 +184,12 @@ pub struct Mount {
     /// Options in the words of mount(8).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,
+    /// How the owners of its files are shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub uid_mappings: Vec<IdMapping>,
+    /// How the groups of its files are shown.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gid_mappings: Vec<IdMapping>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

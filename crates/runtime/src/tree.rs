@@ -12,11 +12,17 @@ pub(crate) fn configure(tree: &OwnedFd, options: &MountOptions) -> hako_sys::Res
     if options.propagation.is_empty() {
         hako_sys::mount::set_propagation(tree.as_fd(), Propagation::Private, true)?;
     }
+    propagate(tree, options)?;
+    change(tree, options.set, options.clear, false)?;
+    change(tree, options.set_below, options.clear_below, true)
+}
+
+/// Puts the words on propagation in force.
+pub(crate) fn propagate(tree: &OwnedFd, options: &MountOptions) -> hako_sys::Result<()> {
     for (propagation, below) in &options.propagation {
         hako_sys::mount::set_propagation(tree.as_fd(), *propagation, below.is_below())?;
     }
-    change(tree, options.set, options.clear, false)?;
-    change(tree, options.set_below, options.clear_below, true)
+    Ok(())
 }
 
 fn change(tree: &OwnedFd, set: Attributes, clear: Attributes, below: bool) -> hako_sys::Result<()> {

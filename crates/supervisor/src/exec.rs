@@ -172,11 +172,9 @@ impl Supervisor {
         let not_running = || Failure::Refused(Refused::NotRunning);
         let container = self.container.as_mut().ok_or_else(not_running)?;
         let first = self.sessions.iter().find(|(number, _)| *number == CONTAINER).ok_or_else(not_running)?;
-        let target = Target {
-            process: &first.1.process,
-            group: container.group.as_ref().ok_or_else(not_running)?,
-            seccomp: container.description.spec.linux.as_ref().and_then(|linux| linux.seccomp.as_ref()),
-        };
+        let group = container.group.as_ref().ok_or_else(not_running)?;
+        let linux = container.description.spec.linux.as_ref();
+        let target = Target::new(&first.1.process, group, linux.and_then(|linux| linux.seccomp.as_ref()));
         let stage = match container.stage.take().filter(Stage::is_alive) {
             Some(stage) => stage,
             None => Stage::open(self.witness, &target).map_err(launch_failure)?,

@@ -109,8 +109,12 @@ impl Supervisor {
         let Some(container) = &mut self.container else { return Err(Failure::Refused(Refused::NotRunning)) };
         container.root = None;
         let description = &container.description;
-        let options =
-            LaunchOptions { stdio: stdio(description), rootfs: description.rootfs.clone(), init: description.init };
+        let options = LaunchOptions {
+            stdio: stdio(description),
+            rootfs: description.rootfs.clone(),
+            init: description.init,
+            apart: None,
+        };
         let prepared =
             launch::prepare(self.witness, self.seed.take(), &container.spec(), options).map_err(launch_failure)?;
         container.connect(prepared.netns()).map_err(network_failure)?;

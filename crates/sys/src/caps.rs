@@ -159,6 +159,12 @@ pub fn keep(keep: bool) -> Result<()> {
     rustix::thread::set_keep_capabilities(keep).map_err(Error::os("keep", "capabilities"))
 }
 
+/// The caller's permitted set.
+pub fn permitted() -> Result<Set> {
+    let sets = rustix::thread::capabilities(None).map_err(Error::os("read", "capabilities"))?;
+    Ok(Set(sets.permitted.bits()))
+}
+
 /// The caller's effective set.
 pub fn effective() -> Result<Set> {
     let sets = rustix::thread::capabilities(None).map_err(Error::os("read", "capabilities"))?;

@@ -31,10 +31,13 @@ impl Group {
     /// Makes the group and missing parents; `path` counts from the root of every hierarchy, e.g. `/hako/ab12`.
     pub fn create(path: &str) -> Result<Self> {
         let group = Self::open(path)?;
-        for root in group.hierarchy.roots() {
-            group.make_below(root)?;
-        }
+        group.make()?;
         Ok(group)
+    }
+
+    /// Makes the group and missing parents; what is there already is left as it is.
+    pub fn make(&self) -> Result<()> {
+        self.hierarchy.roots().iter().try_for_each(|root| self.make_below(root))
     }
 
     /// A handle on a group that may or may not exist.

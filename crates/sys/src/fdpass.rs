@@ -56,6 +56,14 @@ impl Channel {
         Ok(Self(fd))
     }
 
+    /// Connects to another program's stream socket at `path`, to which a message with descriptors is then sent.
+    pub fn connect_stream(path: &Path) -> Result<Self> {
+        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .map_err(Error::os("create", "socket"))?;
+        with_address(path, |address| rustix::net::connect(&fd, address)).map_err(Error::at("connect to", path))?;
+        Ok(Self(fd))
+    }
+
     /// Makes `send` and `recv` answer `EAGAIN` instead of waiting, or undoes that.
     pub fn set_nonblocking(&self, nonblocking: bool) -> Result<()> {
         rustix::io::ioctl_fionbio(&self.0, nonblocking).map_err(Error::os("configure", "channel"))

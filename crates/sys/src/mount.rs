@@ -185,6 +185,21 @@ pub fn set_propagation(mount: BorrowedFd<'_>, propagation: Propagation, recursiv
         .map_err(Error::os("change propagation of", "mount"))
 }
 
+/// Shows the files of the mount at a descriptor under the numbers a user namespace maps theirs to, and those of the
+/// mounts below it if `recursive`. Possible only before the mount is attached, on file systems that know how.
+pub fn map_ids(mount: BorrowedFd<'_>, namespace: BorrowedFd<'_>, recursive: bool) -> Result<()> {
+    crate::syscall::mount_idmap(mount, namespace, recursive).map_err(Error::os("map ids of", "mount"))
+}
+
+/// Makes an attached mount the root without letting go of the former one: for roots that cannot be exchanged, such as
+/// an initial ramdisk. What lies below stays reachable for a process with `CAP_SYS_CHROOT`.
+pub fn change_root(root: BorrowedFd<'_>) -> Result<()> {
+    let failed = |errno| Error::os("change", "root")(errno);
+    rustix::process::fchdir(root).map_err(failed)?;
+    rustix::process::chroot(".").map_err(failed)?;
+    rustix::process::chdir("/").map_err(failed)
+}
+
 /// Makes a mount of the caller's namespace its root and lets go of the former one.
 pub fn pivot(root: BorrowedFd<'_>) -> Result<()> {
     let failed = |errno| Error::os("change", "root")(errno);

@@ -21,6 +21,11 @@ pub fn die_with_parent() -> Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).map_err(Error::os("bind", "process to parent"))
 }
 
+/// This process goes on when its parent ends.
+pub fn outlive_parent() -> Result<()> {
+    rustix::process::set_parent_process_death_signal(None).map_err(Error::os("free", "process from parent"))
+}
+
 /// Default signal actions, nothing blocked.
 pub fn reset_signals() {
     crate::syscall::reset_signals();
@@ -41,22 +46,24 @@ pub fn keep_memory_small() {
     }
 }
 
-/// In a fresh fork: keeps one descriptor beside the standard streams, and closes all others.
+/// In a fresh fork: keeps one descriptor beside the standard streams and the `inherited` ones that follow them, and
+/// closes all others.
 ///
 /// Everything of the parent's that was copied by the fork and owns a descriptor must never be used or dropped here.
-pub fn keep_only(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
-    const KEPT: i32 = 3;
-    crate::syscall::duplicate_to(fd, KEPT).map_err(Error::os("keep", "descriptor"))?;
-    crate::syscall::close_range(KEPT as u32 + 1, u32::MAX, false).map_err(Error::os("close", "descriptors"))?;
+pub fn keep_only(fd: BorrowedFd<'_>, inherited: u32) -> Result<OwnedFd> {
+    let number = 3 + inherited;
+    let kept = i32::try_from(number).unwrap_or(i32::MAX);
+    crate::syscall::duplicate_to(fd, kept).map_err(Error::os("keep", "descriptor"))?;
+    crate::syscall::close_range(number + 1, u32::MAX, false).map_err(Error::os("close", "descriptors"))?;
     // SAFETY: by contract no value of this process that owned the number is used any more.
-    let kept = unsafe { OwnedFd::from_raw_fd(KEPT) };
+    let kept = unsafe { OwnedFd::from_raw_fd(kept) };
     rustix::io::fcntl_setfd(&kept, rustix::io::FdFlags::CLOEXEC).map_err(Error::os("keep", "descriptor"))?;
     Ok(kept)
 }
 
-/// Marks every descriptor but the standard streams close-on-exec.
-pub fn close_rest_on_exec() -> Result<()> {
-    crate::syscall::close_range(3, u32::MAX, true).map_err(Error::os("mark", "descriptors"))
+/// Marks every descriptor but the standard streams and the `inherited` ones that follow them close-on-exec.
+pub fn close_rest_on_exec(inherited: u32) -> Result<()> {
+    crate::syscall::close_range(3 + inherited, u32::MAX, true).map_err(Error::os("mark", "descriptors"))
 }
 
 /// Makes a descriptor a standard stream: 0, 1 or 2.
@@ -75,10 +82,23 @@ pub fn unshare(namespaces: Namespaces) -> Result<()> {
     rustix::thread::unshare(flags).map_err(Error::os("create", "namespaces"))
 }
 
-/// Joins one namespace by its procfs or bound file. A pid namespace takes effect for children.
-pub fn join(namespace: BorrowedFd<'_>) -> Result<()> {
-    rustix::thread::move_into_link_name_space(namespace, None::<LinkNameSpaceType>)
-        .map_err(Error::os("join", "namespace"))
+/// Joins one namespace by its procfs or bound file, which must be one of this kind: what a caller believes to be a name
+/// for one must not lead into another. Pid and time namespaces take effect for children.
+pub fn join(namespace: BorrowedFd<'_>, kind: Namespaces) -> Result<()> {
+    let kinds = [
+        (Namespaces::MOUNT, LinkNameSpaceType::Mount, "mount"),
+        (Namespaces::PID, LinkNameSpaceType::ProcessID, "pid"),
+        (Namespaces::IPC, LinkNameSpaceType::InterProcessCommunication, "ipc"),
+        (Namespaces::UTS, LinkNameSpaceType::HostNameAndNISDomainName, "uts"),
+        (Namespaces::NETWORK, LinkNameSpaceType::Network, "network"),
+        (Namespaces::CGROUP, LinkNameSpaceType::ControlGroup, "cgroup"),
+        (Namespaces::USER, LinkNameSpaceType::User, "user"),
+        (Namespaces::TIME, LinkNameSpaceType::Time, "time"),
+    ];
+    let known = kinds.into_iter().find(|(bits, _, _)| *bits == kind);
+    let (_, kind, name) = known.ok_or(rustix::io::Errno::INVAL).map_err(Error::os("join", "namespace"))?;
+    rustix::thread::move_into_link_name_space(namespace, Some(kind))
+        .map_err(Error::os("join", format!("{name} namespace")))
 }
 
 /// Joins namespaces of a process. A pid namespace takes effect for children.
@@ -93,6 +113,13 @@ pub fn loopback_up() -> Result<()> {
     let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
         .map_err(Error::os("open", "socket"))?;
     crate::syscall::loopback_up(socket.as_fd()).map_err(Error::os("bring up", "loopback interface"))
+}
+
+/// Whether this process is in the user namespace that the kernel was started with, whose root may make devices.
+pub fn is_first_user_namespace() -> bool {
+    // The kernel gives the first one a fixed number.
+    const FIRST: u64 = 0xEFFF_FFFD;
+    rustix::fs::stat("/proc/self/ns/user").map_or(true, |stat| stat.st_ino == FIRST)
 }
 
 /// Sets the host name of the caller's UTS namespace.
@@ -160,6 +187,65 @@ pub fn working_directory() -> Result<Option<String>> {
     let path = rustix::process::getcwd(Vec::new()).map_err(Error::os("read", "working directory"))?;
     let path = path.to_string_lossy().into_owned();
     Ok(path.starts_with('/').then_some(path))
+}
+
+/// Puts this process under a scheduling policy.
+pub fn schedule(wanted: &Scheduling) -> Result<()> {
+    crate::syscall::sched_setattr(wanted).map_err(Error::os("set", "scheduling policy"))
+}
+
+/// A scheduling policy in the numbers of `sched_setattr(2)`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Scheduling {
+    /// The policy's number.
+    pub policy: u32,
+    /// `SCHED_FLAG_*` bits.
+    pub flags: u64,
+    /// Niceness, for the ordinary policies.
+    pub nice: i32,
+    /// Priority, for the real-time policies.
+    pub priority: u32,
+    /// Nanoseconds of processor time in each period.
+    pub runtime: u64,
+    /// Nanoseconds until that must be had.
+    pub deadline: u64,
+    /// Nanoseconds of a period.
+    pub period: u64,
+}
+
+/// Sets this process's input and output priority: class 1 (real time), 2 (best effort) or 3 (idle), level 0 to 7.
+pub fn set_io_priority(class: u32, level: u32) -> Result<()> {
+    crate::syscall::ioprio_set(class << 13 | level).map_err(Error::os("set", "input and output priority"))
+}
+
+/// Sets the execution domain (`personality(2)`).
+pub fn set_personality(domain: u32) -> Result<()> {
+    crate::syscall::personality(domain).map_err(Error::os("set", "execution domain"))
+}
+
+/// Binds this process to processors, by number.
+pub fn set_affinity(cpus: &[usize]) -> Result<()> {
+    let mut set = rustix::thread::CpuSet::new();
+    for cpu in cpus {
+        if *cpu >= rustix::thread::CpuSet::MAX_CPU {
+            return Err(Error::Malformed { object: format!("processor {cpu}"), what: "number out of range".into() });
+        }
+        set.set(*cpu);
+    }
+    rustix::thread::sched_setaffinity(None, &set).map_err(Error::os("bind to", format!("processors {cpus:?}")))
+}
+
+/// Says from which memory nodes this process is to get memory (`set_mempolicy(2)`): the mode with its flags, and nodes.
+pub fn set_memory_policy(mode: i32, nodes: &[u32]) -> Result<()> {
+    let mut mask = [0_u64; 16];
+    for node in nodes {
+        let word = mask.get_mut(*node as usize / 64).ok_or_else(|| Error::Malformed {
+            object: format!("memory node {node}"),
+            what: "number out of range".into(),
+        })?;
+        *word |= 1 << (node % 64);
+    }
+    crate::syscall::set_mempolicy(mode, &mask).map_err(Error::os("set", "memory policy"))
 }
 
 /// Replaces this process's program. Returns only if that fails.

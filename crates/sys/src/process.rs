@@ -216,6 +216,18 @@ impl<'a> Program<'a> {
         Ok(self)
     }
 
+    /// Makes these all of its arguments, its own name included.
+    pub fn argv<I: IntoIterator<Item = S>, S: AsRef<std::ffi::OsStr>>(mut self, arguments: I) -> Result<Self> {
+        self.arguments.clear();
+        self.args(arguments)
+    }
+
+    /// Adds an environment variable by its `NAME=value` text.
+    pub fn env_pair(mut self, pair: &str) -> Result<Self> {
+        self.environment.push(text(pair.as_bytes())?);
+        Ok(self)
+    }
+
     /// Adds an environment variable.
     pub fn env(mut self, name: &str, value: &std::ffi::OsStr) -> Result<Self> {
         let mut pair = name.as_bytes().to_vec();
@@ -258,6 +270,27 @@ impl<'a> Program<'a> {
             .map_err(Error::os("start", name))?;
         Process::open(pid)
     }
+}
+
+/// Executes this process's own binary anew, with the same arguments, environment and descriptors, from a read-only mount
+/// of it that nobody else has. Returns when that is already so.
+pub fn seal_own_binary() -> Result<()> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::path::Path::new("/proc/self/exe");
+    let stat = rustix::fs::statvfs(path).map_err(Error::at("stat", path))?;
+    if stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY) {
+        return Ok(());
+    }
+    let copy = crate::mount::copy_tree(path, false)?;
+    let (set, clear) = (crate::mount::Attributes::READ_ONLY, crate::mount::Attributes::NONE);
+    crate::mount::set_attributes(copy.as_fd(), set, clear, false)?;
+    let arguments = std::env::args_os().map(|argument| text(argument.as_bytes())).collect::<Result<Vec<_>>>()?;
+    let pair = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+        text(&[name.as_bytes(), b"=", value.as_bytes()].concat())
+    };
+    let environment = std::env::vars_os().map(pair).collect::<Result<Vec<_>>>()?;
+    let sealed = text(crate::file::fd_path(copy.as_fd()).as_bytes())?;
+    Err(Error::os("execute", "own binary")(crate::syscall::execve(&sealed, &arguments, &environment)))
 }
 
 fn text(bytes: &[u8]) -> Result<std::ffi::CString> {

@@ -29,6 +29,8 @@ impl Namespaces {
     pub const CGROUP: Self = Self(libc::CLONE_NEWCGROUP as u64);
     /// User and group numbers.
     pub const USER: Self = Self(libc::CLONE_NEWUSER as u64);
+    /// Clocks that count from boot. The libc crate does not name its bit.
+    pub const TIME: Self = Self(0x80);
 
     /// Both sets together.
     #[must_use]
@@ -246,7 +248,16 @@ pub(crate) fn mount_setattr(
     propagation: u64,
     recursive: bool,
 ) -> io::Result<()> {
-    let change = [set, clear, propagation, 0];
+    change_mount(mount, [set, clear, propagation, 0], recursive)
+}
+
+/// `MOUNT_ATTR_IDMAP` on the mount at a descriptor: numbers on it are read through a user namespace's mappings.
+pub(crate) fn mount_idmap(mount: BorrowedFd<'_>, namespace: BorrowedFd<'_>, recursive: bool) -> io::Result<()> {
+    const IDMAP: u64 = 0x10_0000;
+    change_mount(mount, [IDMAP, 0, 0, u64::from(namespace.as_raw_fd().cast_unsigned())], recursive)
+}
+
+fn change_mount(mount: BorrowedFd<'_>, change: [u64; 4], recursive: bool) -> io::Result<()> {
     let mut flags = libc::AT_EMPTY_PATH;
     if recursive {
         flags |= libc::AT_RECURSIVE;
@@ -351,4 +362,51 @@ pub(crate) fn unread_by_peer(socket: BorrowedFd<'_>) -> io::Result<usize> {
 pub(crate) fn kill(pid: i32, signal: i32) -> io::Result<()> {
     // SAFETY: no pointers.
     checked(unsafe { libc::kill(pid, signal) }.into()).map(drop)
+}
+
+/// `sched_setattr` on the calling thread.
+pub(crate) fn sched_setattr(wanted: &crate::own::Scheduling) -> io::Result<()> {
+    #[repr(C)]
+    struct Attributes {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime: u64,
+        deadline: u64,
+        period: u64,
+    }
+    let attributes = Attributes {
+        size: size_of::<Attributes>() as u32,
+        policy: wanted.policy,
+        flags: wanted.flags,
+        nice: wanted.nice,
+        priority: wanted.priority,
+        runtime: wanted.runtime,
+        deadline: wanted.deadline,
+        period: wanted.period,
+    };
+    // SAFETY: the structure has the layout of the kernel's first version and outlives the call.
+    checked(unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) }).map(drop)
+}
+
+/// `ioprio_set` on the calling process.
+pub(crate) fn ioprio_set(priority: u32) -> io::Result<()> {
+    const PROCESS: i32 = 1;
+    // SAFETY: no pointers.
+    checked(unsafe { libc::syscall(libc::SYS_ioprio_set, PROCESS, 0, priority) }).map(drop)
+}
+
+/// `personality`.
+pub(crate) fn personality(domain: u32) -> io::Result<()> {
+    // SAFETY: no pointers.
+    checked(unsafe { libc::personality(libc::c_ulong::from(domain)) }.into()).map(drop)
+}
+
+/// `set_mempolicy` with a mask of 1024 nodes.
+pub(crate) fn set_mempolicy(mode: i32, mask: &[u64; 16]) -> io::Result<()> {
+    let nodes = if mask.iter().all(|word| *word == 0) { ptr::null() } else { mask.as_ptr() };
+    // SAFETY: the kernel reads at most the bits announced, one less than there are.
+    checked(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes, 1024) }).map(drop)
 }

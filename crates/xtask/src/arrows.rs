@@ -10,6 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sys", &[]),
     ("api", &["model"]),
     ("runtime", &["sys"]),
+    ("oci", &["runtime", "sys"]),
     ("store", &["model", "sys"]),
     ("net", &["model", "sys"]),
     ("registry", &["model"]),
@@ -18,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("server", &["engine", "api", "model", "sys"]),
     ("client", &["api", "model", "sys"]),
     ("cli", &["client", "registry", "api", "model", "sys"]),
-    ("hako", &["cli", "server", "engine", "supervisor", "runtime", "model", "sys"]),
+    ("hako", &["cli", "server", "engine", "supervisor", "oci", "model", "sys"]),
     ("xtask", &[]),
 ];
 

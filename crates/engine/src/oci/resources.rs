@@ -71,6 +71,7 @@ fn block_io(given: &docker::Resources) -> Result<BlockIo> {
         throttle_write_bps_device: throttles(given.blkio_device_write_bps.as_ref())?,
         throttle_read_iops_device: throttles(given.blkio_device_read_iops.as_ref())?,
         throttle_write_iops_device: throttles(given.blkio_device_write_iops.as_ref())?,
+        ..BlockIo::default()
     })
 }
 

@@ -11,10 +11,12 @@ use hako_sys::process::{Namespaces, SingleThreaded};
 
 use super::LaunchOptions;
 use crate::LaunchError;
+use crate::birth::{self, Birth, bits};
+use crate::idmap;
 use crate::option::{MountOptions, Recursion};
-use crate::order::{Bind, CgroupMount, Container, Parcel, Standard};
+use crate::order::{self, Bind, CgroupMount, Container, Fittings, Parcel, Standard};
 use crate::seed::Seed;
-use crate::spec::{Linux, NamespaceKind, Spec};
+use crate::spec::{Linux, Mount, NamespaceKind, Spec};
 
 /// Which namespaces are new, which are joined; the others are the host's.
 #[derive(Debug, Default)]
@@ -24,7 +26,8 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn of(spec: &Spec) -> Result<Self, LaunchError> {
+    /// `apart`: whether it may do without a mount namespace of its own, and somebody else takes the mounts away again.
+    pub(super) fn of(spec: &Spec, apart: bool) -> Result<Self, LaunchError> {
         let mut layout = Self::default();
         for namespace in spec.linux.iter().flat_map(|linux| &linux.namespaces) {
             if namespace.path.is_empty() {
@@ -35,105 +38,159 @@ impl Layout {
                 layout.joined.push((namespace.kind, file.into()));
             }
         }
-        if !layout.new.contains(Namespaces::MOUNT) {
+        let own_mounts = layout.new.contains(Namespaces::MOUNT) || layout.joined(NamespaceKind::Mount).is_some();
+        if !own_mounts && !apart {
             return Err(LaunchError::setup("plan container", "it needs a mount namespace of its own"));
         }
         Ok(layout)
     }
 
-    fn joined(&self, kind: NamespaceKind) -> Option<&OwnedFd> {
+    pub(super) fn joined(&self, kind: NamespaceKind) -> Option<&OwnedFd> {
         self.joined.iter().find(|(joined, _)| *joined == kind).map(|(_, fd)| fd)
+    }
+
+    /// How a process for these namespaces is born.
+    pub(super) fn birth<'a>(&'a self, linux: &'a Linux, inherited: u32) -> Birth<'a> {
+        Birth { new: self.new, joined: &self.joined, clocks: Some(&linux.time_offsets), inherited }
     }
 
     /// The network namespace the container will be in.
     pub(super) fn netns(&self, seed: &Seed) -> Result<OwnedFd, LaunchError> {
-        let duplicate =
-            |fd: &OwnedFd| fd.try_clone().map_err(|error| LaunchError::setup("hold network namespace", error));
         match self.joined(NamespaceKind::Network) {
             Some(fd) => duplicate(fd),
             None => Ok(hako_sys::netns::of(seed.pid())?),
         }
     }
-}
 
-fn bits(kind: NamespaceKind) -> Namespaces {
-    match kind {
-        NamespaceKind::Pid => Namespaces::PID,
-        NamespaceKind::Network => Namespaces::NETWORK,
-        NamespaceKind::Mount => Namespaces::MOUNT,
-        NamespaceKind::Ipc => Namespaces::IPC,
-        NamespaceKind::Uts => Namespaces::UTS,
-        NamespaceKind::User => Namespaces::USER,
-        NamespaceKind::Cgroup => Namespaces::CGROUP,
+    /// The user namespace the container will be in, if it is not the caller's.
+    fn user_namespace(&self, seed: &Seed) -> Result<Option<OwnedFd>, LaunchError> {
+        match self.joined(NamespaceKind::User) {
+            Some(fd) => duplicate(fd).map(Some),
+            None if self.new.contains(Namespaces::USER) => idmap::of(seed.pid()).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether a seed can become a container with these namespaces.
+    pub(super) fn fits(&self, seed: &Seed) -> bool {
+        seed.namespaces() == self.new && !self.joined.iter().any(|(kind, _)| is_for_birth(*kind))
     }
 }
 
-/// The given seed if it has the right namespaces and can get the right group; otherwise a new one.
-pub(super) fn fitting_seed(
-    witness: SingleThreaded,
-    seed: Option<Seed>,
-    spec: &Spec,
-    layout: &Layout,
-) -> Result<Seed, LaunchError> {
-    let empty = Linux::default();
-    let linux = spec.linux.as_ref().unwrap_or(&empty);
-    if let Some(mut seed) = seed
-        && seed.namespaces() == layout.new
-        && layout.joined(NamespaceKind::Pid).is_none()
-        && seed.rename_group(&linux.cgroups_path)?
-    {
-        return Ok(seed);
-    }
-    let pid_namespace = layout.joined(NamespaceKind::Pid).map(AsFd::as_fd);
-    let seed = Seed::sprout(witness, &linux.cgroups_path, layout.new, pid_namespace)?;
-    if layout.new.contains(Namespaces::USER) {
-        seed.map_ids(&linux.uid_mappings, &linux.gid_mappings)?;
-    }
-    seed.release_into_group(false)?;
-    Ok(seed)
+/// Kinds that cannot be joined by a process that is there already.
+fn is_for_birth(kind: NamespaceKind) -> bool {
+    matches!(kind, NamespaceKind::Pid | NamespaceKind::Time | NamespaceKind::User)
 }
 
-/// Opens everything the stage needs.
+fn duplicate(fd: &OwnedFd) -> Result<OwnedFd, LaunchError> {
+    fd.try_clone().map_err(|error| LaunchError::setup("hold namespace", error))
+}
+
+/// Opens everything the stage needs beside its fittings.
 pub(super) fn gather(
     witness: SingleThreaded,
     spec: &Spec,
     options: &LaunchOptions,
     layout: &Layout,
-    group: &Group,
+    seed: &Seed,
 ) -> Result<(Container, Parcel), LaunchError> {
     let mut parcel = Parcel::default();
     let root = parcel.add(crate::overlay::mount(witness, &options.rootfs)?);
-    let binds = binds(spec, &mut parcel)?;
-    let cgroups = cgroups(spec, layout, group, &mut parcel)?;
     let mut joined = Vec::new();
+    let empty = Linux::default();
+    let birth = layout.birth(spec.linux.as_ref().unwrap_or(&empty), 0);
     for (kind, fd) in &layout.joined {
-        // The pid namespace is joined by being born into it.
-        if *kind != NamespaceKind::Pid {
-            let fd = fd.try_clone().map_err(|error| LaunchError::setup("hold namespace", error))?;
-            joined.push(parcel.add(fd));
+        if birth::is_joined_by_stage(&birth, *kind) {
+            joined.push((*kind, parcel.add(duplicate(fd)?)));
         }
     }
-    let stdio = Standard::Terminal(None);
-    Ok((Container { spec: spec.clone(), init: options.init, root, stdio, binds, joined, cgroups }, parcel))
+    let apart = match &options.apart {
+        None => None,
+        Some(apart) => Some(order::Apart {
+            door: parcel
+                .add(apart.door.as_fd().try_clone_to_owned().map_err(|error| LaunchError::setup("hold door", error))?),
+            identity: apart.identity.clone(),
+            pid: seed.pid(),
+            inherited: apart.inherited,
+            no_pivot: apart.no_pivot,
+            keep_keyring: apart.keep_keyring,
+        }),
+    };
+    let container = Container {
+        spec: spec.clone(),
+        init: options.init,
+        root,
+        stdio: Standard::Terminal(None),
+        joined,
+        fittings: Fittings::default(),
+        apart,
+    };
+    Ok((container, parcel))
 }
 
-fn binds(spec: &Spec, parcel: &mut Parcel) -> Result<Vec<Bind>, LaunchError> {
+/// Opens bind mounts and views of cgroups. The group must be there; the process need not be in it.
+pub(super) fn fittings(
+    witness: SingleThreaded,
+    spec: &Spec,
+    layout: &Layout,
+    seed: &Seed,
+    parcel: &mut Parcel,
+) -> Result<Fittings, LaunchError> {
+    let cgroups = cgroups(spec, layout, seed.group(), parcel)?;
+    Ok(Fittings { binds: binds(witness, spec, layout, seed, parcel)?, cgroups })
+}
+
+fn binds(
+    witness: SingleThreaded,
+    spec: &Spec,
+    layout: &Layout,
+    seed: &Seed,
+    parcel: &mut Parcel,
+) -> Result<Vec<Bind>, LaunchError> {
     let mut binds = Vec::new();
     for (index, mount) in spec.mounts.iter().enumerate() {
         let options = MountOptions::parse(&mount.options);
-        let Some(recursion) = options.bind.or((mount.kind == "bind").then_some(Recursion::Single)) else { continue };
-        let step = || format!("error mounting \"{}\" to rootfs at \"{}\"", mount.source, mount.destination);
+        let Some(recursion) = options.bind.or((mount.kind == "bind").then_some(Recursion::Single)) else {
+            refuse_mapping(mount, &options)?;
+            continue;
+        };
+        let failed = |error: &dyn std::fmt::Display| {
+            LaunchError::setup(
+                format!("error mounting \"{}\" to rootfs at \"{}\"", mount.source, mount.destination),
+                error,
+            )
+        };
         let source = Path::new(&mount.source);
-        let tree = hako_sys::mount::copy_tree(source, recursion.is_below());
-        let tree = tree.map_err(|error| LaunchError::setup(step(), error))?;
-        let stat = rustix::fs::fstat(&tree).map_err(|error| LaunchError::setup(step(), error))?;
+        let tree = hako_sys::mount::copy_tree(source, recursion.is_below()).map_err(|error| failed(&error))?;
+        let stat = rustix::fs::fstat(&tree).map_err(|error| failed(&error))?;
         let directory = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
-        crate::tree::configure(&tree, &options).map_err(|error| LaunchError::setup(step(), error))?;
+        if let Some(mapping) = mapping_of(mount, &options) {
+            let container = || layout.user_namespace(seed);
+            mapping.put_on(witness, &tree, container).map_err(|error| failed(&error))?;
+        }
+        crate::tree::configure(&tree, &options).map_err(|error| failed(&error))?;
         binds.push(Bind { mount: index, fd: parcel.add(tree), directory });
     }
     Ok(binds)
 }
 
+fn mapping_of<'a>(mount: &'a Mount, options: &MountOptions) -> Option<idmap::Mapping<'a>> {
+    let listed = !mount.uid_mappings.is_empty() || !mount.gid_mappings.is_empty();
+    let recursion = options.mapped.or(listed.then_some(Recursion::Single))?;
+    Some(idmap::Mapping { uids: &mount.uid_mappings, gids: &mount.gid_mappings, recursion })
+}
+
+fn refuse_mapping(mount: &Mount, options: &MountOptions) -> Result<(), LaunchError> {
+    match mapping_of(mount, options) {
+        None => Ok(()),
+        Some(_) => Err(LaunchError::setup(
+            format!("error mounting \"{}\" to rootfs at \"{}\"", mount.source, mount.destination),
+            "only bind mounts can have id mappings",
+        )),
+    }
+}
+
+/// The cgroup file systems the container's description asks for, as it sees them.
 fn cgroups(spec: &Spec, layout: &Layout, group: &Group, parcel: &mut Parcel) -> Result<Vec<CgroupMount>, LaunchError> {
     if !spec.mounts.iter().any(|mount| mount.kind == "cgroup" || mount.kind == "cgroup2") {
         return Ok(Vec::new());

@@ -60,11 +60,19 @@ pub(super) fn flags(filter: &Seccomp) -> Result<FilterFlags, LaunchError> {
 /// A profile in Docker's or the specification's format.
 pub(super) fn profile<'a>(filter: &'a Seccomp, bounding: Set) -> Result<Profile<'a>, LaunchError> {
     let default = action(&filter.default_action, filter.default_errno_ret)?;
+    if default == Action::Notify {
+        return Err(wrong(
+            "SCMP_ACT_NOTIFY cannot be the default action: the agent's own message could not be sent".into(),
+        ));
+    }
     let mut rules = Vec::new();
     for rule in filter.syscalls.iter().flatten() {
         if counts(rule, bounding)? {
             read_rule(rule, &mut rules)?;
         }
+    }
+    if filter.listener_path.is_empty() && rules.iter().any(|rule| rule.action == Action::Notify) {
+        return Err(wrong("SCMP_ACT_NOTIFY needs an agent, but listenerPath is empty".into()));
     }
     Ok(Profile { default, architectures: architectures(filter)?, rules })
 }
@@ -121,6 +129,10 @@ fn read_rule<'a>(rule: &'a SeccompSyscall, rules: &mut Vec<Rule<'a>>) -> Result<
         names.push(&rule.name);
     }
     let action = action(&rule.action, rule.errno_ret)?;
+    // The agent gets its descriptor in a message that is sent with the filter in force.
+    if action == Action::Notify && names.contains(&"sendmsg") {
+        return Err(wrong("SCMP_ACT_NOTIFY cannot be used for sendmsg".into()));
+    }
     let conditions: Vec<Condition> = rule.args.iter().flatten().map(condition).collect::<Result<_, _>>()?;
     // Several conditions on one argument mean "or", by a habit of Docker's runtime that profiles rely on.
     let repeated = (0..6).any(|index| conditions.iter().filter(|condition| condition.index == index).count() > 1);
@@ -165,7 +177,7 @@ fn action(name: &str, number: Option<u32>) -> Result<Action, LaunchError> {
         "SCMP_ACT_TRACE" => Action::Trace(errno),
         "SCMP_ACT_LOG" => Action::Log,
         "SCMP_ACT_ALLOW" => Action::Allow,
-        "SCMP_ACT_NOTIFY" => return Err(wrong("SCMP_ACT_NOTIFY needs an agent, which hako does not start".into())),
+        "SCMP_ACT_NOTIFY" => Action::Notify,
         other => return Err(wrong(format!("unknown action {other:?}"))),
     })
 }

@@ -31,6 +31,9 @@ pub struct Resources {
     /// Class and priority of network packets (v1 only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<Network>,
+    /// Remote direct memory access, by device.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rdma: BTreeMap<String, Rdma>,
     /// cgroup v2 files and what is written to them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub unified: BTreeMap<String, String>,
@@ -81,6 +84,21 @@ pub struct Memory {
     /// Tasks wait instead of being killed when memory runs out (v1 only).
     #[serde(rename = "disableOOMKiller", skip_serializing_if = "is_false")]
     pub disable_oom_killer: bool,
+    /// A limit below what is in use is refused.
+    #[serde(skip_serializing_if = "is_false")]
+    pub check_before_update: bool,
+}
+
+/// Limits of one device for remote direct memory access.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Rdma {
+    /// The most handles.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hca_handles: Option<u32>,
+    /// The most objects.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hca_objects: Option<u32>,
 }
 
 /// Processor limits.
@@ -105,6 +123,9 @@ pub struct Cpu {
     /// Length of a real-time period in microseconds (v1 only).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub realtime_period: Option<u64>,
+    /// 1 gives the processes only time nobody else wants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle: Option<i64>,
     /// Processors, as `0-2,4`.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub cpus: String,
@@ -127,6 +148,9 @@ pub struct BlockIo {
     /// Relative weight, 10 to 1000.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<u16>,
+    /// Weight against groups below this one, 10 to 1000 (v1 only).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leaf_weight: Option<u16>,
     /// The same by device.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub weight_device: Vec<WeightDevice>,

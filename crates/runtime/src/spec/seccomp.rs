@@ -31,6 +31,12 @@ pub struct Seccomp {
     /// Rules.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub syscalls: Option<Vec<SeccompSyscall>>,
+    /// The socket of an agent that answers calls with the action `SCMP_ACT_NOTIFY`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub listener_path: String,
+    /// What the agent is told beside the container.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub listener_metadata: String,
 }
 
 impl Seccomp {

@@ -64,7 +64,8 @@ fn cpu_time(vessel: &Vessel, rounds: usize) {
 
 fn bench_exec(vessel: &Vessel, rounds: usize) {
     let running = vessel.launch(&vessel.spec(&["sleep", "1000"])).unwrap();
-    let target = Target { process: &running.process, group: &running.group, seccomp: Some(&Seccomp::builtin()) };
+    let usual = Seccomp::builtin();
+    let target = Target::new(&running.process, &running.group, Some(&usual));
     let process = vessel.spec(&["true"]).process.unwrap();
     let (mut open, mut spawn) = (Vec::new(), Vec::new());
     for _ in 0..rounds {

@@ -37,7 +37,7 @@ fn confined() {
 fn errors() {
     let vessel = Vessel::new();
     let first = vessel.launch(&vessel.spec(&["sleep", "100"])).unwrap();
-    let target = Target { process: &first.process, group: &first.group, seccomp: None };
+    let target = Target::new(&first.process, &first.group, None);
     let run = |args: &[&str]| exec::spawn(vessel.witness, &target, &vessel.spec(args).process.unwrap(), Stdio::Null);
     assert_eq!(run(&["nope"]).unwrap_err().exit_code(), 127);
     assert_eq!(run(&["/etc/passwd"]).unwrap_err().to_string(), "exec: \"/etc/passwd\": permission denied");
@@ -49,7 +49,8 @@ fn terminal() {
     let vessel = Vessel::new();
     std::os::unix::fs::symlink("busybox", vessel.path("lower/bin/stty")).unwrap();
     let first = vessel.launch(&vessel.spec(&["sleep", "100"])).unwrap();
-    let target = Target { process: &first.process, group: &first.group, seccomp: Some(&Seccomp::builtin()) };
+    let usual = Seccomp::builtin();
+    let target = Target::new(&first.process, &first.group, Some(&usual));
     let size = Some(ConsoleSize { height: 21, width: 43 });
     let process = vessel.spec(&["sh", "-c", "tty; stty size; cat"]).process.unwrap();
     let done = exec::spawn(vessel.witness, &target, &process, Stdio::Terminal { size }).unwrap();
@@ -66,7 +67,8 @@ fn terminal() {
 fn stage() {
     let vessel = Vessel::new();
     let first = vessel.launch(&vessel.spec(&["sleep", "100"])).unwrap();
-    let target = Target { process: &first.process, group: &first.group, seccomp: Some(&Seccomp::builtin()) };
+    let usual = Seccomp::builtin();
+    let target = Target::new(&first.process, &first.group, Some(&usual));
     let stage = Stage::open(vessel.witness, &target).unwrap();
     for number in 0..20 {
         let process = vessel.spec(&["sh", "-c", &format!("echo {number}; exit {number}")]).process.unwrap();
@@ -91,7 +93,7 @@ fn outside() {
     for number in 0..16 {
         let mut process = vessel.spec(&["true"]).process.unwrap();
         process.cwd = format!("/proc/self/fd/{number}");
-        let target = Target { process: &first.process, group: &first.group, seccomp: None };
+        let target = Target::new(&first.process, &first.group, None);
         let error = exec::spawn(vessel.witness, &target, &process, Stdio::Null).unwrap_err().to_string();
         assert!(error.starts_with("chdir to cwd"), "{error}");
         let mut spec = vessel.spec(&["true"]);
@@ -111,7 +113,7 @@ fn ended() {
     let first = vessel.launch(&vessel.spec(&["true"])).unwrap();
     hako_sys::poll::wait_one(first.process.pidfd(), hako_sys::poll::Interest::Read, Some(crate::vessel::ENOUGH))
         .unwrap();
-    let target = Target { process: &first.process, group: &first.group, seccomp: None };
+    let target = Target::new(&first.process, &first.group, None);
     assert!(exec::spawn(vessel.witness, &target, &vessel.spec(&["true"]).process.unwrap(), Stdio::Null).is_err());
     vessel.finish(first);
 }

@@ -136,7 +136,7 @@ impl Vessel {
     }
 
     pub(crate) fn options(&self, stdio: Stdio) -> LaunchOptions {
-        LaunchOptions { stdio, rootfs: self.overlay(), init: false }
+        LaunchOptions { stdio, rootfs: self.overlay(), init: false, apart: None }
     }
 
     pub(crate) fn launch(&self, spec: &Spec) -> Result<Running, LaunchError> {
@@ -178,7 +178,7 @@ impl Vessel {
 
     pub(crate) fn exec_process(&self, running: &Running, process: &Process) -> Finished {
         let builtin = Seccomp::builtin();
-        let target = exec::Target { process: &running.process, group: &running.group, seccomp: Some(&builtin) };
+        let target = exec::Target::new(&running.process, &running.group, Some(&builtin));
         let mut done = exec::spawn(self.witness, &target, process, Stdio::Pipes { stdin: false }).unwrap();
         let output = read(done.streams.stdout.take());
         let error = read(done.streams.stderr.take());
@@ -231,6 +231,7 @@ pub(crate) fn mount(destination: &str, kind: &str, source: &str, options: &str) 
         kind: kind.into(),
         source: source.into(),
         options: options.split(',').map(String::from).collect(),
+        ..Mount::default()
     }
 }
 

@@ -77,7 +77,7 @@ fn create(path: &PathBuf) -> Result<File> {
 fn compress(source: &File, target: &File) -> i32 {
     let _ = rustix::process::nice(19);
     let kept = hako_sys::own::set_standard_stream(target.as_fd(), 1)
-        .and_then(|()| hako_sys::own::keep_only(source.as_fd()))
+        .and_then(|()| hako_sys::own::keep_only(source.as_fd(), 0))
         .map(File::from);
     let Ok(mut source) = kept else { return 1 };
     let mut encoder = flate2::write::GzEncoder::new(StandardOutput, flate2::Compression::fast());

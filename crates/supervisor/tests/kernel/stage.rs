@@ -154,6 +154,7 @@ fn spec(cgroup: &str, args: &[&str]) -> Spec {
         kind: kind.into(),
         source: kind.into(),
         options: options.split(',').map(String::from).collect(),
+        ..Mount::default()
     };
     Spec {
         oci_version: "1.2.0".into(),

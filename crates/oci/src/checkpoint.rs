@@ -1,0 +1,153 @@
+//! `checkpoint` and `restore`: a container's processes to disk and back, by the program CRIU where it is installed.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use hako_runtime::hook::Identity;
+use hako_runtime::spec::{Mount, NamespaceKind, Spec};
+use hako_sys::cgroup::Group;
+use hako_sys::process::Process;
+
+use crate::Session;
+use crate::arguments::Parsed;
+use crate::console::{self, Console};
+use crate::error::{Error, Result};
+use crate::record::{Container, Record, Status};
+use crate::{bundle, calendar, ending, place, record, relay};
+
+const USUAL_IMAGE: &str = "checkpoint";
+
+/// `checkpoint`.
+pub(crate) fn checkpoint(session: &Session, parsed: &Parsed) -> Result<u8> {
+    let container = session.store.open(parsed.id())?;
+    container.expect("checkpoint", &[Status::Running, Status::Paused])?;
+    let spec = container.spec()?;
+    let before = parsed.on("pre-dump");
+    let mut criu = criu(parsed, if before { "pre-dump" } else { "dump" })?;
+    criu.arg("--tree").arg(container.record.pid.to_string()).arg("--root").arg(&container.record.rootfs);
+    if let Some(parent) = parsed.value("parent-path") {
+        criu.arg("--prev-images-dir").arg(parent);
+    }
+    if before {
+        criu.arg("--track-mem");
+    } else if parsed.on("leave-running") {
+        criu.arg("--leave-running");
+    }
+    for mount in external(&spec) {
+        criu.arg("--external").arg(format!("mnt[{0}]:{0}", mount.destination));
+    }
+    carry_out(criu)?;
+    if !before && !parsed.on("leave-running") {
+        ending::bury(session, &container)?;
+    }
+    Ok(0)
+}
+
+/// `restore`.
+pub(crate) fn restore(session: &Session, parsed: &Parsed) -> Result<u8> {
+    let bundle = bundle::read(parsed.value("bundle"))?;
+    if bundle.spec.process.as_ref().is_some_and(|process| process.terminal) {
+        let what = "restore of a container with a terminal".to_owned();
+        return Err(Error::Unsupported { what, hint: "checkpoint it without one" });
+    }
+    Console::of_attached_or_sent(parsed);
+    let directory = session.store.reserve(parsed.id())?;
+    let made = revive(session, parsed, &bundle, &directory);
+    let (container, process) = made.inspect_err(|_| drop(record::remove_directory(&directory)))?;
+    console::write_pid_file(parsed, process.pid())?;
+    if parsed.on("detach") {
+        return Ok(0);
+    }
+    let code = relay::Attendance::begin(None, true)?.attend(&process)?;
+    ending::bury(session, &container)?;
+    Ok(code)
+}
+
+fn revive(
+    session: &Session,
+    parsed: &Parsed,
+    bundle: &bundle::Bundle,
+    directory: &Path,
+) -> Result<(Container, Process)> {
+    let linux = bundle.spec.linux.clone().unwrap_or_default();
+    let cgroup = place::path(session, parsed.id(), &linux.cgroups_path)?;
+    let rootfs = bundle.spec.root.as_ref().map(|root| root.path.clone()).unwrap_or_default();
+    // The restored tree becomes this process's when CRIU leaves, and can be waited for.
+    rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
+        .map_err(hako_sys::Error::os("collect", "orphans"))?;
+    Group::create(&cgroup)?;
+    let pid_file = directory.join("pid");
+    let mut criu = criu(parsed, "restore")?;
+    criu.arg("--restore-detached").arg("--pidfile").arg(&pid_file).arg("--root").arg(&rootfs);
+    for mount in external(&bundle.spec) {
+        criu.arg("--external").arg(format!("mnt[{}]:{}", mount.destination, mount.source));
+    }
+    carry_out(criu)?;
+    let text = std::fs::read_to_string(&pid_file).map_err(Error::file("read", &pid_file))?;
+    let pid: i32 =
+        text.trim().parse().map_err(|_| Error::Helper { program: "criu", what: format!("told pid {text:?}") })?;
+    let record = Record {
+        oci_version: bundle.spec.oci_version.clone(),
+        identity: Identity { id: parsed.id().to_owned(), bundle: bundle.path.display().to_string() },
+        pid,
+        started: hako_sys::proc::start_time(pid)?,
+        created: calendar::now(),
+        rootfs,
+        cgroup,
+        own_pids: linux.namespaces.iter().any(|one| one.kind == NamespaceKind::Pid && one.path.is_empty()),
+        annotations: bundle.spec.annotations.clone(),
+        ..Record::default()
+    };
+    let container = Container { directory: directory.to_owned(), record };
+    container.write(&bundle.text)?;
+    Ok((container, Process::open(pid)?))
+}
+
+/// Mounts that are the host's, and so are not saved.
+fn external(spec: &Spec) -> impl Iterator<Item = &Mount> {
+    let bound =
+        |mount: &&Mount| mount.kind == "bind" || mount.options.iter().any(|one| one == "bind" || one == "rbind");
+    spec.mounts.iter().filter(bound)
+}
+
+/// The program with what is said alike when saving and restoring.
+fn criu(parsed: &Parsed, verb: &str) -> Result<Command> {
+    let found = std::env::var_os("PATH")
+        .and_then(|path| std::env::split_paths(&path).map(|place| place.join("criu")).find(|program| program.exists()));
+    let Some(program) = found else {
+        let what = "checkpoint and restore".to_owned();
+        return Err(Error::Unsupported { what, hint: "the program criu is not installed on this host" });
+    };
+    let image = directory(parsed.value("image-path").unwrap_or(USUAL_IMAGE))?;
+    let work = parsed.value("work-path").map(directory).transpose()?.unwrap_or_else(|| image.clone());
+    let mut criu = Command::new(program);
+    criu.arg(verb).arg("--images-dir").arg(&image).arg("--work-dir").arg(&work);
+    criu.arg(format!("--manage-cgroups={}", parsed.value("manage-cgroups-mode").unwrap_or("soft")));
+    criu.arg("--log-file").arg(format!("{verb}.log"));
+    for name in ["tcp-established", "ext-unix-sk", "shell-job", "file-locks"] {
+        if parsed.on(name) {
+            criu.arg(format!("--{name}"));
+        }
+    }
+    Ok(criu)
+}
+
+fn directory(path: &str) -> Result<PathBuf> {
+    std::fs::create_dir_all(path).map_err(Error::file("create", path))?;
+    std::fs::canonicalize(path).map_err(Error::file("open", path))
+}
+
+fn carry_out(mut criu: Command) -> Result<()> {
+    let failed = |what: String| Error::Helper { program: "criu", what };
+    let output = criu.stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let last = said
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or("no words, see its log in the work directory");
+    Err(failed(last.trim().to_owned()))
+}

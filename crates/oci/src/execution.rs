@@ -1,0 +1,159 @@
+//! `exec`: a further process in a container.
+
+use std::path::Path;
+
+use hako_runtime::agent::Agent;
+use hako_runtime::exec::{self, Executed, Target};
+use hako_runtime::spec::{Capabilities, Process, Spec, User};
+use hako_sys::cgroup::Group;
+use hako_sys::process::SingleThreaded;
+
+use crate::arguments::Parsed;
+use crate::console::{self, Console};
+use crate::creation::{announce_sockets, inherited, seal_against, stdio};
+use crate::error::{Error, Result};
+use crate::record::{Container, Status};
+use crate::{Session, bundle, relay};
+
+/// More than any description of a process.
+const LIMIT: u64 = 4 << 20;
+
+/// `exec`.
+pub(crate) fn exec(session: &Session, parsed: &Parsed) -> Result<u8> {
+    let container = session.store.open(parsed.id())?;
+    let spec = container.spec()?;
+    let process = process(parsed, &spec)?;
+    let console = if parsed.on("detach") {
+        Console::of_detached("exec", parsed, process.terminal)?
+    } else {
+        Console::of_attached_or_sent(parsed)
+    };
+    seal_against(Some(&process))?;
+    let executed = launch(parsed, &container, &spec, &process)?;
+    let told = tell(parsed, &console, &executed);
+    if let Err(error) = told {
+        // Nobody would know of it.
+        let _ = executed.process.kill(9);
+        let _ = executed.process.wait();
+        return Err(error);
+    }
+    if parsed.on("detach") {
+        return Ok(0);
+    }
+    let terminal = executed.streams.terminal.filter(|_| !console.is_sent());
+    relay::Attendance::begin(terminal, true)?.attend(&executed.process)
+}
+
+fn tell(parsed: &Parsed, console: &Console, executed: &Executed) -> Result<()> {
+    console.send(executed.streams.terminal.as_ref())?;
+    console::send_pidfd(parsed, executed.process.pidfd())?;
+    console::write_pid_file(parsed, executed.process.pid())
+}
+
+fn launch(parsed: &Parsed, container: &Container, spec: &Spec, process: &Process) -> Result<Executed> {
+    let status = container.status();
+    let first = match status {
+        Status::Stopped => return Err(Error::NotRunning { id: container.id().to_owned() }),
+        Status::Paused if !parsed.on("ignore-paused") => {
+            let id = container.id().to_owned();
+            return Err(Error::Status { verb: "exec in", id, status: status.name() });
+        }
+        _ => container.process().ok_or_else(|| Error::NotRunning { id: container.id().to_owned() })?,
+    };
+    let group = group(parsed, container)?;
+    let linux = spec.linux.as_ref();
+    let agent = Agent::of(&container.record.identity, spec, status.name(), container.record.pid)?;
+    let target = Target {
+        process: &first,
+        group: &group,
+        seccomp: linux.and_then(|linux| linux.seccomp.as_ref()),
+        agent: agent.as_ref(),
+        apart: true,
+        inherited: inherited("exec", parsed)?,
+    };
+    let witness = SingleThreaded::check()?;
+    if let Some(affinity) = process.exec_cpu_affinity.as_ref().filter(|affinity| !affinity.initial.is_empty()) {
+        hako_runtime::exec::bind_before_placing(&affinity.initial)?;
+    }
+    Ok(exec::spawn(witness, &target, process, stdio(Some(process))?)?)
+}
+
+/// The container's group, or one below it that is named.
+fn group(parsed: &Parsed, container: &Container) -> Result<Group> {
+    let Some(below) = parsed.value("cgroup") else { return container.group() };
+    let below = below.trim_matches('/');
+    if below.split('/').any(|part| part == "..") || below.contains(':') {
+        let what = format!("--cgroup {below}: it must be a path below the container's group");
+        return Err(Error::Usage { command: "exec", what });
+    }
+    let group = Group::open(&format!("{}/{below}", container.record.cgroup))?;
+    if !group.exists() {
+        let what = format!("--cgroup {below}: there is no such group below the container's");
+        return Err(Error::Usage { command: "exec", what });
+    }
+    Ok(group)
+}
+
+/// The process: from a file, or the container's own with what the flags and words say.
+fn process(parsed: &Parsed, spec: &Spec) -> Result<Process> {
+    let mut process = match parsed.value("process") {
+        Some(path) => bundle::parse(&hako_sys::file::read_limited(Path::new(path), LIMIT)?, Path::new(path))?,
+        None => of_flags(parsed, spec)?,
+    };
+    if !process.cwd.starts_with('/') {
+        let what = format!("the working directory {:?} is not an absolute path", process.cwd);
+        return Err(Error::Usage { command: "exec", what });
+    }
+    announce_sockets(&mut process);
+    Ok(process)
+}
+
+fn of_flags(parsed: &Parsed, spec: &Spec) -> Result<Process> {
+    let args = parsed.words[1..].to_vec();
+    if args.is_empty() {
+        return Err(Error::Usage { command: "exec", what: "there is no program to execute, and no --process".into() });
+    }
+    let mut process = spec.process.clone().unwrap_or_default();
+    // Where it runs, and how much it matters, is decided for each process.
+    process =
+        Process { args, terminal: parsed.on("tty"), console_size: None, scheduler: None, io_priority: None, ..process };
+    process.env.extend(parsed.all("env").map(str::to_owned));
+    if let Some(cwd) = parsed.value("cwd") {
+        process.cwd = cwd.to_owned();
+    }
+    if let Some(user) = parsed.value("user") {
+        process.user = user_of(user, &process.user)?;
+    }
+    for gid in parsed.all("additional-gids") {
+        let wrong = || Error::Usage { command: "exec", what: format!("--additional-gids {gid}: not a number") };
+        process.user.additional_gids.push(gid.parse().map_err(|_| wrong())?);
+    }
+    if let Some(label) = parsed.value("process-label") {
+        process.selinux_label = label.to_owned();
+    }
+    if let Some(profile) = parsed.value("apparmor") {
+        process.apparmor_profile = profile.to_owned();
+    }
+    process.no_new_privileges |= parsed.on("no-new-privs");
+    add_capabilities(&mut process, parsed);
+    Ok(process)
+}
+
+fn user_of(text: &str, usual: &User) -> Result<User> {
+    let wrong = || Error::Usage { command: "exec", what: format!("--user {text}: it must be UID or UID:GID") };
+    let (uid, gid) = text.split_once(':').map_or((text, None), |(uid, gid)| (uid, Some(gid)));
+    let gid = gid.map(str::parse).transpose().map_err(|_| wrong())?.unwrap_or(usual.gid);
+    Ok(User { uid: uid.parse().map_err(|_| wrong())?, gid, ..usual.clone() })
+}
+
+/// Added capabilities are in every set but those a program inherits from an unprivileged one.
+fn add_capabilities(process: &mut Process, parsed: &Parsed) {
+    for name in parsed.all("cap") {
+        let sets = process.capabilities.get_or_insert_with(Capabilities::default);
+        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+            if !set.iter().any(|known| known == name) {
+                set.push(name.to_owned());
+            }
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The control group of a container: from its description, or of systemd.
+
+use std::time::{Duration, Instant};
+
+use hako_sys::cgroup::Group;
+
+use crate::Session;
+use crate::error::{Error, Result};
+use crate::record::Record;
+
+/// How long killed processes may take to be gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The path of a new container's group.
+pub(crate) fn path(session: &Session, id: &str, wanted: &str) -> Result<String> {
+    if session.systemd {
+        return Err(Error::Unsupported {
+            what: "--systemd-cgroup".into(),
+            hint: "systemd does not run here; use the cgroupfs driver",
+        });
+    }
+    let sound = |path: &str| !path.split('/').any(|part| part == ".." || part == ".");
+    if wanted.contains(':') || !sound(wanted) {
+        let what = format!("linux.cgroupsPath {wanted:?} is not a path");
+        return Err(Error::Config { path: "config.json".into(), what });
+    }
+    Ok(match wanted.trim_end_matches('/') {
+        "" => format!("/{id}"),
+        path if path.starts_with('/') => path.to_owned(),
+        path => format!("/{path}"),
+    })
+}
+
+/// Ends what is left in a container's group and removes it.
+pub(crate) fn clear(record: &Record) -> Result<()> {
+    let group = Group::open(&record.cgroup)?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match group.delete() {
+            Err(error) if error.errno() == Some(rustix::io::Errno::BUSY) && Instant::now() < deadline => {
+                group.kill_all()?;
+                pause();
+            }
+            done => return Ok(done?),
+        }
+    }
+}
+
+/// A killed process is gone a moment later; nothing tells when a group is empty on every version.
+fn pause() {
+    std::thread::park_timeout(Duration::from_millis(1));
+}

@@ -1,0 +1,228 @@
+//! What is remembered of a container from one command to the next: a directory below `--root`, closed to all but its
+//! owner, with the record, a copy of the description, and the door of a container that waits to be started.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use hako_runtime::hook::Identity;
+use hako_runtime::spec::{Hooks, Spec};
+use hako_sys::cgroup::Group;
+use hako_sys::fdpass::Channel;
+use hako_sys::file::Durability;
+use hako_sys::process::Process;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::{bundle, place};
+
+/// Where containers are remembered unless another place is named.
+pub(crate) const DEFAULT_ROOT: &str = "/run/hako-runtime";
+
+/// More than any record or description.
+const LIMIT: u64 = 16 << 20;
+
+/// All containers.
+#[derive(Debug)]
+pub(crate) struct Store {
+    root: PathBuf,
+}
+
+/// One container.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record {
+    pub(crate) oci_version: String,
+    pub(crate) identity: Identity,
+    /// Its first process, and when that started: numbers are used again.
+    pub(crate) pid: i32,
+    pub(crate) started: u64,
+    pub(crate) created: String,
+    /// The root's directory.
+    pub(crate) rootfs: String,
+    /// The control group, from the root of every hierarchy.
+    pub(crate) cgroup: String,
+    /// Whether its mounts lie among the host's.
+    #[serde(default)]
+    pub(crate) shares_mounts: bool,
+    /// Whether its processes end with the first.
+    pub(crate) own_pids: bool,
+    /// Whether an agent answers calls its filter notifies of.
+    #[serde(default)]
+    pub(crate) has_agent: bool,
+    /// The hooks that are still to be run.
+    #[serde(default)]
+    pub(crate) hooks: Hooks,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) annotations: BTreeMap<String, String>,
+}
+
+/// The states of a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Status {
+    Created,
+    Running,
+    Paused,
+    Stopped,
+}
+
+impl Status {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
+impl Store {
+    /// The containers below a directory.
+    pub(crate) fn at(root: &str) -> Self {
+        Self { root: PathBuf::from(root) }
+    }
+
+    /// The directory of a container that may exist or not.
+    pub(crate) fn directory(&self, id: &str) -> Result<PathBuf> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_+-.".contains(&byte);
+        if id.is_empty() || id == "." || id == ".." || id.len() > 1024 || !id.bytes().all(plain) {
+            return Err(Error::Id { id: id.to_owned() });
+        }
+        Ok(self.root.join(id))
+    }
+
+    /// Reserves an id. Whoever has made the directory owns the name.
+    pub(crate) fn reserve(&self, id: &str) -> Result<PathBuf> {
+        let directory = self.directory(id)?;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.mode(0o700);
+        let made = match builder.create(&directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                builder.recursive(true).create(&self.root).map_err(Error::file("create", &self.root))?;
+                builder.recursive(false).create(&directory)
+            }
+            made => made,
+        };
+        match made {
+            Ok(()) => Ok(directory),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(Error::Exists { id: id.to_owned() }),
+            Err(error) => Err(Error::file("create", &directory)(error)),
+        }
+    }
+
+    /// The container of an id.
+    pub(crate) fn open(&self, id: &str) -> Result<Container> {
+        Container::read(self.directory(id)?, id)
+    }
+
+    /// All ids, sorted.
+    pub(crate) fn ids(&self) -> Result<Vec<String>> {
+        let entries = match std::fs::read_dir(&self.root) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(Error::file("list", &self.root))?,
+        };
+        let mut ids: Vec<String> = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        ids.sort();
+        Ok(ids)
+    }
+}
+
+/// A remembered container.
+#[derive(Debug)]
+pub(crate) struct Container {
+    pub(crate) directory: PathBuf,
+    pub(crate) record: Record,
+}
+
+impl Container {
+    fn read(directory: PathBuf, id: &str) -> Result<Self> {
+        let path = directory.join("state.json");
+        let bytes = match hako_sys::file::read_limited(&path, LIMIT) {
+            Err(error) if error.is_not_found() => return Err(Error::Missing { id: id.to_owned() }),
+            read => read?,
+        };
+        let record = serde_json::from_slice(&bytes)
+            .map_err(|error| Error::Config { path: path.display().to_string(), what: error.to_string() })?;
+        Ok(Self { directory, record })
+    }
+
+    /// Remembers a container, with its description as it was read.
+    pub(crate) fn write(&self, description: &[u8]) -> Result<()> {
+        write(&self.directory.join("config.json"), description)?;
+        let bytes = serde_json::to_vec(&self.record)
+            .map_err(|error| Error::Config { path: "state.json".into(), what: error.to_string() })?;
+        // The record comes last and in one step: a container without one does not exist yet.
+        Ok(hako_sys::file::write_atomic(&self.directory.join("state.json"), &bytes, Durability::Process)?)
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.record.identity.id
+    }
+
+    /// The description it was made from.
+    pub(crate) fn spec(&self) -> Result<Spec> {
+        let path = self.directory.join("config.json");
+        bundle::parse(&hako_sys::file::read_limited(&path, LIMIT)?, &path)
+    }
+
+    /// Its first process, while that lives.
+    pub(crate) fn process(&self) -> Option<Process> {
+        let process = Process::open(self.record.pid).ok()?;
+        let stat = hako_sys::proc::stat(self.record.pid).ok()?;
+        (stat.start_time == self.record.started && !matches!(stat.state, 'Z' | 'X')).then_some(process)
+    }
+
+    /// Where it waits to be started.
+    pub(crate) fn door(&self) -> PathBuf {
+        self.directory.join("door")
+    }
+
+    /// Its control group.
+    pub(crate) fn group(&self) -> Result<Group> {
+        Ok(Group::open(&self.record.cgroup)?)
+    }
+
+    /// What it is doing.
+    pub(crate) fn status(&self) -> Status {
+        if self.process().is_none() {
+            return Status::Stopped;
+        }
+        // A door that nobody listens at any more was left by somebody who was killed after starting the container.
+        if Channel::connect(&self.door()).is_ok() {
+            return Status::Created;
+        }
+        let frozen = self.group().is_ok_and(|group| group.is_frozen().unwrap_or(false));
+        if frozen { Status::Paused } else { Status::Running }
+    }
+
+    /// Its process, unless its state forbids it.
+    pub(crate) fn expect(&self, verb: &'static str, allowed: &[Status]) -> Result<Process> {
+        let status = self.status();
+        if !allowed.contains(&status) {
+            return Err(Error::Status { verb, id: self.id().to_owned(), status: status.name() });
+        }
+        self.process().ok_or_else(|| Error::NotRunning { id: self.id().to_owned() })
+    }
+
+    /// Gives back everything: the group with what is left in it, and the memory.
+    pub(crate) fn forget(&self) -> Result<()> {
+        place::clear(&self.record)?;
+        if self.record.shares_mounts {
+            hako_sys::mount::detach(Path::new(&self.record.rootfs))?;
+        }
+        remove_directory(&self.directory)
+    }
+}
+
+/// Removes a container's directory.
+pub(crate) fn remove_directory(directory: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::file("remove", directory)(error)),
+        _ => Ok(()),
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::write(path, bytes).map_err(Error::file("write", path))
+}
