@@ -294,3 +294,14 @@ fn csv(text: &str) -> Vec<String> {
     fields.push(field);
     fields
 }
+
+impl Mount {
+    /// The stage, image or context it takes files from.
+    #[must_use]
+    pub fn from(&self) -> Option<&String> {
+        match &self.kind {
+            Kind::Bind { from, .. } | Kind::Cache(Cache { from, .. }) => from.as_ref(),
+            _ => None,
+        }
+    }
+}

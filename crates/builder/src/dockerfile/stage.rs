@@ -81,4 +81,18 @@ impl Dockerfile {
         let named = self.stages[..before].iter().rposition(|stage| stage.from.name.as_deref() == Some(&lower));
         named.or_else(|| name.parse().ok().filter(|number| *number < before))
     }
+
+    /// The stage of a name before the `before`th, as FROM means it: never a number.
+    #[must_use]
+    pub fn find_named(&self, name: &str, before: usize) -> Option<usize> {
+        let lower = name.to_lowercase();
+        self.stages[..before].iter().rposition(|stage| stage.from.name.as_deref() == Some(&lower))
+    }
+
+    /// The stage `--from` means in the `own`th: an earlier one if there is one, else any of that name.
+    #[must_use]
+    pub fn find_any(&self, name: &str, own: usize) -> Option<usize> {
+        let later = || self.stages.iter().position(|stage| stage.from.name.as_deref() == Some(&name.to_lowercase()));
+        self.find(name, own).or_else(later)
+    }
 }

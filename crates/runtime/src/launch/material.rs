@@ -103,7 +103,7 @@ pub(super) fn gather(
 ) -> Result<(Container, Parcel), LaunchError> {
     let mut parcel = Parcel::default();
     let root = parcel.add(crate::overlay::mount(witness, &options.rootfs)?);
-    let binds = binds(spec, &mut parcel)?;
+    let binds = binds(witness, spec, &mut parcel)?;
     let cgroups = cgroups(spec, layout, group, &mut parcel)?;
     let mut joined = Vec::new();
     for (kind, fd) in &layout.joined {
@@ -117,10 +117,16 @@ pub(super) fn gather(
     Ok((Container { spec: spec.clone(), init: options.init, root, stdio, binds, joined, cgroups }, parcel))
 }
 
-fn binds(spec: &Spec, parcel: &mut Parcel) -> Result<Vec<Bind>, LaunchError> {
+fn binds(witness: SingleThreaded, spec: &Spec, parcel: &mut Parcel) -> Result<Vec<Bind>, LaunchError> {
     let mut binds = Vec::new();
     for (index, mount) in spec.mounts.iter().enumerate() {
         let options = MountOptions::parse(&mount.options);
+        if mount.kind == "overlay" {
+            let tree = crate::overlay::described(witness, &options)?;
+            crate::tree::configure(&tree, &options)?;
+            binds.push(Bind { mount: index, fd: parcel.add(tree), directory: true });
+            continue;
+        }
         let Some(recursion) = options.bind.or((mount.kind == "bind").then_some(Recursion::Single)) else { continue };
         let step = || format!("error mounting \"{}\" to rootfs at \"{}\"", mount.source, mount.destination);
         let source = Path::new(&mount.source);
