@@ -2,6 +2,7 @@
 //! It holds types and their spelling; what a request does is the engine's affair, how it travels the server's and client's.
 
 pub mod body;
+pub mod build;
 pub mod container;
 pub mod exec;
 pub mod frame;

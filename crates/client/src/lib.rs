@@ -1,6 +1,7 @@
 //! The Engine API from the caller's side: one method per endpoint, hijacked streams, and a daemon started on demand.
 //! It does no work before the first request. What is shown to people, and how, is the CLI's affair.
 
+mod builds;
 mod connection;
 mod containers;
 mod context;
@@ -18,6 +19,7 @@ mod volumes;
 
 use std::sync::Arc;
 
+pub use builds::Builds;
 pub use containers::{Containers, Waiting};
 pub use endpoint::{Choice, Endpoint, InvalidEndpoint, Roots};
 pub use error::Error;
@@ -78,6 +80,12 @@ impl Client {
     #[must_use]
     pub fn images(&self) -> Images<'_> {
         Images { client: self }
+    }
+
+    /// Verbs on builds.
+    #[must_use]
+    pub fn builds(&self) -> Builds<'_> {
+        Builds { client: self }
     }
 
     /// Verbs on volumes.

@@ -85,9 +85,18 @@ impl Call<'_> {
         Ok(self.header(CONTENT_TYPE.as_str(), "application/json"))
     }
 
-    pub(crate) fn upload(mut self, body: Upload) -> Self {
+    pub(crate) fn upload(self, body: Upload) -> Self {
+        self.send_upload(body).kind("application/x-tar")
+    }
+
+    /// Sets what kind of body it is.
+    pub(crate) fn kind(self, kind: &str) -> Self {
+        self.header(CONTENT_TYPE.as_str(), kind)
+    }
+
+    pub(crate) fn send_upload(mut self, body: Upload) -> Self {
         self.body = stream::body(body);
-        self.header(CONTENT_TYPE.as_str(), "application/x-tar")
+        self
     }
 
     /// Any good answer will do.

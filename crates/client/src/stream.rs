@@ -44,6 +44,15 @@ pub fn upload_bytes(bytes: Bytes) -> Upload {
     Box::pin(stream::once(async move { Ok(bytes) }))
 }
 
+/// An upload that begins with bytes at hand.
+pub(crate) fn behind(head: Vec<u8>, rest: Option<Upload>) -> Upload {
+    let head = upload_bytes(Bytes::from(head));
+    match rest {
+        Some(rest) => Box::pin(head.chain(rest)),
+        None => head,
+    }
+}
+
 pub(crate) fn body(upload: Upload) -> Body {
     StreamBody::new(upload.map_ok(Frame::data)).boxed_unsync()
 }

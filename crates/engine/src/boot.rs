@@ -24,6 +24,7 @@ use crate::{Error, Result};
 /// Finds all containers; blocks on the disk, then waits for living supervisors' first words.
 pub(crate) async fn boot(house: &Arc<House>) -> Result<()> {
     sweep_tmp(house);
+    crate::builds::sweep(house).await;
     let containers = load(house)?;
     for container in &containers {
         if let Err(error) = rejoin(house, container).await {

@@ -26,6 +26,7 @@ mod wait;
 use std::sync::Arc;
 
 pub use attach::Attachment;
+pub(crate) use create::{complete_host, new_id};
 pub use logs::{Channel, Logs};
 pub(crate) use mounts::check_driver;
 pub(crate) use prune::until;

@@ -35,6 +35,8 @@ pub(crate) struct House {
     pub(crate) cgroup_parent: String,
     /// What the host's control groups can enforce; looked at once they show it.
     support: OnceLock<Support>,
+    /// What earlier builds made.
+    pub(crate) cache: hako_builder::cache::Shared,
     /// The engine's id.
     pub(crate) engine_id: String,
     /// Account files by image.
@@ -53,6 +55,7 @@ impl House {
             hub: Hub::open(&layout.events())?,
             spares: Spares::new(settings.spares, settings.binary.clone(), cgroup_parent.clone()),
             networks: Catalogue::open(&layout, &settings)?,
+            cache: Arc::new(open_cache(&layout, &store)?),
             engine_id: engine_id(&layout)?,
             index: Index::default(),
             images: OnceLock::new(),
@@ -124,6 +127,10 @@ fn cgroup_path(parent: &str, asked: &str, id: &ContainerId) -> String {
     format!("/{}/{id}", parent.trim_matches('/'))
 }
 
+fn open_cache(layout: &Layout, store: &Store) -> Result<hako_builder::cache::Cache> {
+    hako_builder::cache::Cache::open(&layout.builds(), store.clone()).map_err(|e| Error::io("open build cache", e))
+}
+
 fn make_directories(layout: &Layout) -> Result<()> {
     let make = |path: &Path, mode: u32| {
         use std::os::unix::fs::DirBuilderExt;
@@ -133,6 +140,8 @@ fn make_directories(layout: &Layout) -> Result<()> {
     make(&layout.data_root, 0o710)?;
     make(&layout.containers(), 0o710)?;
     make(&layout.network(), 0o700)?;
+    make(&layout.builds(), 0o700)?;
+    make(&layout.steps(), 0o700)?;
     make(&layout.tmp(), 0o700)?;
     make(&layout.exec_root, 0o711)?;
     make(&layout.names(), 0o700)?;

@@ -128,6 +128,22 @@ impl Images {
         .await
     }
 
+    /// An image that is here.
+    pub(crate) async fn local(&self, name: &str, platform: &str) -> Result<hako_store::Image> {
+        let (name, platform) = (name.to_owned(), platform.to_owned());
+        self.blocking(move |images| images.resolve_or_hello(&name, &platform)).await
+    }
+
+    /// A file from anywhere on the web.
+    pub(crate) async fn file(&self, url: &str) -> Result<hako_registry::File> {
+        self.room.client.file(url).await.map_err(|error| failure::of_registry(&error))
+    }
+
+    /// Adds an image whose layers are in place, and gives it names.
+    pub(crate) async fn add_built(&self, image: hako_store::NewImage, tags: Vec<String>) -> Result<Digest> {
+        self.blocking(move |images| images.run_add_built(image, &tags)).await
+    }
+
     /// The steps of an image's making, newest first.
     pub async fn history(&self, name: &str, platform: &str) -> Result<Vec<HistoryEntry>> {
         let (name, platform) = (name.to_owned(), platform.to_owned());

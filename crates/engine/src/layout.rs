@@ -39,6 +39,16 @@ impl Layout {
         self.data_root.join("tmp")
     }
 
+    /// What builds keep: the cache, cache mounts, steps that run.
+    pub(crate) fn builds(&self) -> PathBuf {
+        self.data_root.join("build")
+    }
+
+    /// The directories of steps that run.
+    pub(crate) fn steps(&self) -> PathBuf {
+        self.builds().join("steps")
+    }
+
     pub(crate) fn events(&self) -> PathBuf {
         self.data_root.join("events")
     }

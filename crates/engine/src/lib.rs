@@ -6,6 +6,7 @@
 mod accounts;
 mod blocking;
 mod boot;
+pub mod builds;
 mod clock;
 mod container;
 pub mod containers;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 pub use error::{Error, Result};
 pub use settings::Settings;
 
+use crate::builds::Builds;
 use crate::containers::Containers;
 use crate::events::Events;
 use crate::house::House;
@@ -77,6 +79,11 @@ impl Engine {
     /// The image verbs.
     pub fn images(&self) -> Images {
         self.images.clone()
+    }
+
+    /// The build verbs.
+    pub fn builds(&self) -> Builds {
+        Builds { house: Arc::clone(&self.house), images: self.images.clone() }
     }
 
     /// The volume verbs.

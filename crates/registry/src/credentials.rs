@@ -113,6 +113,32 @@ impl Credential {
         Ok(if credential.is_anonymous() { None } else { Some(credential) })
     }
 
+    /// Reads the `X-Registry-Config` header: credentials by registry, for base images of builds.
+    ///
+    /// # Errors
+    /// [`CredentialError::Header`]; it does not repeat the text.
+    pub fn map_from_header(text: &str) -> Result<std::collections::BTreeMap<String, Self>, CredentialError> {
+        let refused = |reason| CredentialError::Header { reason };
+        if text.is_empty() {
+            return Ok(std::collections::BTreeMap::new());
+        }
+        let json = URL_SAFE.decode(text).or_else(|_| STANDARD.decode(text)).map_err(|_| refused("not base64"))?;
+        let found: std::collections::BTreeMap<String, Self> =
+            serde_json::from_slice(&json).map_err(|_| refused("not the JSON of credentials"))?;
+        let domain = |name: String| match name.as_str() {
+            "https://index.docker.io/v1/" | "index.docker.io" => "docker.io".to_owned(),
+            _ => name,
+        };
+        let decoded = found.into_iter().map(|(name, one)| (domain(name), one.with_auth_decoded()));
+        Ok(decoded.filter(|(_, one)| !one.is_anonymous()).collect())
+    }
+
+    /// [`Credential::map_from_header`]'s text.
+    pub fn map_to_header(map: &std::collections::BTreeMap<String, Self>) -> String {
+        let json = serde_json::to_vec(map).unwrap_or_default();
+        base64::engine::general_purpose::URL_SAFE.encode(json)
+    }
+
     /// The `X-Registry-Auth` header's text.
     pub fn to_header(&self) -> String {
         let json = serde_json::to_vec(self).unwrap_or_default();

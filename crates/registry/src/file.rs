@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::CONTENT_LENGTH;
+use http::header::{CONTENT_LENGTH, LAST_MODIFIED};
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -24,6 +24,7 @@ pub struct File {
     body: Incoming,
     url: String,
     length: Option<u64>,
+    modified: Option<String>,
 }
 
 impl File {
@@ -46,7 +47,9 @@ impl File {
             }
             let status = response.status();
             let length = response.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-            let mut file = Self { body: response.into_body(), url: shown(&uri), length };
+            let modified =
+                response.headers().get(LAST_MODIFIED).and_then(|value| value.to_str().ok()).map(str::to_owned);
+            let mut file = Self { body: response.into_body(), url: shown(&uri), length, modified };
             if status.is_success() {
                 return Ok(file);
             }
@@ -64,6 +67,11 @@ impl File {
     /// How long it is, when that was said.
     pub fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// When it was last changed, as the server wrote it.
+    pub fn modified(&self) -> Option<&str> {
+        self.modified.as_deref()
     }
 
     /// The next piece; `None` at the end.

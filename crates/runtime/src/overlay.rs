@@ -1,7 +1,7 @@
 //! The root file system as a detached mount: visible nowhere until a container attaches it.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use hako_sys::fdpass::Channel;
 use hako_sys::mount::Propagation;
@@ -11,6 +11,7 @@ use rustix::fs::{Mode, OFlags};
 
 use crate::LaunchError;
 use crate::launch::RootfsPlan;
+use crate::option::MountOptions;
 
 /// Mounts what the plan says.
 pub(crate) fn mount(witness: SingleThreaded, plan: &RootfsPlan) -> Result<OwnedFd, LaunchError> {
@@ -27,6 +28,22 @@ pub(crate) fn mount(witness: SingleThreaded, plan: &RootfsPlan) -> Result<OwnedF
             mount_overlay(witness, &Overlay { lowers, upper: Some((upper, work)), volatile: *volatile })
         }
     }
+}
+
+/// An overlay among the mounts of a description: `lowerdir+=PATH` for each layer, topmost first, and if it may be written
+/// to `upperdir=PATH` and `workdir=PATH`. What is written to it need not survive a crash.
+pub(crate) fn described(witness: SingleThreaded, options: &MountOptions) -> Result<OwnedFd, LaunchError> {
+    let values = |wanted: &'static str| {
+        options
+            .data
+            .iter()
+            .filter(move |(key, _)| key == wanted)
+            .filter_map(|(_, value)| value.as_ref().map(PathBuf::from))
+    };
+    let lowers: Vec<PathBuf> = values("lowerdir+").collect();
+    let (upper, work) = (values("upperdir").next(), values("workdir").next());
+    let upper = upper.as_deref().zip(work.as_deref());
+    mount_overlay(witness, &Overlay { lowers: &lowers, upper, volatile: upper.is_some() })
 }
 
 fn mount_overlay(witness: SingleThreaded, overlay: &Overlay<'_>) -> Result<OwnedFd, LaunchError> {

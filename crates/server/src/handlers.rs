@@ -1,6 +1,7 @@
 //! One handler per endpoint: decode, one engine call, encode.
 
 mod archive;
+mod build;
 mod containers;
 mod execs;
 mod images;
@@ -78,7 +79,11 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::NetworkConnect => networks::connect(asked).await,
         Endpoint::NetworkDisconnect => networks::disconnect(asked).await,
         Endpoint::NetworkPrune => networks::prune(asked).await,
-        Endpoint::BuildPrune => system::prune_builds(),
+        Endpoint::Build => build::classic::build(asked).await,
+        Endpoint::BuildCancel => build::cancel(),
+        Endpoint::BuildOrder => build::build(asked).await,
+        Endpoint::BuildFiles => build::files(asked),
+        Endpoint::BuildPrune => build::prune(asked).await,
         Endpoint::PluginList => system::plugins(),
         Endpoint::PluginInspect => Err(system::no_plugin(&asked.name)),
         Endpoint::Absent(what) => {

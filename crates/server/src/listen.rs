@@ -29,6 +29,22 @@ pub(crate) enum Connection {
     Tcp(TcpStream),
 }
 
+/// The process at the other end of a unix socket, as the kernel knows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) pid: i32,
+    pub(crate) uid: u32,
+}
+
+impl Connection {
+    /// Who is at the other end; nobody known for TCP.
+    pub(crate) fn peer(&self) -> Option<Peer> {
+        let Self::Unix(stream) = self else { return None };
+        let found = stream.peer_cred().ok()?;
+        Some(Peer { pid: found.pid()?, uid: found.uid() })
+    }
+}
+
 /// A socket clients connect to.
 #[derive(Debug)]
 pub(crate) enum Listener {

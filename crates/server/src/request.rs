@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 use crate::activity::Activity;
 use crate::failure::Failure;
+use crate::listen::Peer;
 
 /// The most bytes of a JSON body.
 const JSON_LIMIT: usize = 4 << 20;
@@ -42,6 +43,8 @@ pub(crate) struct Asked {
     pub(crate) body: Incoming,
     /// For work that outlives the answer.
     pub(crate) activity: Activity,
+    /// Who asks, if that is known.
+    pub(crate) peer: Option<Peer>,
     /// Present when the client asked to switch protocols.
     pub(crate) upgrade: Option<OnUpgrade>,
 }

@@ -70,6 +70,10 @@ pub(crate) enum Endpoint {
     NetworkDisconnect,
     NetworkPrune,
     NetworkRemove,
+    Build,
+    BuildCancel,
+    BuildOrder,
+    BuildFiles,
     BuildPrune,
     PluginList,
     PluginInspect,
@@ -113,7 +117,6 @@ const fn put(path: &'static str, endpoint: Endpoint) -> Pattern {
     Pattern { method: Method::PUT, path, endpoint }
 }
 
-const BUILD: Endpoint = Endpoint::Absent("building images");
 const PLUGINS: Endpoint = Endpoint::Absent("plugins");
 const SWARM: Endpoint = Endpoint::Absent("swarm mode");
 const SESSION: Endpoint = Endpoint::Absent("build sessions");
@@ -185,9 +188,11 @@ const PATTERNS: &[Pattern] = &[
     post("/networks/*/disconnect", Endpoint::NetworkDisconnect),
     get("/networks/*", Endpoint::NetworkInspect),
     delete("/networks/*", Endpoint::NetworkRemove),
-    post("/build", BUILD),
+    post("/build", Endpoint::Build),
     post("/build/prune", Endpoint::BuildPrune),
-    post("/build/cancel", BUILD),
+    post("/build/cancel", Endpoint::BuildCancel),
+    post("/hako/build", Endpoint::BuildOrder),
+    get("/hako/build/files", Endpoint::BuildFiles),
     post("/session", SESSION),
     post("/grpc", SESSION),
     get("/plugins", Endpoint::PluginList),
@@ -294,7 +299,7 @@ mod tests {
             (Method::GET, "/images/json/get", Endpoint::ImageSaveOne, "json"),
             (Method::DELETE, "/images/a/b/json", Endpoint::ImageRemove, "a/b/json"),
             (Method::DELETE, "/v1.30/volumes/v", Endpoint::VolumeRemove, "v"),
-            (Method::POST, "/v1.51/build", BUILD, ""),
+            (Method::POST, "/v1.51/build", Endpoint::Build, ""),
             (Method::POST, "/swarm/init", SWARM, "init"),
         ];
         for (method, path, endpoint, name) in table {

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::activity::{Activity, Guard};
 use crate::failure::Failure;
-use crate::listen::{Connection, Listener};
+use crate::listen::{Connection, Listener, Peer};
 use crate::patience::{Errand, Patience, Patient};
 use crate::reply::{self, Outcome, Reply};
 use crate::request::{Asked, is_json, take_in};
@@ -93,6 +93,7 @@ fn welcome(connection: Connection, house: &House) {
 
 async fn converse(connection: Connection, house: House, _guard: Guard) -> hyper::Result<()> {
     let mut leaving = house.leaving.clone();
+    let peer = connection.peer();
     let patience = Patience::default();
     let patient = Patient::new(connection, patience.clone());
     let service = service_fn(move |request: Request<Incoming>| {
@@ -101,7 +102,7 @@ async fn converse(connection: Connection, house: House, _guard: Guard) -> hyper:
         if request.body().is_end_stream() || is_json(request.headers()) {
             errand.begin();
         }
-        handle(house.clone(), errand, request)
+        handle(house.clone(), peer, errand, request)
     });
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -120,12 +121,17 @@ async fn converse(connection: Connection, house: House, _guard: Guard) -> hyper:
 
 /// Answers one request. The work has a task of its own: a panic ends only that, and a verb that has begun is not broken
 /// off half-way when the client goes.
-async fn handle(house: House, errand: Errand, request: Request<Incoming>) -> Result<Reply, Infallible> {
+async fn handle(
+    house: House,
+    peer: Option<Peer>,
+    errand: Errand,
+    request: Request<Incoming>,
+) -> Result<Reply, Infallible> {
     let guard = house.activity.begin();
     let name = format!("{} {}", request.method(), request.uri().path());
     let work = tokio::spawn(async move {
         let _guard = guard;
-        respond(house, request).await
+        respond(house, peer, request).await
     });
     let outcome = work.await.unwrap_or_else(|_| Err(Failure::crashed()));
     let reply = outcome.unwrap_or_else(|failure| {
@@ -142,7 +148,7 @@ fn log_failure(name: &str, failure: &Failure) {
     }
 }
 
-async fn respond(house: House, mut request: Request<Incoming>) -> Outcome {
+async fn respond(house: House, peer: Option<Peer>, mut request: Request<Incoming>) -> Outcome {
     let route = match router::route(request.method(), request.uri().path()) {
         Ok(route) => route,
         Err(failure) => {
@@ -160,6 +166,7 @@ async fn respond(house: House, mut request: Request<Incoming>) -> Outcome {
         headers: head.headers,
         body,
         activity: house.activity,
+        peer,
         upgrade,
     };
     handlers::answer(route.endpoint, asked).await

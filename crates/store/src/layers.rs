@@ -2,6 +2,7 @@
 
 mod chunks;
 mod compress;
+mod draft;
 mod inflate;
 mod lower;
 mod place;
@@ -19,6 +20,7 @@ use hako_model::image::media::Compression;
 use hako_sys::file::Durability;
 use serde::{Deserialize, Serialize};
 
+pub use draft::LayerDraft;
 pub(crate) use inflate::Inflater;
 pub use place::Staged;
 

@@ -13,7 +13,7 @@ use hako_model::time::Timestamp;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-pub(crate) use pack::{Packer, Precision, is_opaque};
+pub(crate) use pack::{Packer, Precision, Sink, is_opaque};
 
 use crate::extract::{Extractor, Manners, Scope};
 use crate::layers::Inflater;
@@ -93,6 +93,13 @@ pub fn unpack(root: BorrowedFd<'_>, path: &Path, archive: impl Read + Send, opti
         false => Box::new(archive),
     };
     extract(plain, to, manners, Some(scope))
+}
+
+/// Whether a file is a tar, packed or not.
+pub fn is_archive(file: impl Read + Send) -> bool {
+    let Ok(plain) = Inflater::new(file, &Limits::default()) else { return false };
+    let mut reader = Reader::new(BufReader::with_capacity(BUFFER, plain));
+    matches!(reader.next_entry(), Ok(Some(_)))
 }
 
 fn plain() -> Manners {

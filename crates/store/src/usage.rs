@@ -100,8 +100,8 @@ fn own(path: &Path) -> Result<u64> {
     blocks(path)
 }
 
-/// The blocks of a file or a whole tree.
-pub(crate) fn tree(path: &Path) -> Result<u64> {
+/// The bytes a file or a whole tree takes on disk.
+pub fn tree(path: &Path) -> Result<u64> {
     let mut total = blocks(path)?;
     if !std::fs::symlink_metadata(path).map_err(Error::at("stat", path))?.is_dir() {
         return Ok(total);

@@ -31,6 +31,73 @@ macro_rules! requests {
 }
 
 requests! {
+    /// `POST /build`
+    Build {
+        /// The Dockerfile's path in the context.
+        dockerfile: String = "dockerfile",
+        /// Names for the image.
+        tags: Vec<String> = "t",
+        /// Lines for /etc/hosts.
+        hosts: Vec<String> = "extrahosts",
+        /// Where the context is, if it is not the body.
+        remote: String = "remote",
+        /// Tell only the image's id.
+        quiet: bool = "q",
+        /// Use nothing of earlier builds.
+        no_cache: bool = "nocache",
+        /// Images whose layers may be used, as JSON.
+        cache_from: String = "cachefrom",
+        /// Ask the registry even for images that are here.
+        pull: bool = "pull",
+        /// Memory of steps.
+        memory: Option<i64> = "memory",
+        /// Memory and swap of steps.
+        memory_swap: Option<i64> = "memswap",
+        /// CPU shares of steps.
+        cpu_shares: Option<i64> = "cpushares",
+        /// CPUs of steps.
+        cpuset_cpus: String = "cpusetcpus",
+        /// Memory nodes of steps.
+        cpuset_mems: String = "cpusetmems",
+        /// CPU period of steps.
+        cpu_period: Option<i64> = "cpuperiod",
+        /// CPU quota of steps.
+        cpu_quota: Option<i64> = "cpuquota",
+        /// Build arguments, as JSON.
+        arguments: String = "buildargs",
+        /// Bytes of /dev/shm.
+        shm_size: Option<i64> = "shmsize",
+        /// Make one layer of all.
+        squash: bool = "squash",
+        /// Labels, as JSON.
+        labels: String = "labels",
+        /// The network of steps.
+        network: String = "networkmode",
+        /// The parent of steps' control groups.
+        cgroup_parent: String = "cgroupparent",
+        /// Limits of steps, as JSON.
+        ulimits: String = "ulimits",
+        /// The platform.
+        platform: String = "platform",
+        /// The stage.
+        target: String = "target",
+        /// Where the result goes, as JSON.
+        outputs: String = "outputs",
+        /// `1` for the classic builder, `2` for BuildKit.
+        version: String = "version",
+    }
+    /// `POST /build/prune`
+    PruneBuilds {
+        /// Cache mounts, too.
+        all: bool = "all",
+        /// Which.
+        filters: Filters = "filters",
+    }
+    /// `GET /hako/build/files`
+    BuildFiles {
+        /// The topmost layer; nothing when empty.
+        layer: String = "layer",
+    }
     /// `GET /containers/json`
     ListContainers {
         /// Also those that do not run.

@@ -21,6 +21,17 @@ pub(crate) fn pack(directory: &Path, base: &str, shown: &str, out: &mut impl Wri
     Ok(packer.bytes)
 }
 
+/// As [`pack`], but the archive stays open for more; [`end`] ends it.
+pub(crate) fn pack_open(directory: &Path, base: &str, shown: &str, out: &mut impl Write) -> io::Result<()> {
+    let mut packer = Packer { out, links: HashMap::new(), bytes: 0 };
+    packer.add(&directory.join(base), shown.as_bytes())
+}
+
+/// Ends an archive.
+pub(crate) fn end(out: &mut impl Write) -> io::Result<()> {
+    finish(out)
+}
+
 struct Packer<'a, W> {
     out: &'a mut W,
     links: HashMap<(u64, u64), Vec<u8>>,

@@ -52,7 +52,8 @@ pub(crate) fn unpack(input: &mut impl Read, directory: &Path, rebase: Option<&Re
         bytes += member.size;
         place(&root, &path, &member, input).map_err(|error| named(&path, &error))?;
         io::copy(&mut input.by_ref().take(member.padding()), &mut io::sink())?;
-        if member.kind == Kind::Directory {
+        // The destination itself is not the archive's to describe.
+        if member.kind == Kind::Directory && path != Path::new(".") {
             directories.push((path, member));
         }
     }

@@ -1,5 +1,6 @@
 //! All commands: the table of words, and what several commands share.
 
+mod build;
 mod container;
 mod context;
 mod image;
@@ -51,7 +52,7 @@ pub(crate) const EVENT_FORMAT: Flag = text(
 /// How many requests about a list of names run side by side.
 const ABREAST: usize = 50;
 
-const BUILDER: &str = "building images comes with a later version (issue: builder)";
+const BUILDER: &str = "bake files and builders elsewhere come with a later version (issue: builder)";
 const SWARM: &str = "swarm mode is not part of hako";
 
 /// Every word after `hako`.
@@ -59,6 +60,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("run", &container::run::RUN).everyday(),
     Node::command("exec", &container::exec::EXEC).everyday(),
     Node::command("ps", &container::list::LIST).everyday(),
+    Node::command("build", &build::BUILD).everyday(),
     Node::command("pull", &image::pull::PULL).everyday(),
     Node::command("push", &image::push::PUSH).everyday(),
     Node::command("images", &image::list::LIST).everyday(),
@@ -66,6 +68,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("logout", &login::LOGOUT).everyday(),
     Node::command("version", &system::version::VERSION).everyday(),
     Node::command("info", &system::info::INFO).everyday(),
+    Node::group("builder", &build::BUILDER),
     Node::group("container", &CONTAINER),
     Node::group("context", &context::CONTEXT),
     Node::group("image", &IMAGE),
@@ -100,8 +103,6 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("unpause", &container::lifecycle::UNPAUSE),
     Node::command("update", &container::update::UPDATE),
     Node::command("wait", &container::lifecycle::WAIT),
-    Node::missing("build", BUILDER),
-    Node::missing("builder", BUILDER),
     Node::missing("buildx", BUILDER),
     Node::missing("bake", BUILDER),
     Node::missing("compose", "compose comes with a later version (issue: compose)"),
@@ -152,7 +153,7 @@ static CONTAINER: Group = Group {
 static IMAGE: Group = Group {
     short: "Manage images",
     nodes: &[
-        Node::missing("build", BUILDER),
+        Node::command("build", &build::BUILD),
         Node::command("history", &image::history::HISTORY),
         Node::command("import", &image::import::IMPORT),
         Node::command("inspect", &image::inspect::INSPECT),

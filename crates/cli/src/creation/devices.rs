@@ -61,7 +61,7 @@ pub(super) fn cgroup_rule(text: &str) -> Result<(), String> {
 }
 
 /// `nofile=1024:2048`.
-pub(super) fn ulimit(text: &str) -> Result<Ulimit, String> {
+pub(crate) fn ulimit(text: &str) -> Result<Ulimit, String> {
     const NAMES: [&str; 15] = [
         "core",
         "cpu",

@@ -21,6 +21,7 @@ use hako_model::port;
 use crate::flags::Matches;
 
 pub(crate) use checks::{check_label, check_link, check_variable};
+pub(crate) use devices::ulimit;
 pub(crate) use flags::CONTAINER;
 
 /// The create body that `found` asks for; `command` is what follows the image's name.

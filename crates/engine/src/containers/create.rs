@@ -87,7 +87,14 @@ fn reserve(house: &House, id: &ContainerId, chosen: Option<String>) -> Result<St
 
 /// Fills in Docker's defaults, which `inspect` shows.
 fn complete(house: &House, request: &mut CreateRequest) {
-    let host = &mut request.host_config;
+    complete_host(house, &mut request.host_config);
+    if request.config.stop_timeout.is_some_and(|seconds| seconds < -1) {
+        request.config.stop_timeout = Some(-1);
+    }
+}
+
+/// Docker's defaults for what surrounds a container.
+pub(crate) fn complete_host(house: &House, host: &mut HostConfig) {
     mode_network(&host.network_mode).to_owned().clone_into(&mut host.network_mode);
     fill(&mut host.ipc_mode, "private");
     fill(&mut host.cgroupns_mode, house.settings.cgroupns_mode.as_deref().unwrap_or("private"));
@@ -101,9 +108,6 @@ fn complete(house: &House, request: &mut CreateRequest) {
         host.shm_size = house.settings.shm_size;
     }
     complete_paths(host);
-    if request.config.stop_timeout.is_some_and(|seconds| seconds < -1) {
-        request.config.stop_timeout = Some(-1);
-    }
 }
 
 fn fill(field: &mut String, default: &str) {

@@ -87,6 +87,20 @@ impl Images {
         Ok(())
     }
 
+    /// Adds what a build made. An image that is here already is not written again.
+    pub(super) fn run_add_built(&self, image: NewImage, tags: &[String]) -> Result<Digest> {
+        let names = tags.iter().map(|tag| new_name(tag, "")).collect::<Result<Vec<_>>>()?;
+        let id = hako_store::Hasher::digest(&image.config);
+        let known = self.room.store.images().get(&id).is_ok_and(|image| image.damage.is_none());
+        if !known {
+            self.room.store.images().add(image).map_err(|error| failure::of_store(&error))?;
+        }
+        for name in names.iter().flatten() {
+            self.give_name(&id, name)?;
+        }
+        Ok(id)
+    }
+
     /// Tells of an image, with its labels.
     pub(super) fn tell_of(&self, action: &str, id: &Digest, name: &str) {
         let image = self.room.store.images().get(id).ok();

@@ -1,6 +1,6 @@
 //! Runs the console blocks of a documentation page and compares what they print.
 //!
-//! A block opens with ```` ```console ````; a line that begins with `$ ` is typed, the lines after it are what the page
+//! A block that opens with ```` ```LANGUAGE PATH ```` is a file, written when its turn comes. A block of commands opens with ```` ```console ````; a line that begins with `$ ` is typed, the lines after it are what the page
 //! promises: each must be found, in order, in what was printed; `…` stands for anything.
 
 use crate::house::{House, await_that, finish};
@@ -10,17 +10,24 @@ pub(crate) struct Step {
     pub(crate) line: usize,
     pub(crate) typed: String,
     pub(crate) promised: Vec<String>,
+    /// A file to be written instead, and its lines.
+    pub(crate) file: Option<(String, Vec<String>)>,
 }
 
 /// The steps of a page, in order.
 pub(crate) fn steps(page: &str) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
-    let mut inside = false;
+    let (mut inside, mut writing) = (false, false);
     for (number, line) in page.lines().enumerate() {
         if line.starts_with("```") {
-            inside = line == "```console";
+            let path = line.split_once(' ').map(|(_, path)| path.to_owned());
+            (inside, writing) = (line == "```console", path.is_some());
+            let step = Step { line: number + 1, typed: String::new(), promised: Vec::new(), file: None };
+            steps.extend(path.map(|path| Step { file: Some((path, Vec::new())), ..step }));
+        } else if writing && let Some((_, lines)) = steps.last_mut().and_then(|step| step.file.as_mut()) {
+            lines.push(line.to_owned());
         } else if inside && let Some(typed) = line.strip_prefix("$ ") {
-            steps.push(Step { line: number + 1, typed: typed.to_owned(), promised: Vec::new() });
+            steps.push(Step { line: number + 1, typed: typed.to_owned(), promised: Vec::new(), file: None });
         } else if inside && let Some(step) = steps.last_mut() {
             step.promised.push(line.to_owned());
         }
@@ -31,6 +38,12 @@ pub(crate) fn steps(page: &str) -> Vec<Step> {
 /// Types every step of a page into a shell in which `hako` is the client under test.
 pub(crate) fn follow(house: &House, page: &str, bin: &std::path::Path) {
     for step in steps(page) {
+        if let Some((path, lines)) = &step.file {
+            let path = house.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, lines.join("\n") + "\n").unwrap();
+            continue;
+        }
         // A server needs a moment to listen; a reader's browser or curl is tried again, too.
         if step.typed.starts_with("curl ") {
             await_that(&step.typed, || missing(&step, &say(house, &step, bin)).is_none());
@@ -49,7 +62,7 @@ fn say(house: &House, step: &Step, bin: &std::path::Path) -> String {
     command.args(["-c", &step.typed]).current_dir(house.path());
     house.at_home(&mut command);
     command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()));
-    command.env("DOCKER_HOST", format!("unix://{}", house.socket().display()));
+    command.env("DOCKER_HOST", format!("unix://{}", house.socket().display())).env("DOCKER_BUILDKIT", "0");
     let ended = finish(command.output().expect("a shell"));
     format!("{}{}", ended.stdout, ended.stderr)
 }

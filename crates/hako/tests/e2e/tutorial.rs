@@ -1,4 +1,5 @@
-//! The tutorial's first chapter, typed against a real registry, with `hako` and with the stock docker CLI.
+//! The tutorial's chapters and the page about builds, typed against a real registry, with `hako` and with the stock
+//! docker CLI.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +9,9 @@ use crate::registry::Registry;
 use crate::transcript;
 
 const PAGE: &str = include_str!("../../../../docs/tutorial/01-first-containers.md");
+
+const CHAPTER_TWO: &str = include_str!("../../../../docs/tutorial/02-build-an-image.md");
+const BUILDS: &str = include_str!("../../../../docs/builds.md");
 
 /// Held while images are made: both tests need the same ones.
 static MAKING: Mutex<()> = Mutex::new(());
@@ -68,11 +72,7 @@ fn follow_with(client: &Path) {
     let house = House::empty();
     house.configure(r#"{"registry-mirrors": ["http://127.0.0.1:5000"]}"#);
     let _registry = filled_registry(&images);
-    house.ok(["version"]);
-    let bin = house.path().join("bin");
-    std::fs::create_dir_all(&bin).unwrap();
-    std::os::unix::fs::symlink(client, bin.join("hako")).unwrap();
-    transcript::follow(&house, PAGE, &bin);
+    transcript::follow(&house, PAGE, &named_hako(&house, client));
     assert_eq!(house.ok(["ps", "-aq"]), "", "the chapter tidies up");
 }
 
@@ -85,4 +85,42 @@ fn chapter_one_with_hako() {
 fn chapter_one_with_the_docker_cli() {
     let docker = run_tool("sh", ["-c", "command -v docker"]);
     follow_with(Path::new(docker.trim()));
+}
+
+/// A house with the images that chapter two begins with.
+fn build_with(client: &Path) {
+    let golang = {
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+        debian_image("golang", "golang-go", "true")
+    };
+    let house = House::new();
+    house.ok(["import", golang.to_str().unwrap(), "golang"]);
+    transcript::follow(&house, CHAPTER_TWO, &named_hako(&house, client));
+    assert_eq!(house.ok(["ps", "-aq"]), "", "the chapter tidies up");
+}
+
+/// A directory in which the client under test is called `hako`.
+fn named_hako(house: &House, client: &Path) -> PathBuf {
+    house.ok(["version"]);
+    let bin = house.path().join("bin");
+    std::fs::create_dir_all(&bin).unwrap();
+    std::os::unix::fs::symlink(client, bin.join("hako")).unwrap();
+    bin
+}
+
+#[test]
+fn chapter_two_with_hako() {
+    build_with(Path::new(crate::house::HAKO));
+}
+
+#[test]
+fn chapter_two_with_the_docker_cli() {
+    let docker = run_tool("sh", ["-c", "command -v docker"]);
+    build_with(Path::new(docker.trim()));
+}
+
+#[test]
+fn the_page_about_builds() {
+    let house = House::new();
+    transcript::follow(&house, BUILDS, &named_hako(&house, Path::new(crate::house::HAKO)));
 }

@@ -150,6 +150,13 @@ fn binds(
     let mut binds = Vec::new();
     for (index, mount) in spec.mounts.iter().enumerate() {
         let options = MountOptions::parse(&mount.options);
+        // Layers told one by one, as the builder does; any other overlay is mounted like every file system.
+        if mount.kind == "overlay" && options.data.iter().any(|(key, _)| key == "lowerdir+") {
+            let tree = crate::overlay::described(witness, &options)?;
+            crate::tree::configure(&tree, &options)?;
+            binds.push(Bind { mount: index, fd: parcel.add(tree), directory: true });
+            continue;
+        }
         let Some(recursion) = options.bind.or((mount.kind == "bind").then_some(Recursion::Single)) else {
             refuse_mapping(mount, &options)?;
             continue;

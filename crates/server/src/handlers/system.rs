@@ -66,11 +66,6 @@ fn told(subscription: Subscription) -> impl Stream<Item = Event> {
     })
 }
 
-/// There is no build cache, so that nothing of it is removed: `docker system prune` asks all the same.
-pub(super) fn prune_builds() -> Outcome {
-    reply::json(&hako_api::usage::BuildsPruned::default())
-}
-
 /// There are no plugins.
 pub(super) fn plugins() -> Outcome {
     reply::json(&[(); 0])

@@ -86,7 +86,7 @@ fn feed(first: Vec<u8>, source: &mut dyn Read, filler: Filler) -> Result<()> {
     }
 }
 
-fn hash(mut stream: Chunks) -> (Digest, u64) {
+pub(super) fn hash(mut stream: Chunks) -> (Digest, u64) {
     let mut hasher = Hasher::new(Algorithm::Sha256);
     let mut size = 0;
     while let Some(chunk) = stream.next_chunk() {

@@ -28,6 +28,11 @@ impl<W: Write> Writer<W> {
     /// shrank while it was read), a longer one is cut.
     pub fn member(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<()> {
         self.header(entry)?;
+        self.content(entry, content)
+    }
+
+    /// The second half of [`Writer::member`].
+    pub(crate) fn content(&mut self, entry: &Entry, content: &mut dyn Read) -> Result<()> {
         let mut buffer = vec![0; usize::try_from(entry.size).unwrap_or(usize::MAX).clamp(1, 256 << 10)];
         let mut left = entry.size;
         while left > 0 {
@@ -49,6 +54,11 @@ impl<W: Write> Writer<W> {
         self.header(&entry)?;
         self.put(content)?;
         self.pad(entry.size)
+    }
+
+    /// What is written to.
+    pub(crate) fn get_mut(&mut self) -> &mut W {
+        &mut self.out
     }
 
     /// Ends the archive and returns what was written to.

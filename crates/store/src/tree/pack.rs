@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::Write;
+use std::io::{BufWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::rc::Rc;
@@ -25,8 +25,18 @@ pub(crate) enum Precision {
     Nanoseconds,
 }
 
+/// Where an archive goes. One that keeps an account of files is told before the content of each.
+pub(crate) trait Sink: Write {
+    /// The next `size` bytes are the content of the file `path`, which has this inode.
+    fn file(&mut self, _path: &[u8], _size: u64, _inode: u64) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl<W: Write> Sink for BufWriter<W> {}
+
 /// Packs files.
-pub(crate) struct Packer<W: Write> {
+pub(crate) struct Packer<W: Sink> {
     writer: Writer<W>,
     precision: Precision,
     /// What entries' names begin with.
@@ -43,7 +53,7 @@ struct Waiting {
     name: OsString,
 }
 
-impl<W: Write> Packer<W> {
+impl<W: Sink> Packer<W> {
     pub(crate) fn new(out: W, precision: Precision) -> Self {
         Self { writer: Writer::new(out), precision, base: Vec::new(), whiteouts: false, links: HashMap::new() }
     }
@@ -80,6 +90,16 @@ impl<W: Write> Packer<W> {
         if self.whiteouts {
             self.opaque_mark(&root, b"")?;
         }
+        self.below(root)
+    }
+
+    /// Packs an overlay's upper directory as an image layer, its root only when `describe_root`.
+    pub(crate) fn layer(&mut self, root: OwnedFd, describe_root: bool) -> Result<()> {
+        self.as_layer();
+        if describe_root {
+            return self.content(root);
+        }
+        self.opaque_mark(&root, b"")?;
         self.below(root)
     }
 
@@ -205,7 +225,9 @@ impl<W: Write> Packer<W> {
             return Ok(());
         }
         entry = Entry { xattrs: self.xattrs(&fd)?, ..self.entry(Kind::Regular, entry.path, &stat) };
-        self.writer.member(&entry, &mut File::from(fd))
+        self.writer.header(&entry)?;
+        self.writer.get_mut().file(&entry.path, entry.size, stat.st_ino)?;
+        self.writer.content(&entry, &mut File::from(fd))
     }
 
     fn entry(&self, kind: Kind, path: Vec<u8>, stat: &Stat) -> Entry {

@@ -1,7 +1,7 @@
 //! `load`.
 
 use std::io::{self, IsTerminal};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use hako_api::query;
 use hako_client::{Upload, upload};
@@ -52,6 +52,10 @@ pub(crate) async fn open(path: &str, empty: &str) -> Result<Upload, Failure> {
 
 /// Standard input as an upload.
 pub(crate) fn stdin() -> Result<Upload, Failure> {
-    let file = io::stdin().as_fd().try_clone_to_owned().map_err(|error| path_failure("open", "stdin", &error))?;
-    Ok(upload(tokio::fs::File::from_std(file.into())))
+    Ok(upload(tokio::fs::File::from_std(stdin_fd()?.into())))
+}
+
+/// Standard input without a buffer.
+pub(crate) fn stdin_fd() -> Result<OwnedFd, Failure> {
+    io::stdin().as_fd().try_clone_to_owned().map_err(|error| path_failure("open", "stdin", &error))
 }

@@ -1,0 +1,161 @@
+//! hako's own build request (`POST /hako/build`): the order, then what the daemon cannot read in place. The body is the
+//! order's length (four bytes, big-endian), the order as JSON, and a tar of the folders that contexts name.
+
+use std::collections::BTreeMap;
+
+use hako_model::container::Ulimit;
+use serde::{Deserialize, Serialize};
+
+/// The media type of the body.
+pub const ORDER: &str = "application/vnd.hako.build";
+
+/// The longest order.
+pub const ORDER_LIMIT: u32 = 64 << 20;
+
+/// What to build.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Order {
+    /// The Dockerfile, unless it lies in the main context.
+    pub dockerfile: Option<String>,
+    /// Its path in the main context, and what it is called.
+    pub name: String,
+    /// The stage.
+    pub target: String,
+    /// Build arguments.
+    pub arguments: BTreeMap<String, String>,
+    /// Labels of the image.
+    pub labels: BTreeMap<String, String>,
+    /// The platform.
+    pub platform: String,
+    /// Use nothing of earlier builds.
+    pub no_cache: bool,
+    /// Use nothing of earlier builds in these stages.
+    pub no_cache_filter: Vec<String>,
+    /// Ask registries even for images that are here.
+    pub pull: bool,
+    /// The network of steps.
+    pub network: String,
+    /// Lines for /etc/hosts.
+    pub hosts: Vec<String>,
+    /// Bytes of /dev/shm.
+    pub shm_size: i64,
+    /// Limits of steps.
+    pub ulimits: Vec<Ulimit>,
+    /// The parent of the steps' control groups.
+    pub cgroup_parent: String,
+    /// Names for the image.
+    pub tags: Vec<String>,
+    /// Whether the result becomes an image.
+    pub keep: bool,
+    /// Named contexts; the main one is `context`.
+    pub contexts: BTreeMap<String, Place>,
+    /// Secrets by id, base64.
+    pub secrets: BTreeMap<String, String>,
+    /// Nothing is later than this, in seconds since the epoch.
+    pub epoch: Option<i64>,
+}
+
+/// Where a context is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// A directory the client holds open under this number.
+    Open {
+        /// The number.
+        fd: i32,
+        /// Its ignore file.
+        ignore: String,
+    },
+    /// A folder of the tar that follows.
+    Sent {
+        /// Its name.
+        folder: String,
+        /// Its ignore file; none to look for it in the folder.
+        ignore: Option<String>,
+    },
+    /// A repository, an archive or a Dockerfile somewhere on the web.
+    Remote {
+        /// The address.
+        address: String,
+    },
+    /// An image.
+    Image {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// One line of the answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// A step begins.
+    Begun {
+        /// Its number in the build.
+        step: usize,
+        /// Its title; empty for what makes no layer.
+        title: String,
+    },
+    /// An earlier build did it.
+    Cached {
+        /// Which.
+        step: usize,
+    },
+    /// It wrote something.
+    Output {
+        /// Which.
+        step: usize,
+        /// What.
+        text: String,
+    },
+    /// How far it is.
+    Note {
+        /// Which.
+        step: usize,
+        /// What to say.
+        text: String,
+    },
+    /// Why it could not be taken from an earlier build.
+    Why {
+        /// Which.
+        step: usize,
+        /// The reason.
+        text: String,
+    },
+    /// It is done.
+    Done {
+        /// Which.
+        step: usize,
+        /// The topmost layer now.
+        layer: Option<String>,
+    },
+    /// It failed.
+    Failed {
+        /// Which.
+        step: usize,
+        /// Why.
+        message: String,
+    },
+    /// The build is done: the image's id.
+    Image {
+        /// The id.
+        id: String,
+    },
+    /// The build is done, and no image was wanted: the topmost layer.
+    Layer {
+        /// The layer.
+        id: Option<String>,
+    },
+    /// The build failed.
+    Refused {
+        /// Why.
+        message: String,
+        /// The first line of the Dockerfile it is about, 0 for none.
+        first: usize,
+        /// The last one.
+        last: usize,
+        /// The exit code of a step.
+        code: Option<i32>,
+    },
+}

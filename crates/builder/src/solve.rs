@@ -1,0 +1,338 @@
+//! Builds: stages that are needed run side by side, each step after what it needs, nothing twice.
+
+mod copying;
+mod key;
+mod layered;
+mod meta;
+mod mounts;
+mod run;
+mod slots;
+mod source;
+mod stage;
+mod state;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::Scope;
+
+use hako_model::image::{ImageConfig, RootFs};
+use hako_model::platform::Platform;
+use hako_model::word::Lexer;
+use hako_store::Store;
+
+use self::slots::Slots;
+pub use self::state::State;
+use crate::cache::{Cache, now_text};
+use crate::dockerfile::mount;
+use crate::dockerfile::{Dockerfile, Kind, SyntaxError, did_you_mean};
+use crate::progress::{Event, Watcher};
+use crate::request::Request;
+use crate::workshop::{Cancel, Workshop};
+use crate::{Error, Result};
+
+/// Everything a build works with.
+pub struct Tools<'a> {
+    /// Layers and images.
+    pub store: &'a Store,
+    /// What earlier builds made.
+    pub cache: &'a Cache,
+    /// What runs and fetches.
+    pub workshop: &'a dyn Workshop,
+    /// Who hears of it.
+    pub watcher: &'a dyn Watcher,
+    /// What stops it.
+    pub cancel: &'a Cancel,
+}
+
+/// What a build made.
+pub struct Product {
+    /// The configuration of the image it is.
+    pub config: ImageConfig,
+    /// The state the last stage ended in; holds its layers.
+    pub state: Arc<State>,
+}
+
+/// One build on its way.
+pub(crate) struct Build<'a> {
+    tools: Tools<'a>,
+    request: &'a Request,
+    file: Dockerfile,
+    /// Arguments from before the first stage, and those about platforms.
+    globals: Vec<(String, String)>,
+    platform: Platform,
+    stages: Mutex<Vec<Slot>>,
+    changed: Condvar,
+    slots: Slots,
+    steps: AtomicUsize,
+    first_error: Mutex<Option<Error>>,
+    images: Mutex<HashMap<String, Arc<State>>>,
+}
+
+/// How far a stage is.
+#[derive(Clone)]
+enum Slot {
+    Idle,
+    Busy,
+    Done(Arc<State>),
+    Failed,
+}
+
+/// Builds an image.
+///
+/// # Errors
+/// The first thing that went wrong; what ran beside it is stopped.
+pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
+    let file = Dockerfile::parse(&request.dockerfile)?;
+    let platform = request.platform.clone().unwrap_or_else(Platform::host).normalised();
+    let globals = meta::globals(&file, request, &platform)?;
+    let parallel = match request.parallel {
+        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        some => some,
+    };
+    let stages = Mutex::new(vec![Slot::Idle; file.stages.len()]);
+    let build = Build {
+        tools,
+        request,
+        file,
+        globals,
+        platform,
+        stages,
+        changed: Condvar::new(),
+        slots: Slots::new(parallel),
+        steps: AtomicUsize::new(0),
+        first_error: Mutex::default(),
+        images: Mutex::default(),
+    };
+    let target = build.target()?;
+    build.check_circles(target, &mut Vec::new())?;
+    let state = std::thread::scope(|scope| build.stage(scope, target));
+    let saved = build.tools.cache.memory.save();
+    let failed = build.first_error.lock().unwrap_or_else(PoisonError::into_inner).take();
+    match (failed, state) {
+        (Some(error), _) | (None, Err(error)) => Err(error),
+        (None, Ok(state)) => {
+            saved?;
+            Ok(Product { config: build.image(&state), state })
+        }
+    }
+}
+
+impl<'a> Build<'a> {
+    fn target(&self) -> Result<usize> {
+        let wanted = &self.request.target;
+        if wanted.is_empty() {
+            return Ok(self.file.stages.len() - 1);
+        }
+        self.file.find(wanted, usize::MAX).ok_or_else(|| {
+            let names = self.file.stages.iter().filter_map(|stage| stage.from.name.as_deref());
+            Error::refused(format!("target stage {wanted:?} could not be found{}", did_you_mean(wanted, names)))
+        })
+    }
+
+    /// Whether messages need say which stage is meant.
+    fn has_stages(&self) -> bool {
+        self.file.stages.len() > 1
+    }
+
+    /// How many instructions the file has.
+    fn whole(&self) -> usize {
+        self.file.stages.iter().map(|stage| 1 + stage.instructions.len()).sum()
+    }
+
+    fn lexer(&self) -> Lexer {
+        Lexer { escape: self.file.directives.escape, ..Lexer::default() }
+    }
+
+    /// The stages a stage takes something from.
+    fn needs(&self, index: usize) -> Vec<usize> {
+        let stage = &self.file.stages[index];
+        let known = |name: &String| !self.request.contexts.contains_key(name);
+        let mut needed: Vec<usize> = self
+            .base_name(index)
+            .ok()
+            .filter(known)
+            .and_then(|base| self.file.find_named(&base, index))
+            .into_iter()
+            .collect();
+        for instruction in &stage.instructions {
+            match &instruction.kind {
+                Kind::Copy(copying) => {
+                    needed.extend(
+                        copying
+                            .from
+                            .iter()
+                            .filter(|name| known(name))
+                            .filter_map(|name| self.file.find_any(name, index)),
+                    );
+                }
+                Kind::Run(run) => {
+                    let mounts = run.mounts.iter().filter_map(|text| mount::parse(text).ok());
+                    let named = mounts.filter_map(|mount| mount.from().cloned());
+                    needed.extend(named.filter(|name| known(name)).filter_map(|name| self.file.find_any(&name, index)));
+                }
+                _ => {}
+            }
+        }
+        needed.sort_unstable();
+        needed.dedup();
+        needed
+    }
+
+    fn base_name(&self, index: usize) -> Result<String> {
+        let stage = &self.file.stages[index];
+        let value = |name: &str| find(&self.globals, name);
+        let base = self.lexer().expand(&stage.from.base, &value);
+        let base = base.map_err(|error| Error::refused(error.to_string()).at(stage.lines))?;
+        if base.is_empty() {
+            let message = format!("base name ({}) should not be blank", stage.from.base);
+            return Err(Error::refused(message).at(stage.lines));
+        }
+        Ok(base)
+    }
+
+    fn check_circles(&self, index: usize, path: &mut Vec<usize>) -> Result<()> {
+        if path.contains(&index) {
+            let stage = &self.file.stages[index];
+            let name = stage.from.name.clone().unwrap_or_else(|| index.to_string());
+            let message = format!("circular dependency detected on stage: {name}");
+            return Err(SyntaxError { message, lines: Some(stage.lines) }.into());
+        }
+        path.push(index);
+        for needed in self.needs(index) {
+            self.check_circles(needed, path)?;
+        }
+        path.pop();
+        Ok(())
+    }
+
+    /// What a stage ends in; it is begun if it was not.
+    fn stage<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, index: usize) -> Result<Arc<State>> {
+        if self.slots.is_single() {
+            // One thing after the other: what a stage needs, then the stage.
+            for needed in self.needs(index) {
+                self.stage(scope, needed)?;
+            }
+            if self.claim(index) {
+                self.run_stage(scope, index);
+            }
+        } else {
+            self.begin(scope, index);
+        }
+        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            match &stages[index] {
+                Slot::Done(state) => return Ok(Arc::clone(state)),
+                Slot::Failed => return Err(Error::Cancelled),
+                Slot::Idle | Slot::Busy => {}
+            }
+            stages = self.changed.wait(stages).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn claim(&self, index: usize) -> bool {
+        let mut stages = self.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = matches!(stages[index], Slot::Idle);
+        if idle {
+            stages[index] = Slot::Busy;
+        }
+        idle
+    }
+
+    /// Begins a stage and all it needs.
+    fn begin<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, index: usize) {
+        if self.claim(index) {
+            for needed in self.needs(index) {
+                self.begin(scope, needed);
+            }
+            scope.spawn(move || self.run_stage(scope, index));
+        }
+    }
+
+    fn run_stage<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, index: usize) {
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage::run(self, scope, index)));
+        let slot = match outcome {
+            Ok(Ok(state)) => Slot::Done(Arc::new(state)),
+            Ok(Err(error)) => {
+                self.fail(error);
+                Slot::Failed
+            }
+            Err(_) => {
+                self.fail(Error::refused("a step ended in a panic: this is a mistake in hako"));
+                Slot::Failed
+            }
+        };
+        self.stages.lock().unwrap_or_else(PoisonError::into_inner)[index] = slot;
+        self.changed.notify_all();
+    }
+
+    /// Keeps the first error and stops the rest.
+    fn fail(&self, error: Error) {
+        let mut first = self.first_error.lock().unwrap_or_else(PoisonError::into_inner);
+        let replaces = match (&*first, error.cause()) {
+            (None, _) => true,
+            (Some(known), cause) => matches!(known.cause(), Error::Cancelled) && !matches!(cause, Error::Cancelled),
+        };
+        if replaces {
+            *first = Some(error);
+        }
+        drop(first);
+        self.tools.cancel.set();
+    }
+
+    fn tell(&self, event: Event) {
+        self.tools.watcher.tell(event);
+    }
+
+    fn next_step(&self) -> usize {
+        self.steps.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Whether what earlier builds made is not to be used for a stage.
+    fn is_fresh(&self, index: usize) -> bool {
+        use crate::request::Reuse;
+        match &self.request.reuse {
+            Reuse::All => false,
+            Reuse::Nothing => true,
+            Reuse::Except(names) => {
+                let own = self.file.stages[index].from.name.clone().unwrap_or_else(|| index.to_string());
+                names.iter().any(|name| name.eq_ignore_ascii_case(&own))
+            }
+        }
+    }
+
+    /// The image a state is.
+    fn image(&self, state: &State) -> ImageConfig {
+        let mut config = state.config.clone();
+        if !self.request.labels.is_empty() {
+            let labels = config.labels.get_or_insert_default();
+            labels.extend(self.request.labels.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        let created = match self.request.epoch {
+            Some(epoch) => Some(key::moment(epoch)),
+            None => state.created.clone().or_else(|| Some(now_text())),
+        };
+        let mut history = state.history.clone();
+        for entry in &mut history {
+            if entry.created.is_none() {
+                entry.created.clone_from(&created);
+            }
+        }
+        ImageConfig {
+            architecture: state.platform.architecture.clone(),
+            variant: state.platform.variant.clone(),
+            os: state.platform.os.clone(),
+            created,
+            author: state.author.clone(),
+            config,
+            rootfs: RootFs { diff_ids: state.diff_ids.clone(), ..RootFs::default() },
+            history,
+            ..ImageConfig::default()
+        }
+    }
+}
+
+/// The value of a name in a list of pairs; the last one counts.
+pub(crate) fn find(pairs: &[(String, String)], name: &str) -> Option<String> {
+    pairs.iter().rev().find(|(own, _)| own == name).map(|(_, value)| value.clone())
+}

@@ -1,0 +1,320 @@
+//! What a RUN has mounted: files of contexts and stages, caches, memory, secrets.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hako_store::LayerDraft;
+use hako_sys::confined::Root;
+
+use super::key::Inputs;
+use super::layered;
+use super::run::Plan;
+use super::source::Origin;
+use super::stage::Stage;
+use crate::cache::Occupied;
+use crate::dockerfile::mount::{Cache, Kind, Mount, Secret};
+use crate::dockerfile::{Run, mount};
+use crate::files::contents;
+use crate::files::place::{Manners, Placer};
+use crate::files::select::{Selection, Source, select};
+use crate::files::tree::Tree;
+use crate::workshop::{Mounted, StepMount};
+use crate::{Error, Result};
+
+/// A mount with its origin found.
+pub(super) struct Wanted {
+    mount: Mount,
+    target: String,
+    origin: Option<Origin>,
+    files: Option<Files>,
+}
+
+/// Files a mount shows.
+struct Files {
+    tree: Arc<Tree>,
+    sources: Vec<Source>,
+    digest: String,
+}
+
+impl Wanted {
+    /// What of it matters for the result: not what is in caches, never secrets.
+    pub(super) fn describe(&self, inputs: &mut Inputs) {
+        let name = format!("mount {}", self.target);
+        match (&self.mount.kind, &self.files) {
+            (Kind::Bind { .. }, Some(files)) => inputs.add(&name, format!("{} {}", self.mount.read_only, files.digest)),
+            (Kind::Bind { source, .. }, None) => inputs.add(&name, source),
+            (Kind::Cache(cache), _) => inputs.add(&name, format!("cache {:?}", cache.id)),
+            (Kind::Tmpfs { size }, _) => inputs.add(&name, format!("tmpfs {size:?}")),
+            (Kind::Secret(secret), _) => inputs.add(&name, format!("secret {:?} {:?}", secret.id, secret.env)),
+            (Kind::Ssh(ssh), _) => inputs.add(&name, format!("ssh {:?}", ssh.id)),
+        }
+    }
+}
+
+impl Stage<'_, '_, '_> {
+    /// Finds where mounts take their files from; waits for stages.
+    pub(super) fn mounts(&self, run: &Run, step: usize) -> Result<Vec<Wanted>> {
+        run.mounts.iter().map(|text| self.mount(text, step)).collect()
+    }
+
+    fn mount(&self, text: &str, step: usize) -> Result<Wanted> {
+        let text = self.scope.expand(&self.state, text)?;
+        let mount = mount::parse(&text).map_err(Error::refused)?;
+        let target = self.target(&mount);
+        let (origin, files) = match &mount.kind {
+            Kind::Bind { from, source } => {
+                let origin = self.origin(from.as_deref(), step)?;
+                let files = self.files(&origin, source)?;
+                (Some(origin), Some(files))
+            }
+            Kind::Cache(Cache { from: Some(from), .. }) => (Some(self.origin(Some(from), step)?), None),
+            _ => (None, None),
+        };
+        Ok(Wanted { mount, target, origin, files })
+    }
+
+    fn target(&self, mount: &Mount) -> String {
+        let secret_name = |secret: &Secret| {
+            let id = secret.id.clone().unwrap_or_default();
+            format!("/run/secrets/{}", id.rsplit('/').next().unwrap_or_default())
+        };
+        let target = match (&mount.target, &mount.kind) {
+            (Some(target), _) => target.clone(),
+            (None, Kind::Secret(secret)) => secret_name(secret),
+            (None, _) => "/run/buildkit/ssh_agent.0".to_owned(),
+        };
+        self.state.path(&target).trim_end_matches('/').to_owned()
+    }
+
+    fn files(&self, origin: &Origin, source: &str) -> Result<Files> {
+        let tree = self.tree(origin)?;
+        // Layers have a digest already, as long as all of them is meant.
+        let whole = source.trim_matches('/').is_empty();
+        if let (Origin::Layers(state), true) = (origin, whole) {
+            let digest = state.top().map_or_else(String::new, |top| top.to_string());
+            return Ok(Files { tree, sources: Vec::new(), digest });
+        }
+        let sources = select(&tree, &[source.to_owned()], &Selection::default())?;
+        let digest = contents::digest(&tree, &sources, &self.build.tools.cache.memory)?.to_string();
+        Ok(Files { tree, sources, digest })
+    }
+}
+
+/// Everything mounted for one RUN; what was made for that goes with it.
+pub(super) struct Furniture<'a> {
+    pub(super) mounts: Vec<StepMount>,
+    /// Secrets that are variables.
+    pub(super) env: Vec<String>,
+    scratch: PathBuf,
+    /// Parts with a life of their own.
+    drafts: Vec<LayerDraft>,
+    caches: Vec<Occupied<'a>>,
+}
+
+impl Drop for Furniture<'_> {
+    fn drop(&mut self) {
+        // Swept at the next start otherwise.
+        let _ = std::fs::remove_dir_all(&self.scratch);
+    }
+}
+
+/// Where every container has something mounted.
+const USUAL: [&str; 6] = ["dev", "proc", "sys", "etc/hosts", "etc/hostname", "etc/resolv.conf"];
+
+impl<'a> Furniture<'a> {
+    /// Makes everything ready.
+    pub(super) fn gather(
+        stage: &Stage<'_, 'a, '_>,
+        plan: &Plan,
+        wanted: &[Wanted],
+        draft: &LayerDraft,
+    ) -> Result<Self> {
+        let scratch = stage.build.tools.store.scratch()?;
+        let mut furniture =
+            Self { mounts: Vec::new(), env: Vec::new(), scratch, drafts: Vec::new(), caches: Vec::new() };
+        furniture.lay_stubs(stage, wanted, plan, draft)?;
+        if let Some((name, text)) = &plan.script {
+            furniture.script(name, text)?;
+        }
+        for wanted in wanted {
+            furniture.add(stage, wanted)?;
+        }
+        Ok(furniture)
+    }
+
+    /// The layer of places for mounts.
+    pub(super) fn stubs(&self) -> Option<PathBuf> {
+        Some(self.scratch.join("stubs"))
+    }
+
+    /// Makes the places in a layer below all others, where they show only if nothing else is there.
+    fn lay_stubs(&self, stage: &Stage<'_, '_, '_>, wanted: &[Wanted], plan: &Plan, draft: &LayerDraft) -> Result<()> {
+        let stubs = self.scratch.join("stubs");
+        std::fs::create_dir(&stubs).map_err(|cause| Error::io("make scratch directory", cause))?;
+        let root = Root::open(&stubs)?;
+        let view = match draft.lowers() {
+            [] => None,
+            lowers => Some(stage.build.tools.store.rootfs(lowers)?),
+        };
+        let files = |wanted: &&Wanted| match (&wanted.mount.kind, &wanted.files) {
+            (Kind::Secret(_) | Kind::Ssh(_), _) => true,
+            (_, Some(files)) => files.sources.iter().any(|source| !source.top.is_directory()),
+            _ => false,
+        };
+        let mut places: Vec<(String, bool)> =
+            USUAL.iter().map(|path| ((*path).to_owned(), path.starts_with("etc"))).collect();
+        places.extend(wanted.iter().map(|wanted| (wanted.target.clone(), files(&wanted))));
+        if plan.script.is_some() {
+            places.push(("dev/pipes".to_owned(), false));
+        }
+        for (path, is_file) in places {
+            let path = Path::new("/").join(path);
+            let real = view.as_ref().map(|view| hako_store::tree::resolve(view.as_fd(), &path)).transpose()?;
+            stub(&root, real.as_deref().unwrap_or(&path), is_file)?;
+        }
+        Ok(())
+    }
+
+    fn script(&mut self, name: &str, text: &str) -> Result<()> {
+        use std::io::Write;
+        let folder = self.scratch.join("pipes");
+        let failed = |cause| Error::io("write script", cause);
+        std::fs::create_dir(&folder).map_err(failed)?;
+        let root = Root::open(&folder)?;
+        root.create(Path::new(name), 0o755)?.write_all(text.as_bytes()).map_err(failed)?;
+        root.chmod(Path::new(name), 0o755)?;
+        let what = Mounted::Path(folder);
+        self.mounts.push(StepMount { target: "/dev/pipes".to_owned(), read_only: true, what });
+        Ok(())
+    }
+
+    fn add(&mut self, stage: &Stage<'_, 'a, '_>, wanted: &Wanted) -> Result<()> {
+        let what = match &wanted.mount.kind {
+            Kind::Bind { source, .. } => self.bind(stage, wanted, source)?,
+            Kind::Cache(cache) => self.cache(stage, wanted, cache)?,
+            Kind::Tmpfs { size } => Mounted::Memory(*size),
+            Kind::Secret(secret) => match self.secret(stage, wanted, secret)? {
+                Some(what) => what,
+                None => return Ok(()),
+            },
+            Kind::Ssh(ssh) if ssh.required => {
+                return Err(Error::refused("ssh agents cannot be given to steps: hako has no --ssh yet"));
+            }
+            Kind::Ssh(_) => return Ok(()),
+        };
+        let read_only = wanted.mount.read_only;
+        self.mounts.push(StepMount { target: wanted.target.clone(), read_only, what });
+        Ok(())
+    }
+
+    fn bind(&mut self, stage: &Stage<'_, 'a, '_>, wanted: &Wanted, source: &str) -> Result<Mounted> {
+        match (&wanted.origin, &wanted.files) {
+            (Some(Origin::Layers(state)), _) => {
+                let store = stage.build.tools.store;
+                let lowers = state.lowers(store)?;
+                match layered::find(store, &lowers, source)? {
+                    layered::Found::File(path) => Ok(Mounted::Path(path)),
+                    layered::Found::Folder(lowers) => self.folder(stage, lowers, wanted.mount.read_only),
+                }
+            }
+            (_, Some(files)) => self.snapshot(stage, files),
+            _ => Err(Error::refused("a bind mount has no source")),
+        }
+    }
+
+    fn folder(&mut self, stage: &Stage<'_, '_, '_>, lowers: Vec<PathBuf>, read_only: bool) -> Result<Mounted> {
+        match (&lowers[..], read_only) {
+            ([only], true) => Ok(Mounted::Path(only.clone())),
+            (_, true) => Ok(Mounted::Layers { lowers, changes: None }),
+            (_, false) => {
+                // Changes are thrown away with the draft.
+                let draft = stage.build.tools.store.layers().draft(None)?;
+                let changes = Some((draft.upper(), draft.work()));
+                self.drafts.push(draft);
+                Ok(Mounted::Layers { lowers, changes })
+            }
+        }
+    }
+
+    /// The caller's files are copied: a step must not see them change, nor what is left out, nor change them.
+    fn snapshot(&mut self, stage: &Stage<'_, '_, '_>, files: &Files) -> Result<Mounted> {
+        let draft = stage.build.tools.store.layers().draft(None)?;
+        let manners = Manners::default();
+        let mut placer = Placer::new(&draft, None, &manners)?;
+        let folder = files.sources.iter().any(|source| source.top.is_directory());
+        placer.copy(&files.tree, &files.sources, if folder { "/" } else { "/file" }, false)?;
+        let upper = draft.upper();
+        let path = if folder { upper } else { upper.join("file") };
+        self.drafts.push(draft);
+        Ok(Mounted::Path(path))
+    }
+
+    fn cache(&mut self, stage: &Stage<'_, 'a, '_>, wanted: &Wanted, cache: &Cache) -> Result<Mounted> {
+        let tools = &stage.build.tools;
+        let id = cache.id.clone().unwrap_or_else(|| wanted.target.clone());
+        // A cache that begins with something else is another cache.
+        let origin = match &wanted.origin {
+            Some(Origin::Layers(state)) => state.top().map_or_else(String::new, |top| top.to_string()),
+            _ => String::new(),
+        };
+        let occupied = tools.cache.occupy(&format!("{id}\n{origin}\n{}", cache.source), cache.sharing, tools.cancel)?;
+        let path = occupied.path().to_owned();
+        if occupied.new {
+            Self::begin_cache(stage, wanted, cache, &path)?;
+        }
+        self.caches.push(occupied);
+        Ok(Mounted::Path(path))
+    }
+
+    fn begin_cache(stage: &Stage<'_, '_, '_>, wanted: &Wanted, cache: &Cache, path: &Path) -> Result<()> {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let failed = |cause| Error::io("make cache directory", cause);
+        let mode = cache.owner.mode.unwrap_or(0o755);
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).map_err(failed)?;
+        chown(path, Some(cache.owner.uid), Some(cache.owner.gid)).map_err(failed)?;
+        let Some(origin) = &wanted.origin else { return Ok(()) };
+        let tree = stage.tree(origin)?;
+        let sources = select(&tree, std::slice::from_ref(&cache.source), &Selection::default())?;
+        let manners = Manners::default();
+        Placer::into(path, &manners)?.copy(&tree, &sources, "/", false)
+    }
+
+    fn secret(&mut self, stage: &Stage<'_, '_, '_>, wanted: &Wanted, secret: &Secret) -> Result<Option<Mounted>> {
+        let id = secret.id.clone().unwrap_or_else(|| wanted.target.rsplit('/').next().unwrap_or_default().to_owned());
+        let Some(found) = stage.build.request.secrets.get(&id) else {
+            return if secret.required { Err(Error::refused(format!("secret {id}: not found"))) } else { Ok(None) };
+        };
+        if let Some(name) = &secret.env {
+            let value = String::from_utf8(found.0.clone())
+                .map_err(|_| Error::refused(format!("secret {id} is no text and cannot be a variable")))?;
+            self.env.push(format!("{name}={value}"));
+            if wanted.mount.target.is_none() {
+                return Ok(None);
+            }
+        }
+        let owner = secret.owner;
+        let mode = owner.mode.unwrap_or(0o400);
+        Ok(Some(Mounted::Secret { content: found.clone(), mode, uid: owner.uid, gid: owner.gid }))
+    }
+}
+
+/// Makes a place for a mount, and the folders it is in.
+fn stub(root: &Root, path: &Path, is_file: bool) -> Result<()> {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    if relative.as_os_str().is_empty() {
+        return Ok(());
+    }
+    if !is_file {
+        return Ok(root.mkdir_all(relative, 0o755).map(drop)?);
+    }
+    let parent = relative.parent().unwrap_or(Path::new(""));
+    if !parent.as_os_str().is_empty() {
+        root.mkdir_all(parent, 0o755)?;
+    }
+    match root.create(relative, 0o644) {
+        Ok(_) => Ok(()),
+        Err(_) if root.exists(relative) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

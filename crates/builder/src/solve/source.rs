@@ -1,0 +1,69 @@
+//! Where files come from: contexts, stages, images.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use super::stage::Stage;
+use super::state::State;
+use crate::files::ignore::Ignore;
+use crate::files::tree::{Tree, TreeKind};
+use crate::request::{Context, MAIN};
+use crate::{Error, Result};
+
+/// A source of files.
+pub(super) enum Origin {
+    /// The caller's files.
+    Files(Arc<Tree>),
+    /// A stage's or an image's.
+    Layers(Arc<State>),
+}
+
+impl Stage<'_, '_, '_> {
+    /// What a name means: a named context, a stage, or an image; no name is the build context.
+    pub(super) fn origin(&self, name: Option<&str>, step: usize) -> Result<Origin> {
+        let contexts = &self.build.request.contexts;
+        let Some(name) = name else {
+            return match contexts.get(MAIN) {
+                Some(Context::Files(tree)) => Ok(Origin::Files(Arc::clone(tree))),
+                _ => Err(Error::refused("this build has no context of files")),
+            };
+        };
+        if name.contains('$') {
+            let hint = "define a new stage FROM the variable instead";
+            return Err(Error::refused(format!("variable expansion is not supported for --from, {hint}")));
+        }
+        match contexts.get(name) {
+            Some(Context::Files(tree)) => return Ok(Origin::Files(Arc::clone(tree))),
+            Some(Context::Image(image)) => return Ok(Origin::Layers(self.image(image, step)?)),
+            None => {}
+        }
+        if let Some(stage) = self.build.file.find_any(name, self.index) {
+            return Ok(Origin::Layers(self.build.stage(self.threads, stage)?));
+        }
+        if name == "scratch" {
+            return Ok(Origin::Layers(Arc::new(State::scratch(&self.build.platform))));
+        }
+        if name.parse::<usize>().is_ok() {
+            return Err(Error::refused(format!("invalid stage index {name}: there is no such stage before this one")));
+        }
+        self.image(name, step).map(Origin::Layers)
+    }
+
+    /// The files of an origin as a tree.
+    pub(super) fn tree(&self, origin: &Origin) -> Result<Arc<Tree>> {
+        match origin {
+            Origin::Files(tree) => Ok(Arc::clone(tree)),
+            Origin::Layers(state) => {
+                let store = self.build.tools.store;
+                let view = store.rootfs(&state.lowers(store)?)?;
+                let root: OwnedFd =
+                    hako_sys::confined::Root::from_fd(duplicate(&view)?).open_dir(std::path::Path::new("."))?.into();
+                Ok(Arc::new(Tree::new(root, Ignore::default(), TreeKind::Image)))
+            }
+        }
+    }
+}
+
+fn duplicate(fd: &impl std::os::fd::AsFd) -> Result<OwnedFd> {
+    fd.as_fd().try_clone_to_owned().map_err(|cause| Error::io("open layers", cause))
+}

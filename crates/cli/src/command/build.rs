@@ -1,0 +1,228 @@
+//! `build` and `builder`.
+
+mod context;
+mod options;
+mod output;
+mod screen;
+mod tty;
+
+use std::io::{self, IsTerminal};
+
+use hako_api::build::{Message, Order, Place};
+use hako_client::Endpoint;
+use hako_registry::credentials::Credential;
+
+use self::context::{Contexts, Plan};
+use self::output::Output;
+use self::screen::{Mode, Screen};
+use crate::command::image::pull::config_file;
+use crate::failure::Failure;
+use crate::flags::{Flag, Matches, bytes, filter, list, switch, text};
+use crate::output as out;
+use crate::render::units::human_size;
+use crate::session::Session;
+use crate::terminal;
+use crate::tree::{Arity, Command, Group, Node, Outcome, run};
+
+const LATER: &str = "it comes with a later version";
+
+const FLAGS: &[Flag] = &[
+    list("add-host", "Add a custom host-to-IP mapping (format: \"host:ip\")").word("strings"),
+    list("allow", "Allow extra privileged entitlement (e.g., \"network.host\", \"security.insecure\")").word("stringArray").refused("steps have no more privileges than containers; use --network host for the host's network"),
+    list("annotation", "Add annotation to the image").word("stringArray").refused(LATER),
+    list("attest", "Attestation parameters (format: \"type=sbom,generator=image\")").word("stringArray").refused(LATER),
+    list("build-arg", "Set build-time variables").word("stringArray"),
+    list("build-context", "Additional build contexts (e.g., name=path)").word("stringArray"),
+    text("builder", "Override the configured builder instance").refused("hako builds by itself"),
+    list("cache-from", "External cache sources (e.g., \"user/app:cache\", \"type=local,src=path/to/dir\")").word("stringArray").refused(LATER),
+    list("cache-to", "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")").word("stringArray").refused(LATER),
+    text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")").default("build").check(options::check_call),
+    text("cgroup-parent", "Set the parent cgroup for the \"RUN\" instructions during build"),
+    switch("check", "Shorthand for \"--call=check\"").refused(LATER),
+    switch("debug", "Keep the state of a failed step as an image").short('D').refused(LATER),
+    text("file", "Name of the Dockerfile (default: \"PATH/Dockerfile\")").short('f'),
+    text("iidfile", "Write the image ID to a file"),
+    list("label", "Set metadata for an image").word("stringArray"),
+    switch("load", "Shorthand for \"--output=type=docker\""),
+    text("metadata-file", "Write build result metadata to a file"),
+    text("network", "Set the networking mode for the \"RUN\" instructions during build").default("default"),
+    switch("no-cache", "Do not use cache when building the image"),
+    list("no-cache-filter", "Do not cache specified stages").word("stringArray"),
+    list("output", "Output destination (format: \"type=local,dest=path\")").short('o').word("stringArray"),
+    list("platform", "Set target platform for build").word("stringArray"),
+    text("progress", "Set type of progress output (\"auto\", \"none\",  \"plain\", \"quiet\", \"rawjson\", \"tty\"). Use plain to show container output").default("auto").check(options::check_progress),
+    text("provenance", "Shorthand for \"--attest=type=provenance\"").refused(LATER),
+    switch("pull", "Always attempt to pull all referenced images"),
+    switch("push", "Shorthand for \"--output=type=registry,unpack=false\"").refused("build it, then hako push it"),
+    switch("quiet", "Suppress the build output and print image ID on success").short('q'),
+    text("sbom", "Shorthand for \"--attest=type=sbom\"").refused(LATER),
+    list("secret", "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")").word("stringArray"),
+    bytes("shm-size", "Shared memory size for build containers"),
+    list("ssh", "SSH agent socket or keys to expose to the build (format: \"default|<id>[=<socket>|<key>[,<key>]]\")").word("stringArray").refused(LATER),
+    list("tag", "Image identifier (format: \"[registry/]repository[:tag]\")").short('t').word("stringArray"),
+    text("target", "Set the target build stage to build"),
+    list("ulimit", "Ulimit options").word("ulimit"),
+    switch("verify", "Build twice and name the first difference").refused(LATER),
+    switch("why", "Say for each step why earlier results could not be used"),
+];
+
+pub(crate) static BUILD: Command = Command {
+    usage: &["[OPTIONS] PATH | URL | -"],
+    aliases: &["hako image build", "hako build", "hako builder build"],
+    arity: Arity::Exactly(1),
+    flags: &[FLAGS],
+    examples: &[
+        ("hako build -t app .", "The Dockerfile and files of this directory, as the image app:latest"),
+        ("hako build --why .", "Why is each step done again?"),
+        ("hako build -o out --target files .", "Files of a stage, into the directory out"),
+    ],
+    ..Command::new("Build an image from a Dockerfile", run!(build))
+};
+
+pub(crate) static BUILDER: Group =
+    Group { short: "Manage builds", nodes: &[Node::command("build", &BUILD), Node::command("prune", &PRUNE)] };
+
+static PRUNE: Command = Command {
+    usage: &["[OPTIONS]"],
+    flags: &[&[
+        switch("all", "Remove all unused build cache, not just dangling ones").short('a'),
+        filter("Provide filter values (e.g., \"until=24h\")"),
+        switch("force", "Do not prompt for confirmation").short('f'),
+        bytes("keep-storage", "Amount of disk space to keep for cache").refused(LATER),
+    ]],
+    ..Command::new("Remove build cache", run!(prune))
+};
+
+async fn prune(session: &Session, found: &Matches) -> Outcome {
+    let warning = if found.on("all") {
+        "WARNING! This will remove all build cache."
+    } else {
+        "WARNING! This will remove all dangling build cache."
+    };
+    let asked = || terminal::confirm(&format!("{warning} Are you sure you want to continue?"));
+    if !found.on("force") && !asked().map_err(|error| Failure::local(error.to_string()))? {
+        return Err(Failure::local("builder prune has been cancelled"));
+    }
+    let filters = crate::command::filters(found);
+    let pruned = session.client()?.builds().prune(found.on("all"), &filters).await?;
+    let ids = pruned.caches_deleted.unwrap_or_default();
+    let listed = if ids.is_empty() { String::new() } else { format!("ID\n{}\n\n", ids.join("\n")) };
+    out::print(format!("{listed}Total reclaimed space: {}\n", human_size(pruned.space_reclaimed as f64)))
+}
+
+async fn build(session: &Session, found: &Matches) -> Outcome {
+    let outputs = output::parse(&found.list("output"), found.on("load"))?;
+    let plan = Plan::read(found)?;
+    let mut order = options::order(found, &plan)?;
+    order.keep = outputs.iter().all(Output::needs_image);
+    let quiet = found.on("quiet");
+    let mode = Mode::chosen(found.text("progress"), quiet, io::stderr().is_terminal());
+    let screen = Screen::new(mode, found.on("why"));
+    let credentials = credentials(session)?;
+    let result = perform(session, &mut order, plan, screen, credentials.as_deref()).await?;
+    output::deliver(session, &outputs, &result).await?;
+    tell(found, &order, &result, quiet)
+}
+
+/// What a build gave.
+pub(crate) enum Built {
+    /// An image's id.
+    Image(String),
+    /// A topmost layer.
+    Layer(Option<String>),
+}
+
+async fn perform(
+    session: &Session,
+    order: &mut Order,
+    plan: Plan,
+    mut screen: Screen,
+    credentials: Option<&str>,
+) -> Result<Built, Failure> {
+    let client = session.client()?;
+    let here =
+        matches!(client.endpoint(), Endpoint::Own(_) | Endpoint::Unix(_)) && rustix::process::geteuid().is_root();
+    let contexts = Contexts::open(plan, here)?;
+    order.contexts = contexts.places();
+    let sent = contexts.files()?;
+    let answered = client.builds().build(order, sent, credentials).await;
+    let mut messages = match answered {
+        Err(hako_client::Error::Refused { status: 403, .. }) if contexts.is_open() => {
+            // The daemon cannot reach this process's files: they are sent.
+            let contexts = contexts.closed();
+            order.contexts = contexts.places();
+            client.builds().build(order, contexts.files()?, credentials).await.map_err(refused)?
+        }
+        answered => answered.map_err(refused)?,
+    };
+    while let Some(message) = screen.next(&mut messages).await? {
+        match message {
+            Message::Image { id } => {
+                screen.finish(Some(&id), &order.tags)?;
+                return Ok(Built::Image(id));
+            }
+            Message::Layer { id } => {
+                screen.finish(None, &[])?;
+                return Ok(Built::Layer(id));
+            }
+            Message::Refused { message, first, last, code } => {
+                let text = order.dockerfile.as_deref().unwrap_or_default();
+                screen.fail(&order.name, text, (first, last))?;
+                let code = u8::try_from(code.unwrap_or(1)).unwrap_or(1).max(1);
+                let message = format!("ERROR: failed to build: failed to solve: {message}");
+                return Err(Failure::Status { message, code: if code > 1 { 1 } else { code } });
+            }
+            _ => {}
+        }
+    }
+    Err(Failure::local("the daemon went away before the build was done"))
+}
+
+fn refused(error: hako_client::Error) -> Failure {
+    match error {
+        hako_client::Error::Refused { message, .. } => {
+            Failure::Status { message: format!("ERROR: failed to build: failed to solve: {message}"), code: 1 }
+        }
+        other => other.into(),
+    }
+}
+
+fn tell(found: &Matches, order: &Order, result: &Built, quiet: bool) -> Outcome {
+    let Built::Image(id) = result else { return Ok(()) };
+    let write = |flag: &str, text: String| match found.text(flag) {
+        "" => Ok(()),
+        path => std::fs::write(path, text).map_err(|error| crate::failure::path_failure("open", path, &error)),
+    };
+    write("iidfile", id.clone())?;
+    let mut metadata = serde_json::json!({
+        "containerimage.config.digest": id,
+        "containerimage.digest": id,
+    });
+    if !order.tags.is_empty() {
+        let name = |tag: &String| {
+            hako_model::reference::Reference::parse_tagged(tag).map_or_else(|_| tag.clone(), |r| r.to_string())
+        };
+        metadata["image.name"] = order.tags.iter().map(name).collect::<Vec<_>>().join(",").into();
+    }
+    write("metadata-file", serde_json::to_string_pretty(&metadata).unwrap_or_default() + "\n")?;
+    if quiet { out::line(id) } else { Ok(()) }
+}
+
+/// The caller's credentials for all registries in the file.
+fn credentials(session: &Session) -> Result<Option<String>, Failure> {
+    let file = config_file(session)?;
+    let named =
+        |setting: &str| file.setting(setting).and_then(serde_json::Value::as_object).cloned().unwrap_or_default();
+    let mut all = std::collections::BTreeMap::new();
+    for (key, _) in named("auths").into_iter().chain(named("credHelpers")) {
+        let domain = if key.contains("index.docker.io") { "docker.io".to_owned() } else { key };
+        let found = file.credential(&domain).map_err(|error| Failure::local(error.to_string()))?;
+        all.extend(found.map(|credential| (domain, credential)));
+    }
+    Ok(Some(all).filter(|all| !all.is_empty()).map(|all| Credential::map_to_header(&all)))
+}
+
+/// A place whose files are sent.
+pub(crate) fn sent(folder: &str, ignore: Option<String>) -> Place {
+    Place::Sent { folder: folder.to_owned(), ignore }
+}

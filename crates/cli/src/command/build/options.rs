@@ -1,0 +1,142 @@
+//! From flags to an order.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hako_api::build::Order;
+use hako_model::reference::Reference;
+
+use super::context::Plan;
+use crate::creation::environment::pairs;
+use crate::creation::ulimit;
+use crate::failure::{Failure, path_failure};
+use crate::flags::Matches;
+
+/// The largest secret, as BuildKit has it.
+const SECRET: usize = 500 << 10;
+
+/// Variables of the caller that builds take over as arguments, as Docker does.
+const EPOCH: &str = "SOURCE_DATE_EPOCH";
+
+/// The order of a command line; contexts are added later.
+pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
+    let arguments = arguments(&found.list("build-arg"));
+    let epoch = match arguments.get(EPOCH).cloned().or_else(|| std::env::var(EPOCH).ok()) {
+        Some(text) if !text.is_empty() => {
+            Some(text.parse().map_err(|_| Failure::local(format!("invalid {EPOCH}: {text}")))?)
+        }
+        _ => None,
+    };
+    let tags: Vec<String> = found.strings("tag");
+    for tag in &tags {
+        Reference::parse(tag).map_err(|error| Failure::local(format!("invalid tag {tag:?}: {error}")))?;
+    }
+    let platforms: Vec<&str> = found.list("platform").iter().flat_map(|text| text.split(',')).collect();
+    let platform = match platforms[..] {
+        [] => String::new(),
+        [one] => one.to_owned(),
+        _ => return Err(Failure::local("several platforms in one build come with a later version")),
+    };
+    let limits = found.list("ulimit").iter().map(|text| ulimit(text)).collect::<Result<_, _>>();
+    Ok(Order {
+        dockerfile: plan.dockerfile.clone(),
+        name: plan.name.clone(),
+        target: found.text("target").to_owned(),
+        arguments,
+        labels: pairs(found.list("label").into_iter()),
+        platform,
+        no_cache: found.on("no-cache"),
+        no_cache_filter: found.strings("no-cache-filter"),
+        pull: found.on("pull"),
+        network: found.text("network").to_owned(),
+        hosts: hosts(&found.list("add-host"))?,
+        shm_size: found.bytes("shm-size"),
+        ulimits: limits?,
+        cgroup_parent: found.text("cgroup-parent").to_owned(),
+        tags,
+        keep: true,
+        contexts: BTreeMap::new(),
+        secrets: secrets(&found.list("secret"))?,
+        epoch,
+    })
+}
+
+/// `NAME=value`, or `NAME` for the caller's own value; without one it is not given at all.
+fn arguments(flags: &[&str]) -> BTreeMap<String, String> {
+    let argument = |text: &&str| match text.split_once('=') {
+        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+        None => Some(((*text).to_owned(), std::env::var(text).ok()?)),
+    };
+    flags.iter().filter_map(argument).collect()
+}
+
+fn hosts(flags: &[&str]) -> Result<Vec<String>, Failure> {
+    let host = |text: &&str| match text.split_once(':').or_else(|| text.split_once('=')) {
+        Some((name, address)) if !name.is_empty() && !address.is_empty() => Ok(format!("{name}:{address}")),
+        _ => Err(Failure::local(format!("invalid host {text}: want HOST:IP"))),
+    };
+    flags.iter().map(host).collect()
+}
+
+/// `id=NAME[,src=FILE|,env=VARIABLE]`.
+fn secrets(flags: &[&str]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut found = BTreeMap::new();
+    for flag in flags {
+        let (id, bytes) = secret(flag)?;
+        if bytes.len() > SECRET {
+            return Err(Failure::local(format!("secret {id} too big: at most {SECRET} bytes")));
+        }
+        found.insert(id, STANDARD.encode(bytes));
+    }
+    Ok(found)
+}
+
+fn secret(flag: &str) -> Result<(String, Vec<u8>), Failure> {
+    let (mut id, mut file, mut variable, mut kind) = ("", "", "", "");
+    for field in flag.split(',') {
+        let (key, value) = field
+            .split_once('=')
+            .ok_or_else(|| Failure::local(format!("invalid field '{field}' must be a key=value pair")))?;
+        match key.to_ascii_lowercase().as_str() {
+            "id" => id = value,
+            "src" | "source" => file = value,
+            "env" => variable = value,
+            "type" if matches!(value, "file" | "env") => kind = value,
+            _ => return Err(Failure::local(format!("unexpected key '{key}' in '{field}'"))),
+        }
+    }
+    if kind == "env" && variable.is_empty() {
+        (variable, file) = (file, "");
+    }
+    if id.is_empty() {
+        return Err(Failure::local(format!("secret {flag}: it needs an id")));
+    }
+    let named = if variable.is_empty() { id } else { variable };
+    if file.is_empty()
+        && let Some(value) = std::env::var_os(named)
+    {
+        use std::os::unix::ffi::OsStringExt;
+        return Ok((id.to_owned(), value.into_vec()));
+    }
+    if !variable.is_empty() {
+        return Err(Failure::local(format!("secret {id}: variable {variable} is not set")));
+    }
+    let path = if file.is_empty() { id } else { file };
+    let bytes = std::fs::read(path).map_err(|error| path_failure("open", path, &error))?;
+    Ok((id.to_owned(), bytes))
+}
+
+pub(super) fn check_progress(text: &str) -> Result<(), String> {
+    match text {
+        "auto" | "none" | "plain" | "quiet" | "rawjson" | "tty" | "" => Ok(()),
+        other => Err(format!("invalid progress mode {other}: want auto, plain, quiet, rawjson or tty")),
+    }
+}
+
+pub(super) fn check_call(text: &str) -> Result<(), String> {
+    match text {
+        "build" | "" => Ok(()),
+        other => Err(format!("method {other} comes with a later version of hako")),
+    }
+}

@@ -1,0 +1,151 @@
+//! `--output`: where what was built goes.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use futures_util::StreamExt;
+use hako_api::query;
+use hako_client::ByteStream;
+
+use super::Built;
+use crate::archive::unpack;
+use crate::failure::{Failure, path_failure};
+use crate::session::Session;
+
+/// One destination.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Output {
+    /// An image in the daemon.
+    Image,
+    /// Files in a directory.
+    Local(String),
+    /// Files in a tar; `-` is standard output.
+    Tar(String),
+    /// An image as an archive docker and OCI tools load.
+    Archive(String),
+}
+
+impl Output {
+    pub(super) fn needs_image(&self) -> bool {
+        matches!(self, Self::Image | Self::Archive(_))
+    }
+}
+
+/// Reads the flags; without any, the result is an image.
+pub(super) fn parse(flags: &[&str], load: bool) -> Result<Vec<Output>, Failure> {
+    let mut outputs = flags.iter().map(|flag| one(flag)).collect::<Result<Vec<_>, _>>()?;
+    if outputs.is_empty() || load {
+        outputs.push(Output::Image);
+    }
+    let mixed = outputs.iter().any(Output::needs_image) && !outputs.iter().all(Output::needs_image);
+    if mixed || outputs.len() > 2 {
+        return Err(Failure::local("several outputs of different kinds come with a later version"));
+    }
+    Ok(outputs)
+}
+
+fn one(flag: &str) -> Result<Output, Failure> {
+    if !flag.contains('=') {
+        return Ok(if flag == "-" { Output::Tar("-".to_owned()) } else { Output::Local(flag.to_owned()) });
+    }
+    let (mut kind, mut dest) = ("", "");
+    for field in flag.split(',') {
+        let (key, value) = field.split_once('=').unwrap_or((field, ""));
+        match key {
+            "type" => kind = value,
+            "dest" => dest = value,
+            other => return Err(Failure::local(format!("output option {other} comes with a later version"))),
+        }
+    }
+    let needed = || match dest {
+        "" => Err(Failure::local(format!("output {kind} needs dest=PATH"))),
+        dest => Ok(dest.to_owned()),
+    };
+    match kind {
+        "local" => needed().map(Output::Local),
+        "tar" => Ok(Output::Tar(if dest.is_empty() { "-".to_owned() } else { dest.to_owned() })),
+        "docker" | "image" if dest.is_empty() => Ok(Output::Image),
+        "docker" => Ok(Output::Archive(dest.to_owned())),
+        "oci" => Ok(Output::Archive(if dest.is_empty() { "-".to_owned() } else { dest.to_owned() })),
+        "registry" => Err(Failure::local("output type registry comes with a later version: build it, then push it")),
+        other => Err(Failure::local(format!("unknown output type {other:?}"))),
+    }
+}
+
+/// Brings the result to where it is wanted.
+pub(super) async fn deliver(session: &Session, outputs: &[Output], result: &Built) -> Result<(), Failure> {
+    for output in outputs {
+        match (output, result) {
+            (Output::Image, _) => {}
+            (Output::Archive(path), Built::Image(id)) => {
+                let options = query::Save { names: vec![id.clone()], ..query::Save::default() };
+                write(session.client()?.images().save(&options).await?, path).await?;
+            }
+            (Output::Local(path), Built::Layer(layer)) => {
+                local(session.client()?.builds().files(layer.as_deref()).await?, path).await?;
+            }
+            (Output::Tar(path), Built::Layer(layer)) => {
+                write(session.client()?.builds().files(layer.as_deref()).await?, path).await?;
+            }
+            _ => return Err(Failure::local("the daemon made something else than what was asked for")),
+        }
+    }
+    Ok(())
+}
+
+async fn write(mut bytes: ByteStream, path: &str) -> Result<(), Failure> {
+    if path == "-" && io::stdout().is_terminal() {
+        return Err(Failure::local("dest file is required for the exporter: refusing to write to console"));
+    }
+    let failed = |error: io::Error| path_failure("write", path, &error);
+    let mut out: Box<dyn Write> = match path {
+        "-" => Box::new(io::stdout().lock()),
+        path => Box::new(File::create(path).map_err(failed)?),
+    };
+    while let Some(piece) = bytes.next().await {
+        out.write_all(&piece?).map_err(failed)?;
+    }
+    out.flush().map_err(failed)
+}
+
+/// Unpacks below a directory, with every name resolved inside it.
+async fn local(mut bytes: ByteStream, path: &str) -> Result<(), Failure> {
+    std::fs::create_dir_all(path).map_err(|error| path_failure("mkdir", path, &error))?;
+    let (read, write) = io::pipe().map_err(|error| path_failure("open", "pipe", &error))?;
+    let directory = Path::new(path).to_owned();
+    let unpacking = tokio::task::spawn_blocking(move || {
+        let mut reader = io::BufReader::with_capacity(256 << 10, read);
+        unpack::unpack(&mut reader, &directory, None)
+    });
+    let feeding = async {
+        let mut write = tokio::fs::File::from_std(File::from(std::os::fd::OwnedFd::from(write)));
+        while let Some(piece) = bytes.next().await {
+            tokio::io::AsyncWriteExt::write_all(&mut write, &piece?)
+                .await
+                .map_err(|error| path_failure("write", path, &error))?;
+        }
+        tokio::io::AsyncWriteExt::flush(&mut write).await.map_err(|error| path_failure("write", path, &error))
+    };
+    let fed: Result<(), Failure> = feeding.await;
+    let unpacked = unpacking.await.map_err(|error| Failure::local(error.to_string()))?;
+    unpacked.map_err(|error| path_failure("write", path, &error))?;
+    fed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_are_read() {
+        let check = |flags: &[&str]| parse(flags, false).map_err(|error| error.to_string());
+        assert_eq!(check(&[]), Ok(vec![Output::Image]));
+        assert_eq!(check(&["out"]), Ok(vec![Output::Local("out".into())]));
+        assert_eq!(check(&["-"]), Ok(vec![Output::Tar("-".into())]));
+        assert_eq!(check(&["type=local,dest=d"]), Ok(vec![Output::Local("d".into())]));
+        assert_eq!(check(&["type=oci,dest=i.tar"]), Ok(vec![Output::Archive("i.tar".into())]));
+        assert!(check(&["type=local"]).unwrap_err().contains("needs dest"));
+        assert!(check(&["type=registry"]).is_err() && check(&["type=x"]).is_err());
+    }
+}

@@ -1,0 +1,176 @@
+//! Building images: the builder's work with the engine's images, containers and network.
+
+mod checkout;
+pub mod context;
+mod export;
+mod prune;
+mod secrets;
+mod shop;
+mod step;
+mod sweep;
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::Stream;
+pub use hako_builder::dockerfile::Lines;
+use hako_builder::progress::{Event, Watcher};
+use hako_builder::solve::{self, Product, Tools};
+use hako_builder::workshop::Cancel;
+pub use hako_builder::{progress, request};
+use hako_model::digest::Digest;
+use hako_store::NewImage;
+use tokio::sync::mpsc;
+
+pub use self::prune::Pruned;
+use self::shop::Shop;
+pub(crate) use self::sweep::sweep;
+use crate::house::House;
+use crate::images::{Credential, Images};
+use crate::{Error, Result};
+
+/// How many messages may wait for a client; then the build waits, too.
+const BACKLOG: usize = 1024;
+
+/// The build verbs. Cheap to clone.
+#[derive(Clone)]
+pub struct Builds {
+    pub(crate) house: Arc<House>,
+    pub(crate) images: Images,
+}
+
+/// A build, and what is to become of it.
+#[derive(Clone, Default)]
+pub struct BuildRequest {
+    /// What to build.
+    pub build: request::Request,
+    /// Names for the image.
+    pub tags: Vec<String>,
+    /// Whether the result becomes an image at all.
+    pub keep: bool,
+    /// Credentials by registry, for base images.
+    pub credentials: BTreeMap<String, Credential>,
+}
+
+/// What a build tells.
+#[derive(Debug, Clone)]
+pub enum Told {
+    /// Something happened to a step.
+    Step(Event),
+    /// It is done: this is the image's id.
+    Image(Digest),
+    /// It is done and no image was wanted: this is its topmost layer.
+    Layer(Option<Digest>),
+    /// It failed.
+    Failed(Failure),
+}
+
+/// Why a build failed.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Why.
+    pub message: String,
+    /// Where in the Dockerfile.
+    pub lines: Option<Lines>,
+    /// The code of a step that failed.
+    pub code: Option<i32>,
+}
+
+/// What a build tells, as it goes on. Dropped, the build stops.
+pub type BuildStream = Pin<Box<dyn Stream<Item = Told> + Send>>;
+
+/// Passes events on to a client that may leave.
+struct Teller {
+    send: mpsc::Sender<Told>,
+    cancel: Arc<Cancel>,
+}
+
+impl Watcher for Teller {
+    fn tell(&self, event: Event) {
+        if self.send.blocking_send(Told::Step(event)).is_err() {
+            self.cancel.set();
+        }
+    }
+}
+
+/// Stops a build whose client is gone.
+struct Leash {
+    cancel: Arc<Cancel>,
+    done: Arc<AtomicBool>,
+}
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        if !self.done.load(Ordering::Acquire) {
+            self.cancel.set();
+        }
+    }
+}
+
+impl Builds {
+    /// Builds. `hold` is kept until the build is over.
+    pub fn build(&self, request: BuildRequest, hold: impl Send + 'static) -> BuildStream {
+        let (send, mut told) = mpsc::channel(BACKLOG);
+        let (cancel, done) = (Arc::new(Cancel::default()), Arc::new(AtomicBool::new(false)));
+        let leash = Leash { cancel: Arc::clone(&cancel), done: Arc::clone(&done) };
+        let builds = self.clone();
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || {
+            let _hold = hold;
+            let outcome = builds.work(request, &send, &cancel, runtime);
+            done.store(true, Ordering::Release);
+            // A client that left does not want to know.
+            let _ = send.blocking_send(outcome.unwrap_or_else(Told::Failed));
+        });
+        Box::pin(futures_util::stream::poll_fn(move |cx| {
+            let _ = &leash;
+            told.poll_recv(cx)
+        }))
+    }
+
+    fn work(
+        &self,
+        request: BuildRequest,
+        send: &mpsc::Sender<Told>,
+        cancel: &Arc<Cancel>,
+        runtime: tokio::runtime::Handle,
+    ) -> std::result::Result<Told, Failure> {
+        let store = &self.house.store;
+        let _held = store.hold();
+        let watcher = Teller { send: send.clone(), cancel: Arc::clone(cancel) };
+        let shop = Shop {
+            house: Arc::clone(&self.house),
+            images: self.images.clone(),
+            credentials: request.credentials.clone(),
+            runtime: runtime.clone(),
+        };
+        let cache = &self.house.cache;
+        let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel };
+        let product = solve::build(&request.build, tools).map_err(failure)?;
+        if !request.keep {
+            return Ok(Told::Layer(product.state.top()));
+        }
+        let made = runtime.block_on(self.keep(&product, request.tags)).map_err(|error| plain(&error))?;
+        Ok(Told::Image(made))
+    }
+
+    async fn keep(&self, product: &Product, tags: Vec<String>) -> Result<Digest> {
+        let config = serde_json::to_vec(&product.config).map_err(|error| Error::io("write image", error))?;
+        let image = NewImage { config, manifest: None, parent: None };
+        self.images.add_built(image, tags).await
+    }
+}
+
+fn failure(error: hako_builder::Error) -> Failure {
+    let code = match error.cause() {
+        hako_builder::Error::Exit { code, .. } => Some(*code),
+        _ => None,
+    };
+    Failure { message: error.to_string(), lines: error.lines(), code }
+}
+
+fn plain(error: &Error) -> Failure {
+    Failure { message: error.to_string(), lines: None, code: None }
+}

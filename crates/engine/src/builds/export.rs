@@ -1,0 +1,26 @@
+//! What was built, as a tar of its files.
+
+use std::os::fd::AsFd;
+
+use hako_model::digest::Digest;
+
+use super::Builds;
+use crate::stream::{self, ByteStream};
+use crate::{Error, Result};
+
+impl Builds {
+    /// The files of a layer and all below it; no layer is an empty archive.
+    pub fn export(&self, layer: Option<Digest>) -> Result<ByteStream> {
+        let store = self.house.store.clone();
+        let pin = layer.as_ref().map(|layer| store.layers().pin(layer)).transpose();
+        let pin = pin.map_err(|e| Error::not_found(format!("the build's result is gone: {e}")))?;
+        Ok(stream::written_by(move |out| {
+            let lowers = layer.map_or(Ok(Vec::new()), |layer| store.layers().lowers(&layer));
+            let lowers = lowers.map_err(|e| Error::io("find layers", e))?;
+            let rootfs = store.rootfs(&lowers).map_err(|e| Error::io("open layers", e))?;
+            let done = hako_store::tree::export(rootfs.as_fd(), out).map_err(|e| Error::io("export files", e));
+            drop(pin);
+            done
+        }))
+    }
+}

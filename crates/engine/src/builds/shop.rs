@@ -1,0 +1,102 @@
+//! What the builder needs of the engine: images, containers, accounts, the web.
+
+use std::collections::BTreeMap;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use hako_builder::workshop::{Cancel, Fetched, Step, Workshop};
+use hako_builder::{Error as Refused, Result as Built};
+use hako_model::platform::Platform;
+use hako_model::reference::Reference;
+use hako_store::Image;
+use tokio::runtime::Handle;
+
+use crate::accounts;
+use crate::house::House;
+use crate::images::{Credential, Images, Progress, PullRequest};
+use crate::{Error, Result};
+
+/// The most bytes an address may give.
+const DOWNLOAD: u64 = 64 << 30;
+
+/// The engine's side of a build.
+pub(super) struct Shop {
+    pub(super) house: Arc<House>,
+    pub(super) images: Images,
+    pub(super) credentials: BTreeMap<String, Credential>,
+    pub(super) runtime: Handle,
+}
+
+impl Workshop for Shop {
+    fn image(&self, reference: &str, platform: &Platform, pull: bool, tell: &dyn Fn(&str)) -> Built<Image> {
+        let found = self.runtime.block_on(self.find(reference, platform, pull, tell));
+        found.map_err(|error| Refused::refused(error.to_string()))
+    }
+
+    fn run(&self, step: &Step, output: &(dyn Fn(bool, &[u8]) + Sync), cancel: &Cancel) -> Built<i32> {
+        self.execute(step, output, cancel).map_err(|error| Refused::refused(error.to_string()))
+    }
+
+    fn account(&self, lowers: &[PathBuf], user: &str) -> Built<(u32, u32)> {
+        let found = || -> Result<(u32, u32)> {
+            let rootfs = self.house.store.rootfs(lowers).map_err(|e| Error::io("open layers", e))?;
+            let found = accounts::below(rootfs.as_fd())?.find(user, &[])?;
+            Ok((found.uid, found.gid))
+        };
+        found().map_err(|error| Refused::refused(error.to_string()))
+    }
+
+    fn fetch(&self, url: &str, cancel: &Cancel) -> Built<Fetched> {
+        self.runtime.block_on(self.download(url, cancel)).map_err(|error| Refused::refused(error.to_string()))
+    }
+
+    fn checkout(&self, address: &str, keep_git: bool, into: &Path, cancel: &Cancel) -> Built<()> {
+        let done = self.runtime.block_on(super::checkout::checkout(address, keep_git, into, cancel));
+        done.map_err(|error| Refused::refused(error.to_string()))
+    }
+}
+
+impl Shop {
+    async fn find(&self, name: &str, platform: &Platform, pull: bool, tell: &dyn Fn(&str)) -> Result<Image> {
+        let wanted = if *platform == Platform::host().normalised() { String::new() } else { platform.to_string() };
+        if !pull && let Ok(image) = self.images.local(name, &wanted).await {
+            return Ok(image);
+        }
+        let reference = Reference::parse_tagged(name)?;
+        let credential = self.credentials.get(reference.domain()).cloned();
+        let request =
+            PullRequest { image: reference.to_string(), tag: String::new(), platform: wanted.clone(), credential };
+        let mut lines = self.images.pull(request);
+        while let Some(line) = lines.next().await {
+            if let Progress::Status { status, .. } | Progress::Layer { status, amount: None, .. } = line? {
+                tell(&status);
+            }
+        }
+        self.images.local(name, &wanted).await
+    }
+
+    async fn download(&self, url: &str, cancel: &Cancel) -> Result<Fetched> {
+        use std::io::Write;
+        let failed = |cause: std::io::Error| Error::io(format!("download {url}"), cause);
+        let mut file = self.images.file(url).await?;
+        let modified = file.modified().and_then(|text| jiff::fmt::rfc2822::parse(text).ok());
+        let modified = modified.map(|moment| moment.timestamp().as_second());
+        let scratch = self.house.store.scratch().map_err(|e| Error::io("download", e))?;
+        let path = scratch.join("download");
+        let mut content =
+            std::fs::File::options().read(true).write(true).create_new(true).open(&path).map_err(failed)?;
+        // Without a name it goes with whoever reads it.
+        let _ = std::fs::remove_dir_all(&scratch);
+        let mut size = 0;
+        while let Some(piece) = file.next().await.map_err(|e| Error::io(format!("download {url}"), e))? {
+            size += piece.len() as u64;
+            if cancel.is_set() || size > DOWNLOAD {
+                return Err(Error::system(format!("download {url}: given up after {size} bytes")));
+            }
+            content.write_all(&piece).map_err(failed)?;
+        }
+        Ok(Fetched { content, modified, name: None })
+    }
+}

@@ -1,0 +1,282 @@
+//! Building images: what comes out, what is reused, what is said, and what is left when something goes wrong.
+
+use std::path::{Path, PathBuf};
+
+use crate::house::{House, await_that, run_tool};
+
+/// A build context below the house, with these files.
+fn context(house: &House, files: &[(&str, &str)]) -> PathBuf {
+    let dir = house.path().join(format!("context-{}", std::fs::read_dir(house.path()).unwrap().count()));
+    for (name, text) in files {
+        let path = dir.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+/// Builds; gives what was said.
+fn build(house: &House, dir: &Path, flags: &[&str]) -> String {
+    let mut args = vec!["build", "--progress", "plain"];
+    args.extend(flags);
+    args.push(dir.to_str().unwrap());
+    let ended = house.run(&args);
+    assert_eq!(ended.code, 0, "hako {args:?}\n{}{}", ended.stdout, ended.stderr);
+    ended.stderr
+}
+
+const STAGES: &str = "FROM busybox AS make
+ARG WHO=nobody
+WORKDIR /src
+COPY . .
+RUN mkdir /out && cat hello.txt > /out/greeting && echo \"for $WHO\" >> /out/greeting
+FROM busybox AS unneeded
+RUN exit 9
+FROM busybox
+COPY --from=make /out /out
+ENV GREETED=yes
+CMD [\"cat\", \"/out/greeting\"]
+";
+
+#[test]
+fn stages_make_an_image_and_nothing_is_done_twice() {
+    let house = House::new();
+    let dir = context(
+        &house,
+        &[("Dockerfile", STAGES), ("hello.txt", "hello\n"), ("no.log", ""), (".dockerignore", "*.log\n")],
+    );
+    let first = build(&house, &dir, &["-t", "greet", "--build-arg", "WHO=you", "--label", "l=1"]);
+    assert!(first.contains("[make 4/4] RUN") && !first.contains("exit 9") && !first.contains("CACHED"), "{first}");
+    assert_eq!(house.ok(["run", "--rm", "greet"]), "hello\nfor you");
+    assert_eq!(house.inspect("greet", "{{.Config.Labels.l}} {{index .Config.Env 1}}"), "1 GREETED=yes");
+    let id = house.inspect("greet", "{{.Id}}");
+    let again = build(&house, &dir, &["-t", "greet", "--build-arg", "WHO=you", "--label", "l=1"]);
+    assert_eq!(again.matches("CACHED").count(), 4, "{again}");
+    assert_eq!(house.inspect("greet", "{{.Id}}"), id, "nothing new was made");
+    std::fs::write(dir.join("no.log"), "ignored").unwrap();
+    assert_eq!(build(&house, &dir, &["--build-arg", "WHO=you"]).matches("CACHED").count(), 4);
+    std::fs::write(dir.join("hello.txt"), "good day\n").unwrap();
+    let why = build(&house, &dir, &["-t", "greet", "--why", "--build-arg", "WHO=you"]);
+    assert!(why.contains("why: the files changed") && why.contains("why: the layer below changed"), "{why}");
+    let why = build(&house, &dir, &["--why", "--build-arg", "WHO=them"]);
+    assert!(why.contains("why: variable WHO changed from \"you\" to \"them\""), "{why}");
+    assert_eq!(house.ok(["run", "--rm", "greet"]), "good day\nfor you");
+}
+
+#[test]
+fn a_failed_step_says_where_and_what() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nRUN echo before; \\\n  exit 3\n")]);
+    let said = house.fails(1, ["build", dir.to_str().unwrap()]);
+    for part in [
+        "------\n > [2/2] RUN echo before;",
+        "before\n------\nDockerfile:2:1\n",
+        "   2 | >>> RUN echo before; \\\n   3 | >>>   exit 3\n",
+        "failed to solve: process \"/bin/sh -c echo before;   exit 3\" did not complete successfully: exit code: 3",
+    ] {
+        assert!(said.contains(part), "{part:?} in:\n{said}");
+    }
+    assert_eq!(leftovers(&house), Vec::<String>::new());
+}
+
+/// What steps may have left: directories, processes' groups.
+fn leftovers(house: &House) -> Vec<String> {
+    let list = |path: PathBuf| {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    let mut left = list(house.data().join("build/steps"));
+    left.extend(list(house.data().join("tmp")));
+    left
+}
+
+#[test]
+fn secrets_are_seen_by_their_step_and_nobody_else() {
+    let house = House::new();
+    let file = "FROM busybox
+RUN --mount=type=secret,id=a grep -c hunter /run/secrets/a && stat -c %a /run/secrets/a
+RUN --mount=type=secret,id=a,target=/tmp/x,mode=0444,uid=7 stat -c '%a %u' /tmp/x
+RUN --mount=type=secret,id=a,env=WORD test ${#WORD} = 9
+RUN test ! -e /run/secrets/a && test -z \"$WORD\" && mount | grep -c secret || true
+";
+    let dir = context(&house, &[("Dockerfile", file)]);
+    let secret = house.path().join("secret");
+    std::fs::write(&secret, "hunter2!\n").unwrap();
+    let said = build(&house, &dir, &["-t", "s", "--secret", &format!("id=a,src={}", secret.display())]);
+    assert!(said.contains("444 7"), "{said}");
+    let found = std::process::Command::new("grep").args(["-rl", "hunter2!"]).arg(house.data()).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the secret is on the disk");
+    assert!(!house.ok(["history", "--no-trunc", "s"]).contains("hunter2"));
+    let left = std::fs::read_dir("/dev/shm")
+        .unwrap()
+        .flatten()
+        .filter(|e| e.file_name().to_string_lossy().starts_with("hako-"));
+    assert_eq!(left.count(), 0);
+    let said = house.fails(1, ["build", "--no-cache", "-f", "-", dir.to_str().unwrap()]);
+    assert!(said.contains("file with no instructions"), "{said}");
+}
+
+#[test]
+fn caches_stay_and_are_locked() {
+    let house = House::new();
+    let file = "FROM busybox
+RUN --mount=type=cache,target=/c,sharing=locked echo one >> /c/log; cp /c/log /seen
+";
+    let dir = context(&house, &[("Dockerfile", file)]);
+    build(&house, &dir, &["-t", "c"]);
+    build(&house, &dir, &["-t", "c", "--no-cache"]);
+    assert_eq!(house.ok(["run", "--rm", "c", "cat", "/seen"]), "one\none");
+    house.ok(["run", "--rm", "c", "test", "!", "-e", "/c"]);
+    assert!(house.ok(["builder", "prune", "-af"]).contains("Total reclaimed space"));
+    build(&house, &dir, &["-t", "c"]);
+    assert_eq!(house.ok(["run", "--rm", "c", "cat", "/seen"]), "one");
+}
+
+#[test]
+fn the_same_inputs_make_the_same_image() {
+    let ids: Vec<String> = (0..2)
+        .map(|_| {
+            let house = House::new();
+            let file = "FROM scratch\nCOPY . /d/\nWORKDIR /e/f\nENV A=b\n";
+            let dir = context(&house, &[("Dockerfile", file), ("sub/a", "a"), ("b", "b")]);
+            build(&house, &dir, &["-t", "r", "--build-arg", "SOURCE_DATE_EPOCH=1000000000"]);
+            house.inspect("r", "{{.Id}} {{.Created}}")
+        })
+        .collect();
+    assert_eq!(ids[0], ids[1]);
+    assert!(ids[0].ends_with("2001-09-09T01:46:40Z"), "{ids:?}");
+}
+
+#[test]
+fn results_go_where_they_are_wanted() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", "FROM scratch\nCOPY d /\n"), ("d/x/f", "text")]);
+    let out = house.path().join("out");
+    build(&house, &dir, &["-o", out.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(out.join("x/f")).unwrap(), "text");
+    assert_eq!(house.ok(["images", "-q"]).lines().count(), 1, "busybox alone");
+    let tar = house.path().join("out.tar");
+    build(&house, &dir, &["-o", &format!("type=tar,dest={}", tar.display())]);
+    assert!(run_tool("tar", ["-tf", tar.to_str().unwrap()]).contains("x/f"));
+    let oci = house.path().join("oci.tar");
+    build(&house, &dir, &["-t", "o", "-o", &format!("type=oci,dest={}", oci.display())]);
+    assert!(run_tool("tar", ["-tf", oci.to_str().unwrap()]).contains("oci-layout"));
+    let iid = house.path().join("iid");
+    build(&house, &dir, &["--iidfile", iid.to_str().unwrap(), "-q"]);
+    assert!(std::fs::read_to_string(iid).unwrap().starts_with("sha256:"));
+}
+
+#[test]
+fn contexts_come_from_standard_input_too() {
+    let house = House::new();
+    let said = house.run_with_input(["build", "-t", "i", "-"], b"FROM busybox\nRUN echo in > /f\n");
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(house.ok(["run", "--rm", "i", "cat", "/f"]), "in");
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nCOPY big /big\n"), ("big", &"x".repeat(100_000))]);
+    let tar = house.path().join("c.tar.gz");
+    run_tool("tar", ["-czf", tar.to_str().unwrap(), "-C", dir.to_str().unwrap(), "."]);
+    let said = house.run_with_input(["build", "-t", "z", "-"], &std::fs::read(tar).unwrap());
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    assert_eq!(house.ok(["run", "--rm", "z", "wc", "-c", "/big"]), "100000 /big");
+}
+
+#[test]
+fn a_client_that_leaves_takes_its_step_along() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nRUN echo begun; sleep 600\n")]);
+    let mut client = house.spawn(["build", dir.to_str().unwrap()]);
+    await_that("the step to run", || !leftovers(&house).is_empty());
+    client.kill().unwrap();
+    client.wait().unwrap();
+    await_that("the step to be gone", || leftovers(&house).is_empty());
+}
+
+#[test]
+fn a_daemon_that_dies_leaves_nothing_for_long() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nRUN sleep ${T:-600}\n")]);
+    let mut client = house.spawn(["build", dir.to_str().unwrap()]);
+    await_that("the step to run", || house.daemon_pid().is_some() && !leftovers(&house).is_empty());
+    let pid = rustix::process::Pid::from_raw(house.daemon_pid().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    assert!(!client.wait().unwrap().success());
+    house.ok(["version"]);
+    await_that("the step to be gone", || leftovers(&house).is_empty());
+    std::fs::write(dir.join("Dockerfile"), "FROM busybox\nRUN echo fine > /f\n").unwrap();
+    build(&house, &dir, &["-t", "after"]);
+    assert_eq!(house.ok(["run", "--rm", "after", "cat", "/f"]), "fine");
+}
+
+#[test]
+fn nothing_leads_out_of_a_context() {
+    let house = House::new();
+    std::fs::write(house.path().join("canary"), "canary").unwrap();
+    for (line, part) in [
+        ("COPY ../canary /x", "not found"),
+        ("COPY up /x", "not found"),
+        ("COPY --from=busybox ../../../../../../etc/shadow /x", "not found"),
+        ("RUN --mount=type=bind,source=../canary,target=/x cat /x", "not found"),
+        ("RUN --mount=type=bind,target=../../../proc/x true", "proc"),
+        ("ADD https://user@127.0.0.1/x /x", "address"),
+        ("ADD git@host:--upload-pack=x#-x /x", "invalid git"),
+    ] {
+        let dir = context(&house, &[("Dockerfile", &format!("FROM busybox\n{line}\n"))]);
+        std::os::unix::fs::symlink("../canary", dir.join("up")).unwrap();
+        let said = house.fails(1, ["build", dir.to_str().unwrap()]);
+        assert!(said.contains(part) && !said.contains("canary\n"), "{line}: {said}");
+        assert!(said.contains("Dockerfile:2"), "{line}: {said}");
+    }
+}
+
+#[test]
+fn the_docker_cli_builds_with_the_classic_builder() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", STAGES), ("hello.txt", "hello\n")]);
+    house.ok(["version"]);
+    let docker = |args: &[&str]| {
+        let mut command = std::process::Command::new("docker");
+        command.args(args).env("DOCKER_HOST", format!("unix://{}", house.socket().display()));
+        house.at_home(&mut command);
+        let ended = command.env("DOCKER_BUILDKIT", "0").output().expect("the docker CLI");
+        (
+            ended.status.code(),
+            String::from_utf8_lossy(&ended.stdout).into_owned() + &String::from_utf8_lossy(&ended.stderr),
+        )
+    };
+    let (code, said) = docker(&["build", "-t", "greet:1", "--build-arg", "WHO=you", dir.to_str().unwrap()]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("Step 1/11 : FROM busybox AS make") && said.contains("Successfully tagged greet:1"),
+        "{said}"
+    );
+    assert_eq!(docker(&["run", "--rm", "greet:1"]).1, "hello\nfor you\n");
+    let (_, said) = docker(&["build", "-t", "greet:1", "--build-arg", "WHO=you", dir.to_str().unwrap()]);
+    assert!(said.contains(" ---> Using cache"), "{said}");
+    std::fs::write(dir.join("Dockerfile"), "FROM busybox\nRUN exit 4\n").unwrap();
+    let (code, said) = docker(&["build", dir.to_str().unwrap()]);
+    assert_eq!(code, Some(4), "{said}");
+    assert!(said.contains("The command '/bin/sh -c exit 4' returned a non-zero code: 4"), "{said}");
+    let (code, said) = docker(&["builder", "prune", "-f"]);
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn docker_py_builds() {
+    let house = House::new();
+    house.ok(["version"]);
+    let program = r#"
+import docker, sys, io
+c = docker.DockerClient(base_url='unix://' + sys.argv[1], timeout=60)
+image, told = c.images.build(fileobj=io.BytesIO(b'FROM busybox\nRUN echo hi > /f\nCMD cat /f\n'), tag='py:1', rm=True)
+assert 'py:1' in image.tags, image.tags
+assert any('Step 2/3' in line.get('stream', '') for line in told)
+assert c.containers.run('py:1', remove=True) == b'hi\n'
+try:
+    c.images.build(fileobj=io.BytesIO(b'FROM busybox\nRUN false\n')); raise SystemExit('no error')
+except docker.errors.BuildError as e:
+    assert 'non-zero code: 1' in str(e), e
+print('done')
+"#;
+    let said = run_tool(&crate::house::python(), ["-c", program, house.socket().to_str().unwrap()]);
+    assert_eq!(said.trim(), "done");
+}

@@ -1,0 +1,240 @@
+//! Builds as hako's own clients ask for them, what comes out of them, and the build cache.
+
+pub(super) mod classic;
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
+use hako_api::build::{Message, ORDER_LIMIT, Order, Place};
+use hako_api::query;
+use hako_api::usage::BuildsPruned;
+use hako_engine::builds::context::{self, Origin};
+use hako_engine::builds::progress::Event;
+use hako_engine::builds::request::{Context, MAIN, Request, Reuse, Sandbox, Secret};
+use hako_engine::builds::{BuildRequest, Builds, Told};
+use hako_engine::images::Credential;
+use hako_engine::stream::ByteSource;
+use hako_model::container::Resources;
+use hako_model::digest::Digest;
+use hako_model::platform::Platform;
+use http::StatusCode;
+
+use crate::failure::Failure;
+use crate::listen::Peer;
+use crate::reply::{self, Outcome};
+use crate::request::Asked;
+
+/// The header with credentials for all registries.
+const REGISTRY_CONFIG: &str = "x-registry-config";
+
+/// A build by hako's own order.
+pub(super) async fn build(asked: Asked) -> Outcome {
+    let (builds, peer) = (asked.engine.builds(), asked.peer);
+    let credentials = credentials(&asked)?;
+    let mut body = asked.into_source();
+    let (order, rest) = read_order(&mut body).await?;
+    let needs_files = order.contexts.values().any(|place| matches!(place, Place::Sent { .. }));
+    let rest: ByteSource = Box::pin(futures_util::stream::iter([Ok(rest)]).chain(body));
+    let sent = if needs_files { Some(builds.receive(rest).await?) } else { None };
+    let (request, kept) = assemble(&builds, order, sent, peer, credentials).await?;
+    let told = builds.build(request, kept).filter_map(|told| async move { message(told) });
+    Ok(reply::lines("\n", told))
+}
+
+/// The order at the beginning of a body, and what of the rest arrived with it.
+async fn read_order(body: &mut ByteSource) -> Result<(Order, bytes::Bytes), Failure> {
+    let broken = |cause: std::io::Error| Failure::invalid(format!("read build order: {cause}"));
+    let mut begun = bytes::BytesMut::new();
+    let mut wanted = 4;
+    let mut known = false;
+    while begun.len() < wanted || !known {
+        if begun.len() >= 4 && !known {
+            let length = u32::from_be_bytes([begun[0], begun[1], begun[2], begun[3]]);
+            if length > ORDER_LIMIT {
+                return Err(Failure::invalid(format!("the build order is longer than {ORDER_LIMIT} bytes")));
+            }
+            wanted = 4 + length as usize;
+            known = true;
+            continue;
+        }
+        let piece = body.next().await.ok_or_else(|| Failure::invalid("the build order ends early"))?;
+        begun.extend_from_slice(&piece.map_err(broken)?);
+    }
+    let rest = begun.split_off(wanted).freeze();
+    let order =
+        serde_json::from_slice(&begun[4..]).map_err(|e| Failure::invalid(format!("invalid build order: {e}")))?;
+    Ok((order, rest))
+}
+
+/// Opens contexts, finds the Dockerfile, and makes the engine's request of all that.
+async fn assemble(
+    builds: &Builds,
+    order: Order,
+    sent: Option<Origin>,
+    peer: Option<Peer>,
+    credentials: BTreeMap<String, Credential>,
+) -> Result<(BuildRequest, Vec<Origin>), Failure> {
+    let mut kept: Vec<Origin> = Vec::new();
+    let mut contexts = BTreeMap::new();
+    let mut dockerfile = order.dockerfile.clone().map(String::into_bytes);
+    for (name, place) in &order.contexts {
+        let (root, ignore): (OwnedFd, Option<Vec<u8>>) = match place {
+            Place::Image { name: image } => {
+                contexts.insert(name.clone(), Context::Image(image.clone()));
+                continue;
+            }
+            Place::Open { fd, ignore } => (open_in_place(peer, *fd)?, Some(ignore.clone().into_bytes())),
+            Place::Sent { folder, ignore } => {
+                let origin = sent.as_ref().ok_or_else(|| Failure::invalid("the build order names no files"))?;
+                (origin.folder(folder)?, ignore.clone().map(String::into_bytes))
+            }
+            Place::Remote { address } => {
+                let origin = builds.fetch(address).await?;
+                let root = origin.open()?;
+                kept.push(origin);
+                (root, None)
+            }
+        };
+        let ignore = match ignore {
+            Some(ignore) => Some(ignore),
+            None => ignore_file(&root, &order.name)?,
+        };
+        if name == MAIN && dockerfile.is_none() {
+            dockerfile = context::text(&root, &order.name)?;
+        }
+        contexts.insert(name.clone(), Context::Files(context::tree(root, ignore.as_deref())?));
+    }
+    kept.extend(sent);
+    let dockerfile = dockerfile.ok_or_else(|| no_dockerfile(&order.name))?;
+    let build = request(&order, dockerfile, contexts)?;
+    Ok((BuildRequest { build, tags: order.tags, keep: order.keep, credentials }, kept))
+}
+
+fn no_dockerfile(name: &str) -> Failure {
+    Failure::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        format!("failed to read dockerfile: open {name}: no such file or directory"),
+    )
+}
+
+/// `NAME.dockerignore` beside the Dockerfile, or `.dockerignore`.
+fn ignore_file(root: &OwnedFd, dockerfile: &str) -> Result<Option<Vec<u8>>, Failure> {
+    if let Some(own) = context::text(root, &format!("{dockerfile}.dockerignore"))? {
+        return Ok(Some(own));
+    }
+    Ok(context::text(root, ".dockerignore")?)
+}
+
+fn request(order: &Order, dockerfile: Vec<u8>, contexts: BTreeMap<String, Context>) -> Result<Request, Failure> {
+    let reuse = match (order.no_cache, order.no_cache_filter.is_empty()) {
+        (true, _) => Reuse::Nothing,
+        (false, true) => Reuse::All,
+        (false, false) => Reuse::Except(order.no_cache_filter.clone()),
+    };
+    let secret = |(id, text): (&String, &String)| {
+        let bytes = STANDARD.decode(text).map_err(|_| Failure::invalid(format!("secret {id} is not base64")))?;
+        Ok((id.clone(), Secret(bytes)))
+    };
+    let resources = Resources {
+        ulimits: Some(order.ulimits.clone()).filter(|limits| !limits.is_empty()),
+        cgroup_parent: order.cgroup_parent.clone(),
+        ..Resources::default()
+    };
+    Ok(Request {
+        dockerfile,
+        name: order.name.clone(),
+        target: order.target.clone(),
+        arguments: order.arguments.clone(),
+        labels: order.labels.clone(),
+        platform: platform(&order.platform)?,
+        reuse,
+        pull: order.pull,
+        contexts,
+        secrets: order.secrets.iter().map(secret).collect::<Result<_, Failure>>()?,
+        epoch: order.epoch,
+        sandbox: Sandbox {
+            network: order.network.clone(),
+            hosts: order.hosts.clone(),
+            shm_size: order.shm_size,
+            resources,
+        },
+        parallel: 0,
+    })
+}
+
+fn platform(text: &str) -> Result<Option<Platform>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    Platform::parse(text).map(Some).map_err(|error| Failure::invalid(error.to_string()))
+}
+
+/// A directory that the client, known by the kernel's word to be root here, holds open. Others send their files: what
+/// the daemon may read need not be theirs to read.
+fn open_in_place(peer: Option<Peer>, fd: i32) -> Result<OwnedFd, Failure> {
+    use rustix::fs::{Mode, OFlags};
+    let refused = |why: &str| Failure::new(StatusCode::FORBIDDEN, format!("context cannot be read in place: {why}"));
+    let peer = peer.ok_or_else(|| refused("the client is not on this host"))?;
+    if peer.uid != 0 || peer.pid <= 0 || fd < 0 {
+        return Err(refused("the client is not root"));
+    }
+    let path = PathBuf::from(format!("/proc/{}/fd/{fd}", peer.pid));
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| refused(&errno.to_string()))
+}
+
+fn credentials(asked: &Asked) -> Result<BTreeMap<String, Credential>, Failure> {
+    let text = asked.headers.get(REGISTRY_CONFIG).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Credential::map_from_header(text).map_err(|cause| Failure::invalid(cause.to_string()))
+}
+
+fn message(told: Told) -> Option<Message> {
+    Some(match told {
+        Told::Image(id) => Message::Image { id: id.to_string() },
+        Told::Layer(id) => Message::Layer { id: id.map(|id| id.to_string()) },
+        Told::Failed(failure) => {
+            let lines = failure.lines.unwrap_or_default();
+            Message::Refused { message: failure.message, first: lines.first, last: lines.last, code: failure.code }
+        }
+        Told::Step(event) => match event {
+            Event::Begun(step) => {
+                let title = if step.number > 0 { step.title() } else { String::new() };
+                Message::Begun { step: step.step, title }
+            }
+            Event::Cached { step } => Message::Cached { step },
+            Event::Output { step, bytes, .. } => {
+                Message::Output { step, text: String::from_utf8_lossy(&bytes).into_owned() }
+            }
+            Event::Note { step, text } => Message::Note { step, text },
+            Event::Why { step, text } => Message::Why { step, text },
+            Event::Done { step, layer } => Message::Done { step, layer },
+            Event::Failed { step, message } => Message::Failed { step, message },
+        },
+    })
+}
+
+/// What a build that was not to be an image made, as a tar.
+pub(super) fn files(asked: Asked) -> Outcome {
+    let layer = query::BuildFiles::read(&asked.query)?.layer;
+    let layer = match layer.is_empty() {
+        true => None,
+        false => Some(Digest::parse(&layer).map_err(|error| Failure::invalid(error.to_string()))?),
+    };
+    Ok(reply::stream("application/x-tar", asked.engine.builds().export(layer)?))
+}
+
+pub(super) async fn prune(asked: Asked) -> Outcome {
+    let query = query::PruneBuilds::read(&asked.query)?;
+    let pruned = asked.engine.builds().prune(query.all, &query.filters).await?;
+    let caches_deleted = Some(pruned.ids).filter(|ids| !ids.is_empty());
+    reply::json(&BuildsPruned { caches_deleted, space_reclaimed: pruned.reclaimed })
+}
+
+/// A build stops when its client goes; there is none that could be named.
+pub(super) fn cancel() -> Outcome {
+    Ok(reply::empty(StatusCode::OK))
+}
