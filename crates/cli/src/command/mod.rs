@@ -1,5 +1,6 @@
 //! All commands: the table of words, and what several commands share.
 
+mod compose;
 mod container;
 mod context;
 mod image;
@@ -66,6 +67,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("logout", &login::LOGOUT).everyday(),
     Node::command("version", &system::version::VERSION).everyday(),
     Node::command("info", &system::info::INFO).everyday(),
+    Node::group("compose", &compose::COMPOSE),
     Node::group("container", &CONTAINER),
     Node::group("context", &context::CONTEXT),
     Node::group("image", &IMAGE),
@@ -104,7 +106,6 @@ pub(crate) const NODES: &[Node] = &[
     Node::missing("builder", BUILDER),
     Node::missing("buildx", BUILDER),
     Node::missing("bake", BUILDER),
-    Node::missing("compose", "compose comes with a later version (issue: compose)"),
     Node::missing("checkpoint", "checkpoints are an experiment of docker's"),
     Node::missing("manifest", "manifest lists come with a later version (issue: builder)"),
     Node::missing("plugin", "plugins are not part of hako"),
@@ -120,6 +121,7 @@ pub(crate) const NODES: &[Node] = &[
 
 static CONTAINER: Group = Group {
     short: "Manage containers",
+    flags: &[],
     nodes: &[
         Node::command("attach", &container::attach::ATTACH),
         Node::command("commit", &container::commit::COMMIT),
@@ -151,6 +153,7 @@ static CONTAINER: Group = Group {
 
 static IMAGE: Group = Group {
     short: "Manage images",
+    flags: &[],
     nodes: &[
         Node::missing("build", BUILDER),
         Node::command("history", &image::history::HISTORY),
@@ -169,6 +172,7 @@ static IMAGE: Group = Group {
 
 static SYSTEM: Group = Group {
     short: "Manage hako",
+    flags: &[],
     nodes: &[
         Node::command("df", &system::usage::USAGE),
         Node::command("events", &system::events::EVENTS),
