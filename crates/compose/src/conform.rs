@@ -3,6 +3,8 @@
 mod pairs;
 mod scalar;
 
+pub(crate) use scalar::duration;
+
 use crate::error::{Fault, Refusal};
 use crate::expand::refuse;
 use crate::path::Base;

@@ -8,11 +8,16 @@ mod selection;
 
 use std::path::PathBuf;
 
+use crate::conform::Conform;
 use crate::environment::Environment;
-use crate::error::Place;
+use crate::error::{Error, Place};
 use crate::load::{Group, Options, Trouble, VariableUse, place};
+use crate::merge::merge;
+use crate::path::Base;
+use crate::shape::{Kind, SERVICE, Trail};
 use crate::yaml::{Map, Mark, Node, Value};
 
+pub(crate) use consistency::is_external;
 pub use order::{Direction, dependencies, order};
 
 /// A project. Services, networks and so on are nodes in canonical form; [`crate::yaml::Node`] reads their members.
@@ -94,6 +99,50 @@ impl Project {
             project.check()?;
         }
         Ok(project)
+    }
+
+    /// A project without services: what flags and surroundings alone tell.
+    #[must_use]
+    pub fn empty(options: &Options) -> Self {
+        let environment = Environment::of_process(options.environment.iter().cloned());
+        Self {
+            name: options.project_name.clone().unwrap_or_default(),
+            directory: options.directory.clone(),
+            files: Vec::new(),
+            services: Map::new(),
+            disabled: Map::new(),
+            networks: Map::new(),
+            volumes: Map::new(),
+            secrets: Map::new(),
+            configs: Map::new(),
+            models: Map::new(),
+            extensions: Map::new(),
+            profiles: Vec::new(),
+            environment,
+            sources: Vec::new(),
+            warnings: Vec::new(),
+            uses: Vec::new(),
+            here: options.directory.clone(),
+        }
+    }
+
+    /// Adds an entry in its short form to one of a service's lists: a port, a volume.
+    ///
+    /// # Errors
+    /// The entry is malformed.
+    pub fn extend_service(&mut self, service: &str, key: &str, entry: &str) -> Result<(), Error> {
+        let list = Node::made(Value::List(vec![Node::made(entry.into())]));
+        let only = Map::from_iter([(key.to_owned(), list)]);
+        let home = self.environment.get("HOME").map(str::to_owned);
+        let conform = Conform { base: Some(Base { directory: self.here.clone(), home }), raw: false };
+        let over = conform
+            .node(Node::made(Value::Map(only)), Kind::Object(&SERVICE), &Trail::TOP.step(service))
+            .map_err(|refusal| Error::Invalid { place: None, fault: refusal.fault })?;
+        let base = self.services.shift_remove(service);
+        if let Some(merged) = merge(base, over, Kind::Object(&SERVICE)) {
+            self.services.insert(service.to_owned(), merged);
+        }
+        Ok(())
     }
 
     /// A service that takes part.

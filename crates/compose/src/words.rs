@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// A text that says what is wrong: an open quote.
-pub(crate) fn split(text: &str) -> Result<Vec<String>, String> {
+pub fn split(text: &str) -> Result<Vec<String>, String> {
     let (mut words, mut word, mut started) = (Vec::new(), String::new(), false);
     let mut letters = text.chars();
     let mut quote = None;
