@@ -4,6 +4,7 @@ mod create;
 mod hook;
 mod image;
 mod ready;
+mod rollout;
 mod stage;
 mod stored;
 
@@ -33,6 +34,8 @@ pub struct Manner {
     pub start: bool,
     /// Seconds a container gets to stop.
     pub timeout: Option<i64>,
+    /// Containers made anew are up and well before the old ones go.
+    pub rollout: bool,
     /// Containers made anew do not inherit anonymous volumes.
     pub renew_volumes: bool,
     /// How long dependencies may take to get ready; zero is for ever.
@@ -241,7 +244,8 @@ impl Work<'_> {
         let steps = self.plan.services.get(name).map(Vec::as_slice).unwrap_or_default();
         let node = self.project.service(name).cloned().unwrap_or_default();
         self.await_namespaces(&node).await;
-        let made = crate::world::all(steps.iter().map(|step| self.make(name, step))).await;
+        let (rolled, plain): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| self.rolls(step));
+        let made = crate::world::all(plain.iter().map(|step| self.make(name, step))).await;
         let made: Vec<Member> = match made {
             Ok(made) => made.into_iter().flatten().collect(),
             Err(trouble) => {
@@ -254,13 +258,21 @@ impl Work<'_> {
         if !self.manner.start {
             return Ok(());
         }
-        let started = self.start(name, &node, &made).await;
+        let started = self.start(name, &node, &made, &rolled).await;
         self.stages.reach(name, if started.is_ok() { Stage::Started } else { Stage::Failed });
         started
     }
 
-    async fn start(&self, name: &str, node: &Node, made: &[Member]) -> Outcome {
+    /// Whether a step is left to the rollout.
+    fn rolls(&self, step: &Step) -> bool {
+        let was_running = matches!(step, Step::Recreate { existing, .. } if existing.state == "running");
+        self.manner.rollout && self.manner.start && was_running
+    }
+
+    async fn start(&self, name: &str, node: &Node, made: &[Member], rolled: &[&Step]) -> Outcome {
         self.await_dependencies(name, node).await?;
+        let replaced = self.roll(name, node, rolled).await?;
+        self.members.borrow_mut().extend(replaced);
         let still: Vec<&Member> = made.iter().filter(|member| !member.running).collect();
         crate::world::all(still.iter().map(|member| self.start_one(node, member))).await.map(drop)
     }

@@ -39,7 +39,7 @@ impl Conform {
             Kind::Named(shape) => self.named(node, shape, trail),
             Kind::Path => Ok(self.paths(node, Base::resolve)),
             Kind::Location => Ok(self.paths(node, Base::resolve_context)),
-            Kind::Agents if self.raw => Ok(self.map_paths(node)),
+            Kind::Agents if self.raw => Ok(self.agents_by_name(node)),
             Kind::Loose if !(self.raw && trail.key() == "published") => scalar::cast(node, kind, trail),
             _ if self.raw => Ok(node),
             Kind::Paths => {
@@ -75,12 +75,21 @@ impl Conform {
         node
     }
 
-    fn map_paths(&self, mut node: Node) -> Node {
-        for path in node.map_mut().into_iter().flat_map(Map::values_mut) {
-            let taken = std::mem::take(path);
-            *path = self.paths(taken, Base::resolve);
-        }
-        node
+    /// Agents and keys as a mapping, their paths resolved.
+    fn agents_by_name(&self, node: Node) -> Node {
+        let Node { value, mark, directive } = node;
+        let by_name = |item: Node| {
+            let text = item.as_text().unwrap_or_default();
+            let (name, path) = text.split_once('=').map_or((text, Value::Null), |(name, path)| (name, path.into()));
+            (name.to_owned(), Node::at(path, item.mark))
+        };
+        let map: Map = match value {
+            Value::List(items) => items.into_iter().map(by_name).collect(),
+            Value::Map(map) => map,
+            value => return Node { value, mark, directive },
+        };
+        let map = map.into_iter().map(|(name, path)| (name, self.paths(path, Base::resolve))).collect();
+        Node { value: Value::Map(map), mark, directive }
     }
 
     /// `[default]` and `{id: path}`.
@@ -138,8 +147,9 @@ impl Conform {
         {
             *source = base.resolve(source);
         }
+        let local = text(&members, "driver") == "local";
         if let Some(Value::Map(options)) = members.get_mut("driver_opts").map(|node| &mut node.value) {
-            let binds = text(options, "o").split(',').any(|option| option == "bind");
+            let binds = text(options, "o").split(',').any(|option| option == "bind") && local;
             if let Some(Node { value: Value::Text(device), .. }) = options.get_mut("device").filter(|_| binds) {
                 *device = base.resolve(device);
             }

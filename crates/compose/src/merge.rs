@@ -41,8 +41,27 @@ fn both(base: Node, over: Node, kind: Kind) -> Node {
             }
             Node::at(Value::Map(merge_maps(base, over, kind)), mark)
         }
+        // Only without interpolation are pairs still as written: one of the two forms is the other then.
+        (base, over @ (Value::List(_) | Value::Map(_))) if matches!(kind, Kind::Variables | Kind::Labels) => {
+            let pairs = pairs(base).into_iter().chain(pairs(over));
+            let name = |pair: &Node| pair.as_text().map(|text| text.split('=').next().unwrap_or(text).to_owned());
+            Node::at(Value::List(unique(pairs, name)), mark)
+        }
         (Value::List(base), Value::List(over)) => Node::at(Value::List(lists(base, over, kind)), mark),
         (_, over) => settled(Node::at(over, mark), kind),
+    }
+}
+
+/// `KEY=value` each.
+fn pairs(value: Value) -> Vec<Node> {
+    let pair = |(name, value): (String, Node)| {
+        let text = value.scalar().map_or_else(|| name.clone(), |text| format!("{name}={text}"));
+        Node::at(Value::Text(text), value.mark)
+    };
+    match value {
+        Value::Map(map) => map.into_iter().map(pair).collect(),
+        Value::List(items) => items,
+        _ => Vec::new(),
     }
 }
 

@@ -20,15 +20,8 @@ impl Work<'_> {
     /// The new one is made under a name of its own, then the old one goes and gives it its name.
     pub(super) async fn recreate(&self, service: &str, old: &Existing, name: &str) -> Outcome<Member> {
         let subject = format!("Container {}", old.name);
-        let mut instance = self.instance(service, old.number, name);
-        instance.replaces = Some(old.id.clone());
-        if !self.manner.renew_volumes {
-            instance.inherited = self.mounts_of(&old.id);
-        }
-        let short = old.id.get(..12).unwrap_or(&old.id);
-        let temporary = format!("{short}_{name}");
         let remade = async {
-            let id = self.container(service, &instance, &temporary).await?;
+            let id = self.successor(service, old, name).await?;
             self.before_stop(service, old).await?;
             let containers = self.world.client.containers();
             gone(containers.stop(&old.id, &stop_options(self.manner.timeout)).await)?;
@@ -38,6 +31,17 @@ impl Work<'_> {
         };
         let id = self.world.act(&subject, ["Recreate", "Recreated"], remade).await?;
         Ok(Member { service: service.to_owned(), id, name: name.to_owned(), running: false })
+    }
+
+    /// Makes what will take the place of another, under a name of its own.
+    pub(super) async fn successor(&self, service: &str, old: &Existing, name: &str) -> Outcome<String> {
+        let mut instance = self.instance(service, old.number, name);
+        instance.replaces = Some(old.id.clone());
+        if !self.manner.renew_volumes {
+            instance.inherited = self.mounts_of(&old.id);
+        }
+        let short = old.id.get(..12).unwrap_or(&old.id);
+        self.container(service, &instance, &format!("{short}_{name}")).await
     }
 
     fn mounts_of(&self, id: &str) -> Vec<MountPoint> {

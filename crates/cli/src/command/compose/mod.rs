@@ -8,6 +8,7 @@ mod fetch;
 mod foresight;
 mod inside;
 mod listing;
+mod lock;
 mod logs;
 mod oneoff;
 mod progress;
@@ -61,6 +62,7 @@ pub(super) static COMPOSE: Group = Group {
         Node::command("export", &inside::EXPORT),
         Node::command("images", &listing::IMAGES),
         Node::command("kill", &down::KILL),
+        Node::command("lock", &lock::LOCK),
         Node::command("logs", &logs::LOGS),
         Node::command("ls", &listing::LS),
         Node::command("pause", &down::PAUSE),

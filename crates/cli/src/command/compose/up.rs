@@ -71,6 +71,11 @@ pub(super) static UP: Command = Command {
                 "Use this timeout in seconds for container shutdown when attached or when containers are already running",
             )
             .short('t'),
+            switch("locked", "Use the images that compose.lock pins, and no others"),
+            switch(
+                "rollout",
+                "Replace containers so that the new ones are up and healthy before the old ones go; roll back if they are not",
+            ),
             switch("timestamps", "Show timestamps"),
             switch("wait", "Wait for services to be running|healthy. Implies detached mode."),
             int("wait-timeout", "Maximum duration in seconds to wait for the project to be running|healthy"),
@@ -82,6 +87,7 @@ pub(super) static UP: Command = Command {
     examples: &[
         ("hako compose up -d", "Everything that compose.yaml describes"),
         ("hako compose up -d --wait web", "One service and what it needs, and not back before it is healthy"),
+        ("hako compose up -d --rollout", "A new version, without a moment in which nobody answers"),
         ("hako compose plan", "What would `up` do?"),
     ],
     ..Command::new("Create and start containers", run!(up))
@@ -208,6 +214,9 @@ fn task<'s>(session: &'s Session, found: &Matches, services: &[String], alone: b
 async fn up(session: &Session, found: &Matches) -> Outcome {
     check(found)?;
     let mut task = task(session, found, found.words(), found.on("no-deps"))?;
+    if found.on("locked") {
+        super::lock::apply_to(&mut task.project)?;
+    }
     if found.on("always-recreate-deps") {
         task.choices.recreate_dependencies = Recreate::Force;
     }
@@ -216,6 +225,7 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
         start: !found.on("no-start"),
         timeout: found.int_given("timeout"),
         renew_volumes: found.on("renew-anon-volumes"),
+        rollout: found.on("rollout"),
         patience: patience.map(Duration::from_secs),
     };
     let attached = !found.on("detach") && !found.on("wait") && !found.on("no-start") && !task.dry;
