@@ -11,6 +11,7 @@ mod transcript;
 mod answers;
 mod clients;
 mod commands;
+mod compose;
 mod copying;
 mod daemon;
 mod execs;

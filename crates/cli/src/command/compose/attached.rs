@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::IsTerminal;
+use std::pin::pin;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -134,10 +135,15 @@ pub(super) async fn follow(
 ) -> Outcome {
     let mut interrupts = interrupts()?;
     let since = crate::render::clock::now().to_string();
-    let members = tokio::select! {
-        members = members => members?,
-        _ = interrupts.0.recv() => return Err(Failure::status(INTERRUPTED)),
-        _ = interrupts.1.recv() => return Err(Failure::status(INTERRUPTED)),
+    let made = tokio::select! {
+        members = members => Some(members?),
+        _ = interrupts.0.recv() => None,
+        _ = interrupts.1.recv() => None,
+    };
+    let Some(members) = made else {
+        // What was begun is not gone on with, and what runs already stops.
+        halt(session, project, timeout, &mut interrupts).await?;
+        return Err(Failure::status(INTERRUPTED));
     };
     let client = session.client()?;
     let watched: Vec<&Member> = members.iter().filter(|member| shown.contains(&member.service)).collect();
@@ -161,25 +167,33 @@ pub(super) async fn follow(
         .map(|(place, member)| printer.log(client, place, (&member.id, names[place]), &options))
         .collect();
     let code = Cell::new(0);
-    let ends = until_end(client, project, &members, ending, &code);
-    let shown = async { while logs.next().await.is_some() {} };
-    let interrupted = tokio::select! {
-        outcome = async { tokio::join!(ends, shown).0 }, if *ending == Ending::All => { outcome?; false }
-        outcome = until_end(client, project, &members, ending, &code), if *ending != Ending::All => { outcome?; true }
-        _ = interrupts.0.recv() => true,
-        _ = interrupts.1.recv() => true,
+    let mut shown = pin!(async { while logs.next().await.is_some() {} });
+    let mut ends = pin!(until_end(client, project, &members, ending, &code));
+    let mut silent = false;
+    let by_person = loop {
+        tokio::select! {
+            outcome = &mut ends => { outcome?; break false }
+            () = &mut shown, if !silent => silent = true,
+            _ = interrupts.0.recv() => break true,
+            _ = interrupts.1.recv() => break true,
+        }
     };
-    if !interrupted {
-        return Ok(());
-    }
-    let by_person =
-        *ending == Ending::All || code.get() == 0 && !matches!(ending, Ending::Any | Ending::Failure | Ending::From(_));
     if by_person {
         output::complain("Gracefully Stopping... press Ctrl+C again to force\n")?;
     }
-    halt(session, project, timeout, &mut interrupts).await?;
+    // What containers still have to say is shown while they are stopped; their logs end with them.
+    let rest = async {
+        if !silent {
+            shown.await
+        }
+    };
+    if by_person || *ending != Ending::All {
+        tokio::join!(halt(session, project, timeout, &mut interrupts), rest).0?;
+    } else {
+        rest.await;
+    }
     match code.get() {
-        0 if by_person => Err(Failure::status(INTERRUPTED)),
+        _ if by_person => Err(Failure::status(INTERRUPTED)),
         0 => Ok(()),
         code => Err(Failure::status(u8::try_from(code & 0xff).unwrap_or(1))),
     }
