@@ -59,7 +59,7 @@ fn candidates(before: &[String], typed: &str) -> Candidates {
         match nodes.iter().find(|node| node.is(word)).map(|node| &node.body) {
             Some(Body::Group(group)) => {
                 nodes = group.nodes;
-                flags = &[];
+                flags = group.flags;
                 rest = tail;
             }
             Some(Body::Command(command)) => return of_command(command, tail, typed),

@@ -38,6 +38,10 @@ fn trimmed(line: &str) -> String {
 pub(crate) fn group(path: &str, group: &Group, width: usize) -> String {
     let mut out = format!("Usage:  {path} COMMAND\n\n{}\n\nCommands:\n", group.short);
     out += &listed(group.nodes.iter(), width);
+    let options = flag_lines(group.flags, width);
+    if !options.is_empty() {
+        let _ = write!(out, "\nOptions:\n{options}");
+    }
     let _ = write!(out, "\nRun '{path} COMMAND --help' for more information on a command.\n");
     out
 }

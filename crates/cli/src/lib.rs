@@ -26,7 +26,7 @@ use failure::Failure;
 use flags::{Fault, Matches};
 use level::Level;
 use session::{GLOBALS, Session};
-use tree::{Arity, Body, Command, Node, Outcome};
+use tree::{Arity, Body, Command, Group, Node, Outcome};
 
 /// The version of this build.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -88,12 +88,24 @@ fn descend(session: &Session, nodes: &'static [Node], path: &str, words: &[Strin
         Body::Group(group) => match rest.first().map(String::as_str) {
             None => output::complain(help::group(&path, group, terminal::width())),
             Some("--help" | "-h" | "help") => output::print(help::group(&path, group, terminal::width())),
-            Some(flag) if flag.starts_with('-') => {
-                let fault = flags::parse(&[], false, rest).err().unwrap_or(Fault::Help);
-                Err(usage_failure(fault, &path, &format!("Usage:  {path} COMMAND\n")))
-            }
+            Some(flag) if flag.starts_with('-') => match flags::parse(group.flags, false, rest) {
+                Ok(found) => {
+                    let rest = found.words().to_vec();
+                    session.enter(found);
+                    descend_group(session, group, &path, &rest)
+                }
+                Err(fault) => Err(usage_failure(fault, &path, &format!("Usage:  {path} COMMAND\n"))),
+            },
             Some(_) => descend(session, group.nodes, &path, rest),
         },
+    }
+}
+
+/// What follows a group's own flags.
+fn descend_group(session: &Session, group: &'static Group, path: &str, rest: &[String]) -> Outcome {
+    match rest.first() {
+        None => output::complain(help::group(path, group, terminal::width())),
+        Some(_) => descend(session, group.nodes, path, rest),
     }
 }
 

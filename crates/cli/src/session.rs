@@ -40,12 +40,24 @@ pub(crate) struct Session {
     globals: Matches,
     config: OnceCell<Config>,
     client: OnceCell<Client>,
+    group: OnceCell<Matches>,
 }
 
 impl Session {
     /// A run with these global flags.
     pub(crate) fn new(globals: Matches) -> Self {
-        Self { globals, config: OnceCell::new(), client: OnceCell::new() }
+        Self { globals, config: OnceCell::new(), client: OnceCell::new(), group: OnceCell::new() }
+    }
+
+    /// Remembers the flags that stood between a group's word and its command's.
+    pub(crate) fn enter(&self, found: Matches) {
+        // Only one group has flags, and it stands in no other.
+        let _ = self.group.set(found);
+    }
+
+    /// The flags of the group, if any were given.
+    pub(crate) fn group(&self) -> Option<&Matches> {
+        self.group.get()
     }
 
     /// The directory of `config.json`.

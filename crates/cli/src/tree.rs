@@ -103,6 +103,8 @@ pub(crate) struct Group {
     pub(crate) short: &'static str,
     /// What it holds.
     pub(crate) nodes: &'static [Node],
+    /// Flags that stand before the word of one of its commands.
+    pub(crate) flags: &'static [&'static [Flag]],
 }
 
 /// Where the program's help lists a word.

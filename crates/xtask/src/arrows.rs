@@ -19,13 +19,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("engine", &["builder", "store", "registry", "net", "supervisor", "model", "sys"]),
     ("server", &["engine", "api", "model", "sys"]),
     ("client", &["api", "model", "sys"]),
-    ("cli", &["client", "registry", "api", "model", "sys"]),
+    ("compose", &["client", "api", "model"]),
+    ("cli", &["client", "compose", "registry", "api", "model", "sys"]),
     ("hako", &["cli", "server", "engine", "supervisor", "oci", "model", "sys"]),
     ("xtask", &[]),
 ];
 
 /// Crates in which an async runtime may be named.
-const ASYNC: &[&str] = &["server", "engine", "client", "cli", "registry", "hako"];
+const ASYNC: &[&str] = &["server", "engine", "client", "compose", "cli", "registry", "hako"];
 
 /// The async runtime and what drives it.
 const ASYNC_DEPENDENCIES: &[&str] = &["tokio", "hyper", "hyper-util", "futures-util", "hickory-resolver"];

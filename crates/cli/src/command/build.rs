@@ -79,8 +79,11 @@ pub(crate) static BUILD: Command = Command {
     ..Command::new("Build an image from a Dockerfile", run!(build))
 };
 
-pub(crate) static BUILDER: Group =
-    Group { short: "Manage builds", nodes: &[Node::command("build", &BUILD), Node::command("prune", &PRUNE)] };
+pub(crate) static BUILDER: Group = Group {
+    short: "Manage builds",
+    flags: &[],
+    nodes: &[Node::command("build", &BUILD), Node::command("prune", &PRUNE)],
+};
 
 static PRUNE: Command = Command {
     usage: &["[OPTIONS]"],

@@ -21,6 +21,7 @@ use super::inspect::Printer;
 /// `context …`
 pub(crate) static CONTEXT: Group = Group {
     short: "Manage contexts",
+    flags: &[],
     nodes: &[
         Node::command("create", &CREATE),
         Node::command("export", &EXPORT),

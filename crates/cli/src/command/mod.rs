@@ -1,6 +1,7 @@
 //! All commands: the table of words, and what several commands share.
 
 mod build;
+mod compose;
 mod container;
 mod context;
 mod image;
@@ -69,6 +70,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("version", &system::version::VERSION).everyday(),
     Node::command("info", &system::info::INFO).everyday(),
     Node::group("builder", &build::BUILDER),
+    Node::group("compose", &compose::COMPOSE),
     Node::group("container", &CONTAINER),
     Node::group("context", &context::CONTEXT),
     Node::group("image", &IMAGE),
@@ -105,7 +107,6 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("wait", &container::lifecycle::WAIT),
     Node::missing("buildx", BUILDER),
     Node::missing("bake", BUILDER),
-    Node::missing("compose", "compose comes with a later version (issue: compose)"),
     Node::missing("checkpoint", "checkpoints are an experiment of docker's"),
     Node::missing("manifest", "manifest lists come with a later version (issue: builder)"),
     Node::missing("plugin", "plugins are not part of hako"),
@@ -121,6 +122,7 @@ pub(crate) const NODES: &[Node] = &[
 
 static CONTAINER: Group = Group {
     short: "Manage containers",
+    flags: &[],
     nodes: &[
         Node::command("attach", &container::attach::ATTACH),
         Node::command("commit", &container::commit::COMMIT),
@@ -152,6 +154,7 @@ static CONTAINER: Group = Group {
 
 static IMAGE: Group = Group {
     short: "Manage images",
+    flags: &[],
     nodes: &[
         Node::command("build", &build::BUILD),
         Node::command("history", &image::history::HISTORY),
@@ -170,6 +173,7 @@ static IMAGE: Group = Group {
 
 static SYSTEM: Group = Group {
     short: "Manage hako",
+    flags: &[],
     nodes: &[
         Node::command("df", &system::usage::USAGE),
         Node::command("events", &system::events::EVENTS),

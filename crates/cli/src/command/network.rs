@@ -18,6 +18,7 @@ use crate::tree::{Arity, Command, Group, Node, Offer, Outcome, run};
 /// `network …`
 pub(crate) static NETWORK: Group = Group {
     short: "Manage networks",
+    flags: &[],
     nodes: &[
         Node::command("connect", &connect::CONNECT),
         Node::command("create", &create::CREATE),

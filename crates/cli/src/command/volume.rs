@@ -17,6 +17,7 @@ use crate::tree::{Arity, Command, Group, Node, Offer, Outcome, run};
 /// `volume …`
 pub(crate) static VOLUME: Group = Group {
     short: "Manage volumes",
+    flags: &[],
     nodes: &[
         Node::command("create", &CREATE),
         Node::command("inspect", &INSPECT),

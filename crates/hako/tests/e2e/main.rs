@@ -12,6 +12,7 @@ mod answers;
 mod builds;
 mod clients;
 mod commands;
+mod compose;
 mod copying;
 mod daemon;
 mod execs;

@@ -1,7 +1,8 @@
 //! Runs the console blocks of a documentation page and compares what they print.
 //!
-//! A block that opens with ```` ```LANGUAGE PATH ```` is a file, written when its turn comes. A block of commands opens with ```` ```console ````; a line that begins with `$ ` is typed, the lines after it are what the page
-//! promises: each must be found, in order, in what was printed; `…` stands for anything.
+//! A block that opens with ```` ```LANGUAGE PATH ```` is a file, written when its turn comes. A block of commands opens
+//! with ```` ```console ````; a line that begins with `$ ` is typed, with those after it that begin with `> `; the other
+//! lines are what the page promises: each must be found, in order, in what was printed; `…` stands for anything.
 
 use crate::house::{House, await_that, finish};
 
@@ -28,6 +29,12 @@ pub(crate) fn steps(page: &str) -> Vec<Step> {
             lines.push(line.to_owned());
         } else if inside && let Some(typed) = line.strip_prefix("$ ") {
             steps.push(Step { line: number + 1, typed: typed.to_owned(), promised: Vec::new(), file: None });
+        } else if inside
+            && let Some(more) = line.strip_prefix("> ")
+            && let Some(step) = steps.last_mut()
+        {
+            // The command goes on, as at a shell's second prompt.
+            step.typed = format!("{}\n{more}", step.typed);
         } else if inside && let Some(step) = steps.last_mut() {
             step.promised.push(line.to_owned());
         }

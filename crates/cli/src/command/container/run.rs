@@ -54,14 +54,21 @@ async fn run(session: &Session, found: &Matches) -> Outcome {
 }
 
 /// How a foreground run is joined to the caller.
-struct Attachment {
-    stdin: bool,
-    stdout: bool,
-    stderr: bool,
-    tty: bool,
-    removes: bool,
-    proxies: bool,
-    detach_keys: String,
+pub(crate) struct Attachment {
+    /// Input is carried.
+    pub(crate) stdin: bool,
+    /// Output is shown.
+    pub(crate) stdout: bool,
+    /// So is what goes wrong.
+    pub(crate) stderr: bool,
+    /// It has a terminal.
+    pub(crate) tty: bool,
+    /// It removes itself.
+    pub(crate) removes: bool,
+    /// Signals are passed on.
+    pub(crate) proxies: bool,
+    /// The keys that leave it alone.
+    pub(crate) detach_keys: String,
 }
 
 impl Attachment {
@@ -107,7 +114,8 @@ pub(crate) fn detach_keys(session: &Session, found: &Matches) -> Result<String, 
     Ok(if keys.is_empty() { detach::DEFAULT.to_owned() } else { keys.to_owned() })
 }
 
-async fn foreground(client: &Client, id: &str, attachment: &Attachment) -> Outcome {
+/// Starts a container that is there and stays with it to its end.
+pub(crate) async fn foreground(client: &Client, id: &str, attachment: &Attachment) -> Outcome {
     if !attachment.stdout && !attachment.stderr && !attachment.stdin {
         start(client, id, String::new()).await?;
         return output::line(id);

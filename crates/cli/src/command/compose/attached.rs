@@ -1,0 +1,264 @@
+//! The output of several containers as one: each line with its container's name, in its colour.
+
+use std::cell::Cell;
+use std::io::IsTerminal;
+use std::pin::pin;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use hako_api::frame::{Demultiplexer, StreamKind};
+use hako_api::query;
+use hako_client::Client;
+use hako_compose::{Member, Project, World, verb};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::progress::Progress;
+use super::project::{credentials, stopped};
+use crate::failure::Failure;
+use crate::output;
+use crate::session::Session;
+use crate::tree::Outcome;
+
+/// Compose's colours, in its order.
+const COLOURS: &[u8] = &[36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
+
+/// What a process ended by Ctrl-C leaves behind.
+const INTERRUPTED: u8 = 130;
+
+/// How lines are shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Show {
+    pub(super) prefix: bool,
+    pub(super) colour: bool,
+    pub(super) timestamps: bool,
+}
+
+/// When an attached `up` ends by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// When all containers have ended.
+    All,
+    /// When one has; the others are stopped.
+    Any,
+    /// When one has with a failure; the others are stopped.
+    Failure,
+    /// When one has; the code is that service's.
+    From(String),
+}
+
+/// Prints lines of several containers.
+pub(super) struct Printer {
+    show: Show,
+    width: usize,
+}
+
+impl Printer {
+    /// For containers of these names.
+    pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>, show: &Show) -> Self {
+        let colour = show.colour && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { show: Show { colour, ..*show }, width: names.map(str::len).max().unwrap_or(0) }
+    }
+
+    fn line(&self, place: usize, name: &str, kind: StreamKind, text: &[u8]) -> Outcome {
+        let mut line = Vec::with_capacity(text.len() + self.width + 16);
+        if self.show.prefix {
+            let width = self.width;
+            let prefix = match self.show.colour {
+                true => format!("\x1b[{}m{name:<width$}  |\x1b[0m ", COLOURS[place % COLOURS.len()]),
+                false => format!("{name:<width$}  | "),
+            };
+            line.extend_from_slice(prefix.as_bytes());
+        }
+        line.extend_from_slice(text);
+        line.push(b'\n');
+        if kind == StreamKind::Stderr { output::complain(line) } else { output::print(line) }
+    }
+
+    /// Shows a container's log to its end.
+    pub(super) async fn log(
+        &self,
+        client: &Client,
+        place: usize,
+        (id, name): (&str, &str),
+        options: &query::Logs,
+    ) -> Outcome {
+        let mut stream = client.containers().logs(id, &options.clone()).await?;
+        let mut frames = stream.is_multiplexed().then(Demultiplexer::default);
+        let mut rests: [Vec<u8>; 2] = [Vec::new(), Vec::new()];
+        while let Some(bytes) = stream.next().await {
+            let bytes = bytes?;
+            let mut rest: &[u8] = &bytes;
+            match &mut frames {
+                None => self.take(place, name, StreamKind::Stdout, rest, &mut rests[0])?,
+                Some(frames) => {
+                    let broken = |_| Failure::local("unrecognized stream: what the daemon sent is not a frame");
+                    while let Some((kind, piece)) = frames.next(&mut rest).map_err(broken)? {
+                        self.take(place, name, kind, piece, &mut rests[usize::from(kind == StreamKind::Stderr)])?;
+                    }
+                }
+            }
+        }
+        for (kind, rest) in [StreamKind::Stdout, StreamKind::Stderr].into_iter().zip(&rests) {
+            if !rest.is_empty() {
+                self.line(place, name, kind, rest)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self, place: usize, name: &str, kind: StreamKind, mut bytes: &[u8], rest: &mut Vec<u8>) -> Outcome {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            rest.extend_from_slice(&bytes[..end]);
+            let text = std::mem::take(rest);
+            self.line(place, name, kind, text.strip_suffix(b"\r").unwrap_or(&text))?;
+            bytes = &bytes[end + 1..];
+        }
+        rest.extend_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// A container's name without the project's, as prefixes show it.
+pub(super) fn short_name<'n>(project: &str, name: &'n str) -> &'n str {
+    name.strip_prefix(project).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name)
+}
+
+/// Brings members up and shows their output until they end, or until the person has had enough.
+pub(super) async fn follow(
+    session: &Session,
+    project: &Project,
+    members: impl Future<Output = Result<Vec<Member>, Failure>>,
+    shown: &[String],
+    show: &Show,
+    ending: &Ending,
+    timeout: Option<i64>,
+) -> Outcome {
+    let mut interrupts = interrupts()?;
+    let since = crate::render::clock::now().to_string();
+    let made = tokio::select! {
+        members = members => Some(members?),
+        _ = interrupts.0.recv() => None,
+        _ = interrupts.1.recv() => None,
+    };
+    let Some(members) = made else {
+        // What was begun is not gone on with, and what runs already stops.
+        halt(session, project, timeout, &mut interrupts).await?;
+        return Err(Failure::status(INTERRUPTED));
+    };
+    let client = session.client()?;
+    let watched: Vec<&Member> = members.iter().filter(|member| shown.contains(&member.service)).collect();
+    let names: Vec<&str> = watched.iter().map(|member| short_name(&project.name, &member.name)).collect();
+    if !names.is_empty() {
+        output::line(format!("Attaching to {}", names.join(", ")))?;
+    }
+    let printer = Printer::new(names.iter().copied(), show);
+    let options = query::Logs {
+        follow: true,
+        stdout: true,
+        stderr: true,
+        since,
+        timestamps: show.timestamps,
+        tail: "all".to_owned(),
+        ..query::Logs::default()
+    };
+    let mut logs: FuturesUnordered<_> = watched
+        .iter()
+        .enumerate()
+        .map(|(place, member)| printer.log(client, place, (&member.id, names[place]), &options))
+        .collect();
+    let code = Cell::new(0);
+    let mut shown = pin!(async { while logs.next().await.is_some() {} });
+    let mut ends = pin!(until_end(client, project, &members, ending, &code));
+    let mut silent = false;
+    let by_person = loop {
+        tokio::select! {
+            outcome = &mut ends => { outcome?; break false }
+            () = &mut shown, if !silent => silent = true,
+            _ = interrupts.0.recv() => break true,
+            _ = interrupts.1.recv() => break true,
+        }
+    };
+    if by_person {
+        output::complain("Gracefully Stopping... press Ctrl+C again to force\n")?;
+    }
+    // What containers still have to say is shown while they are stopped; their logs end with them.
+    let rest = async {
+        if !silent {
+            shown.await
+        }
+    };
+    if by_person || *ending != Ending::All {
+        tokio::join!(halt(session, project, timeout, &mut interrupts), rest).0?;
+    } else {
+        rest.await;
+    }
+    match code.get() {
+        _ if by_person => Err(Failure::status(INTERRUPTED)),
+        0 => Ok(()),
+        code => Err(Failure::status(u8::try_from(code & 0xff).unwrap_or(1))),
+    }
+}
+
+type Interrupts = (Signal, Signal);
+
+fn interrupts() -> Result<Interrupts, Failure> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::local(format!("catch signals: {error}")));
+    Ok((listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?))
+}
+
+/// Waits for the end of containers, as the ending wants it.
+async fn until_end(
+    client: &Client,
+    project: &Project,
+    members: &[Member],
+    ending: &Ending,
+    code: &Cell<i64>,
+) -> Outcome {
+    let each = async |member: &Member| -> Result<(String, String, i64), Failure> {
+        let reply = client.containers().wait(&member.id, "not-running").await?.exit().await?;
+        Ok((member.service.clone(), member.name.clone(), reply.status_code))
+    };
+    let mut waits: FuturesUnordered<_> = members.iter().map(each).collect();
+    while let Some(ended) = waits.next().await {
+        let (service, name, ended) = ended?;
+        output::line(format!("{} exited with code {ended}", short_name(&project.name, &name)))?;
+        match ending {
+            Ending::All => {}
+            Ending::Any => {
+                code.set(ended);
+                return Ok(());
+            }
+            Ending::Failure if ended != 0 => {
+                code.set(ended);
+                return Ok(());
+            }
+            Ending::Failure => {}
+            Ending::From(wanted) => {
+                if *wanted == service {
+                    code.set(ended);
+                    return Ok(());
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Stops everything; a second Ctrl-C kills.
+async fn halt(session: &Session, project: &Project, timeout: Option<i64>, interrupts: &mut Interrupts) -> Outcome {
+    let client = session.client()?;
+    let progress = Progress::wanted(session, false)?;
+    let credentials = credentials(session);
+    let world = World { client, report: &progress, credentials: &credentials, dry: false };
+    let containers = world.containers(&project.name, false).await.map_err(stopped)?;
+    let forced = tokio::select! {
+        outcome = verb::stop(&world, project, &containers, timeout) => { outcome.map_err(stopped)?; false }
+        _ = interrupts.0.recv() => true,
+        _ = interrupts.1.recv() => true,
+    };
+    if forced {
+        let all: Vec<_> = containers.iter().collect();
+        verb::each(&world, &all, verb::Verb::Kill("SIGKILL")).await.map_err(stopped)?;
+    }
+    Ok(())
+}

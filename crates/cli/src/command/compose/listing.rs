@@ -1,0 +1,338 @@
+//! `ps`, `ls`, `images`, `top`, `port`, `volumes`: what there is of projects.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use gotmpl::Value;
+use hako_api::container::Summary;
+use hako_api::query;
+use hako_api::volume::Volume;
+use hako_compose::{existing, label};
+use hako_model::filter::Filters;
+
+use super::project::present;
+use crate::command::container::list::ports;
+use crate::failure::Failure;
+use crate::flags::{Matches, filter, int, list, quote, switch, text};
+use crate::output;
+use crate::render::clock::{ago, go_local};
+use crate::render::listing::{Listing, column, joined_labels, text as value};
+use crate::render::table::align;
+use crate::render::units::{ellipsis, human_size, short_id};
+use crate::session::Session;
+use crate::tree::{Arity, Command, Outcome, run};
+
+const FORMAT: crate::flags::Flag = crate::command::LIST_FORMAT;
+
+pub(super) static PS: Command = Command {
+    usage: &["[OPTIONS] [SERVICE...]"],
+    aliases: &["hako compose ps"],
+    arity: Arity::AtLeast(0),
+    flags: &[&[
+        super::DRY_RUN,
+        switch("all", "Show all stopped containers (including those created by the run command)").short('a'),
+        text("filter", "Filter services by a property (supported filters: status)"),
+        FORMAT,
+        switch("no-trunc", "Don't truncate output"),
+        switch("orphans", "Include orphaned services (not declared by project)").default("true"),
+        switch("quiet", "Only display IDs").short('q'),
+        switch("services", "Display services"),
+        list(
+            "status",
+            "Filter services by status. Values: [paused | restarting | removing | running | dead | created | exited]",
+        )
+        .word("stringArray"),
+    ]],
+    ..Command::new("List containers", run!(ps))
+};
+
+pub(super) static LS: Command = Command {
+    usage: &["[OPTIONS]"],
+    flags: &[&[
+        super::DRY_RUN,
+        switch("all", "Show all stopped Compose projects").short('a'),
+        filter("Filter output based on conditions provided"),
+        text("format", "Format the output. Values: [table | json]").default("table"),
+        switch("quiet", "Only display project names").short('q'),
+    ]],
+    ..Command::new("List running compose projects", run!(ls))
+};
+
+pub(super) static IMAGES: Command = Command {
+    usage: &["[OPTIONS] [SERVICE...]"],
+    arity: Arity::AtLeast(0),
+    flags: &[&[
+        super::DRY_RUN,
+        text("format", "Format the output. Values: [table | json]").default("table"),
+        switch("quiet", "Only display IDs").short('q'),
+    ]],
+    ..Command::new("List images used by the created containers", run!(images))
+};
+
+pub(super) static TOP: Command = Command {
+    usage: &["[SERVICES...]"],
+    arity: Arity::AtLeast(0),
+    flags: &[&[super::DRY_RUN]],
+    ..Command::new("Display the running processes", run!(top))
+};
+
+pub(super) static PORT: Command = Command {
+    usage: &["[OPTIONS] SERVICE PRIVATE_PORT"],
+    arity: Arity::Exactly(2),
+    flags: &[&[
+        super::DRY_RUN,
+        int("index", "Index of the container if service has multiple replicas"),
+        text("protocol", "tcp or udp").default("tcp"),
+    ]],
+    ..Command::new("Print the public port for a port binding", run!(port))
+};
+
+pub(super) static VOLUMES: Command = Command {
+    usage: &["[OPTIONS] [SERVICE...]"],
+    arity: Arity::AtLeast(0),
+    flags: &[&[super::DRY_RUN, FORMAT, switch("quiet", "Only display volume names").short('q')]],
+    ..Command::new("List volumes", run!(volumes))
+};
+
+/// A line of `ps`.
+struct Row {
+    summary: Summary,
+    whole: bool,
+    code: i64,
+}
+
+fn told(row: &Row, key: &str) -> String {
+    row.summary.labels.get(key).cloned().unwrap_or_default()
+}
+
+fn health(row: &Row) -> &'static str {
+    let status = row.summary.status.as_str();
+    let words = [("(healthy)", "healthy"), ("(unhealthy)", "unhealthy"), ("(health: starting)", "starting")];
+    words.iter().find(|(text, _)| status.contains(text)).map_or("", |(_, word)| word)
+}
+
+const ROWS: Listing<Row> = Listing {
+    columns: &[
+        column("Command", "COMMAND", |row: &Row| value(command(row))),
+        column("CreatedAt", "CREATED AT", |row: &Row| value(go_local(row.summary.created))),
+        column("ExitCode", "EXIT CODE", |row: &Row| Value::Int(row.code)),
+        column("Health", "HEALTH", |row: &Row| value(health(row))),
+        column("ID", "CONTAINER ID", |row: &Row| value(id(row))),
+        column("Image", "IMAGE", |row: &Row| value(&row.summary.image)),
+        column("Labels", "LABELS", |row: &Row| value(joined_labels(&row.summary.labels))),
+        column("LocalVolumes", "LOCAL VOLUMES", |row: &Row| {
+            value(row.summary.mounts.iter().filter(|it| it.driver == "local").count().to_string())
+        }),
+        column("Mounts", "MOUNTS", |row: &Row| {
+            value(
+                row.summary
+                    .mounts
+                    .iter()
+                    .map(|it| if it.name.is_empty() { it.source.clone() } else { it.name.clone() })
+                    .collect::<Vec<_>>()
+                    .join(","),
+            )
+        }),
+        column("Name", "NAME", |row: &Row| value(existing(&row.summary).name)),
+        column("Names", "NAMES", |row: &Row| value(existing(&row.summary).name)),
+        column("Networks", "NETWORKS", |row: &Row| {
+            value(row.summary.network_settings.networks.keys().cloned().collect::<Vec<_>>().join(","))
+        }),
+        column("Ports", "PORTS", |row: &Row| value(ports(&row.summary.ports))),
+        column("Project", "PROJECT", |row: &Row| value(told(row, label::PROJECT))),
+        column("RunningFor", "CREATED", |row: &Row| value(ago(row.summary.created))),
+        column("Service", "SERVICE", |row: &Row| value(told(row, label::SERVICE))),
+        column("Size", "SIZE", |_: &Row| value("0B")),
+        column("State", "STATE", |row: &Row| value(&row.summary.state)),
+        column("Status", "STATUS", |row: &Row| value(&row.summary.status)),
+    ],
+    shown: &["Name", "Image", "Command", "Service", "RunningFor", "Status", "Ports"],
+    row_type: "*formatter.ContainerContext",
+    labels: Some(|row: &Row| row.summary.labels.clone()),
+};
+
+fn id(row: &Row) -> &str {
+    if row.whole { &row.summary.id } else { short_id(&row.summary.id) }
+}
+
+fn command(row: &Row) -> String {
+    let command = if row.whole { row.summary.command.clone() } else { ellipsis(&row.summary.command, 20) };
+    quote(&command)
+}
+
+/// The code in `Exited (3) 2 seconds ago`.
+fn exit_code(status: &str) -> i64 {
+    let code = status.strip_prefix("Exited (").and_then(|rest| rest.split(')').next());
+    code.and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
+async fn ps(session: &Session, found: &Matches) -> Outcome {
+    let mut statuses = found.strings("status");
+    match found.text("filter").split_once('=') {
+        Some(("status", status)) => statuses.push(status.to_owned()),
+        None if found.text("filter").is_empty() => {}
+        _ => return Err(Failure::local(format!("unknown filter {}: only status is known", found.text("filter")))),
+    }
+    let all = found.on("all") || !statuses.is_empty();
+    let present = present(session, all).await?;
+    let mut containers: Vec<&Summary> = present.of(found.words(), all)?;
+    if found.words().is_empty() && found.on("orphans") {
+        let known: BTreeSet<&str> = containers.iter().map(|one| one.id.as_str()).collect();
+        let oneoff = |one: &Summary| one.labels.get(label::ONEOFF).is_some_and(|value| value == "True");
+        let orphans = present.containers.iter().filter(|one| !known.contains(one.id.as_str()) && (all || !oneoff(one)));
+        containers.extend(orphans.collect::<Vec<_>>());
+    }
+    containers.retain(|one| statuses.is_empty() || statuses.contains(&one.state));
+    containers.sort_by_key(|one| existing(one).name);
+    if found.on("quiet") {
+        return output::print(containers.iter().map(|one| format!("{}\n", one.id)).collect::<String>());
+    }
+    if found.on("services") {
+        let names: BTreeSet<&String> = containers.iter().filter_map(|one| one.labels.get(label::SERVICE)).collect();
+        return output::print(names.iter().map(|name| format!("{name}\n")).collect::<String>());
+    }
+    let whole = found.on("no-trunc");
+    let row = |one: &&Summary| Row { code: exit_code(&one.status), summary: (*one).clone(), whole };
+    let rows: Vec<Row> = containers.iter().map(row).collect();
+    output::print(ROWS.render(found.text("format"), &rows)?)
+}
+
+async fn ls(session: &Session, found: &Matches) -> Outcome {
+    let mut filters = Filters::default();
+    filters.add("label", label::PROJECT);
+    let options = query::ListContainers { all: true, filters, ..query::ListContainers::default() };
+    let containers = session.client()?.containers().list(&options).await?;
+    let wanted = found.strings("filter");
+    let mut projects: BTreeMap<String, Vec<&Summary>> = BTreeMap::new();
+    for one in containers.iter().filter(|one| found.on("all") || one.state == "running") {
+        let name = one.labels.get(label::PROJECT).cloned().unwrap_or_default();
+        if wanted.iter().all(|filter| filter.strip_prefix("name=").is_none_or(|part| name.contains(part))) {
+            projects.entry(name).or_default().push(one);
+        }
+    }
+    if found.on("quiet") {
+        return output::print(projects.keys().map(|name| format!("{name}\n")).collect::<String>());
+    }
+    let status = |members: &[&Summary]| {
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        members.iter().for_each(|one| *counts.entry(one.state.as_str()).or_default() += 1);
+        counts.iter().map(|(state, count)| format!("{state}({count})")).collect::<Vec<_>>().join(", ")
+    };
+    let files = |members: &[&Summary]| {
+        let files = members.iter().filter_map(|one| one.labels.get(label::FILES));
+        files.collect::<BTreeSet<_>>().into_iter().cloned().collect::<Vec<_>>().join(",")
+    };
+    if found.text("format") == "json" {
+        let rows: Vec<_> = projects
+            .iter()
+            .map(|(name, members)| serde_json::json!({"Name": name, "Status": status(members), "ConfigFiles": files(members)}))
+            .collect();
+        return output::line(serde_json::Value::Array(rows).to_string());
+    }
+    let mut table = String::from("NAME\tSTATUS\tCONFIG FILES\n");
+    for (name, members) in &projects {
+        let _ = writeln!(table, "{name}\t{}\t{}", status(members), files(members));
+    }
+    output::print(crate::render::table::align_from(&table, 20))
+}
+
+async fn images(session: &Session, found: &Matches) -> Outcome {
+    let present = present(session, true).await?;
+    let client = session.client()?;
+    let (mut rows, mut ids) = (Vec::new(), BTreeSet::new());
+    for one in present.of(found.words(), true)? {
+        let image = client.images().inspect(&one.image_id, &query::InspectImage::default()).await?;
+        ids.insert(image.id.trim_start_matches("sha256:").to_owned());
+        let reference = hako_model::reference::Reference::parse(&one.image).ok();
+        let repository =
+            reference.as_ref().map_or("<none>".to_owned(), hako_model::reference::Reference::familiar_name);
+        let tag =
+            reference.as_ref().and_then(|it| it.tag()).unwrap_or(if reference.is_some() { "latest" } else { "<none>" });
+        let platform = format!("{}/{}", image.os, image.architecture);
+        rows.push((existing(one).name, repository, tag.to_owned(), platform, image));
+    }
+    if found.on("quiet") {
+        return output::print(ids.iter().map(|id| format!("{id}\n")).collect::<String>());
+    }
+    rows.sort_by(|left, right| left.0.cmp(&right.0));
+    if found.text("format") == "json" {
+        let each = rows.iter().map(|(name, repository, tag, platform, image)| {
+            serde_json::json!({
+                "ID": image.id, "ContainerName": name, "Repository": repository, "Tag": tag, "Platform": platform,
+                "Size": image.size,
+            })
+        });
+        return output::line(serde_json::Value::Array(each.collect()).to_string());
+    }
+    let mut table = String::from("CONTAINER\tREPOSITORY\tTAG\tPLATFORM\tIMAGE ID\tSIZE\n");
+    for (name, repository, tag, platform, image) in &rows {
+        #[allow(clippy::cast_precision_loss)]
+        let size = human_size(image.size as f64);
+        let _ = writeln!(table, "{name}\t{repository}\t{tag}\t{platform}\t{}\t{size}", short_id(&image.id));
+    }
+    output::print(crate::render::table::align_from(&table, 20))
+}
+
+async fn top(session: &Session, found: &Matches) -> Outcome {
+    let present = present(session, false).await?;
+    let client = session.client()?;
+    let mut table = String::new();
+    for one in present.of(found.words(), false)? {
+        let reply = client.containers().top(&one.id, None).await?;
+        let name = one.labels.get(label::SERVICE).cloned().unwrap_or_default();
+        if table.is_empty() {
+            let _ = writeln!(table, "SERVICE\t#\t{}", reply.titles.join("\t"));
+        }
+        for process in reply.processes {
+            let _ = writeln!(table, "{name}\t{}\t{}", existing(one).number, process.join("\t"));
+        }
+    }
+    output::print(align(&table))
+}
+
+async fn port(session: &Session, found: &Matches) -> Outcome {
+    let present = present(session, false).await?;
+    let container = present.one(found.word(0), found.int("index"))?;
+    let (wanted, protocol) = found.word(1).split_once('/').unwrap_or((found.word(1), found.text("protocol")));
+    let number: u16 = wanted.parse().map_err(|_| Failure::local(format!("invalid port: {wanted}")))?;
+    let fits = |port: &&hako_api::container::Port| {
+        port.private_port == number && port.protocol == protocol && port.public_port != 0
+    };
+    match container.ports.iter().find(fits) {
+        Some(port) if port.ip.contains(':') => output::line(format!("[{}]:{}", port.ip, port.public_port)),
+        Some(port) => output::line(format!("{}:{}", port.ip, port.public_port)),
+        None => {
+            let name = existing(container).name;
+            Err(Failure::local(format!("no port {number}/{protocol} for container {name}")))
+        }
+    }
+}
+
+const VOLUME_ROWS: Listing<Volume> = Listing {
+    columns: &[
+        column("Driver", "DRIVER", |row: &Volume| value(&row.driver)),
+        column("Name", "VOLUME NAME", |row: &Volume| value(&row.name)),
+        column("Mountpoint", "MOUNTPOINT", |row: &Volume| value(&row.mountpoint)),
+        column("Scope", "SCOPE", |row: &Volume| value(&row.scope)),
+        column("Labels", "LABELS", |row: &Volume| value(joined_labels(&row.labels.clone().unwrap_or_default()))),
+    ],
+    shown: &["Driver", "Name"],
+    row_type: "*formatter.volumeContext",
+    labels: Some(|row: &Volume| row.labels.clone().unwrap_or_default()),
+};
+
+async fn volumes(session: &Session, found: &Matches) -> Outcome {
+    let present = present(session, true).await?;
+    let mut filters = Filters::default();
+    filters.add("label", format!("{}={}", label::PROJECT, present.project.name));
+    let mut volumes = session.client()?.volumes().list(&filters).await?.volumes;
+    if !found.words().is_empty() {
+        let containers = present.of(found.words(), true)?;
+        volumes.retain(|volume| containers.iter().any(|one| one.mounts.iter().any(|mount| mount.name == volume.name)));
+    }
+    volumes.sort_by(|left, right| left.name.cmp(&right.name));
+    if found.on("quiet") {
+        return output::print(volumes.iter().map(|volume| format!("{}\n", volume.name)).collect::<String>());
+    }
+    output::print(VOLUME_ROWS.render(found.text("format"), &volumes)?)
+}

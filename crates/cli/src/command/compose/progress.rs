@@ -1,0 +1,105 @@
+//! How things go, told as Compose tells it: lines on standard error, redrawn in place on a terminal.
+
+use std::cell::RefCell;
+use std::io::{IsTerminal, Write, stderr};
+
+use hako_compose::{Mood, Report};
+
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// How much is told, and in which form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    /// A line each time.
+    Plain,
+    /// A line for each subject, redrawn.
+    Terminal,
+    /// A JSON object each time.
+    Json,
+    /// Only what is odd or wrong.
+    Quiet,
+}
+
+/// Tells a person how things go.
+pub(super) struct Progress {
+    form: Form,
+    dry: bool,
+    lines: RefCell<Vec<Line>>,
+}
+
+struct Line {
+    subject: String,
+    status: String,
+    mood: Mood,
+}
+
+impl Progress {
+    /// As the flags and the surroundings want it.
+    pub(super) fn wanted(session: &Session, dry: bool) -> Result<Self, Failure> {
+        let given = session.group().map(|flags| flags.text("progress").to_owned()).filter(|text| !text.is_empty());
+        let wanted = given.or_else(|| std::env::var("COMPOSE_PROGRESS").ok()).unwrap_or_else(|| "auto".to_owned());
+        let colourless = session.group().is_some_and(|flags| flags.text("ansi") == "never");
+        let form = match wanted.as_str() {
+            "auto" if stderr().is_terminal() && !dry && !colourless => Form::Terminal,
+            "auto" | "plain" => Form::Plain,
+            "tty" => Form::Terminal,
+            "json" => Form::Json,
+            "quiet" => Form::Quiet,
+            other => return Err(Failure::local(format!("unsupported --progress value {other:?}"))),
+        };
+        Ok(Self { form, dry, lines: RefCell::default() })
+    }
+
+    /// As [`Progress::wanted`], but silent.
+    pub(super) fn quiet() -> Self {
+        Self { form: Form::Quiet, dry: false, lines: RefCell::default() }
+    }
+
+    fn redraw(&self, subject: &str, status: &str, mood: Mood) -> String {
+        let mut lines = self.lines.borrow_mut();
+        let before = lines.len();
+        match lines.iter_mut().find(|line| line.subject == subject) {
+            Some(line) => (line.status, line.mood) = (status.to_owned(), mood),
+            None => lines.push(Line { subject: subject.to_owned(), status: status.to_owned(), mood }),
+        }
+        let widest = lines.iter().map(|line| line.subject.chars().count()).max().unwrap_or(0);
+        let mut out = if before > 0 { format!("\x1b[{before}A") } else { String::new() };
+        for line in lines.iter() {
+            let (sign, colour) = match line.mood {
+                Mood::Working => ("⠿", 34),
+                Mood::Done => ("✔", 32),
+                Mood::Warning => ("!", 33),
+                Mood::Failed => ("✘", 31),
+            };
+            let status = line.status.lines().next().unwrap_or_default();
+            out += &format!(
+                "\x1b[2K \x1b[{colour}m{sign}\x1b[0m {:<widest$}  \x1b[{colour}m{status}\x1b[0m\n",
+                line.subject
+            );
+        }
+        out
+    }
+}
+
+impl Report for Progress {
+    fn tell(&self, subject: &str, status: &str, mood: Mood) {
+        let text = match self.form {
+            _ if subject.is_empty() => format!("WARN[0000] {status}\n"),
+            Form::Quiet if matches!(mood, Mood::Working | Mood::Done) => return,
+            Form::Plain | Form::Quiet => {
+                let lead = if self.dry { "DRY-RUN MODE -  " } else { "" };
+                format!(" {lead}{subject}  {}\n", status.lines().next().unwrap_or_default())
+            }
+            Form::Terminal => self.redraw(subject, status, mood),
+            Form::Json => {
+                let object = serde_json::json!({
+                    "dry-run": self.dry, "id": subject, "status": status, "level": if mood == Mood::Failed { "error" } else { "info" },
+                });
+                format!("{object}\n")
+            }
+        };
+        // Nobody can be told that nobody can be told.
+        let _ = stderr().lock().write_all(text.as_bytes());
+    }
+}

@@ -1,0 +1,136 @@
+//! `config`: the project as Compose writes it, and the hashes Compose compares.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::project::Project;
+use crate::render::{Form, free, object};
+use crate::shape::{Kind, PROJECT, SERVICE, Shape};
+use crate::yaml::{Map, Node, Value, json, natural, write};
+
+impl Project {
+    /// The project in YAML, dollars doubled so that reading it again expands nothing.
+    #[must_use]
+    pub fn to_yaml(&self, escape: bool) -> String {
+        let text = write(&self.shown(Form::Yaml));
+        if escape { text.replace('$', "$$") } else { text }
+    }
+
+    /// The project in JSON.
+    #[must_use]
+    pub fn to_json(&self, escape: bool) -> String {
+        let text = json(&self.shown(Form::Json), true, true);
+        if escape { text.replace('$', "$$") } else { text }
+    }
+
+    /// The model as written, but for short forms (`--no-interpolate`).
+    #[must_use]
+    pub fn to_raw_yaml(&self) -> String {
+        write(&self.raw())
+    }
+
+    /// As [`Project::to_raw_yaml`], in JSON.
+    #[must_use]
+    pub fn to_raw_json(&self) -> String {
+        json(&self.raw(), true, true)
+    }
+
+    fn raw(&self) -> Node {
+        let mut out = self.members();
+        out.insert("name".to_owned(), Node::made(Value::Text(self.name.clone())));
+        out.sort_by(|left, _, right, _| natural(left, right));
+        free(&Node::made(Value::Map(out)), Form::Yaml)
+    }
+
+    fn members(&self) -> Map {
+        let sections = [
+            ("services", &self.services),
+            ("networks", &self.networks),
+            ("volumes", &self.volumes),
+            ("secrets", &self.secrets),
+            ("configs", &self.configs),
+            ("models", &self.models),
+        ];
+        let mut out = Map::new();
+        for (name, section) in sections.into_iter().filter(|(name, section)| *name == "services" || !section.is_empty())
+        {
+            out.insert(name.to_owned(), Node::made(Value::Map(section.clone())));
+        }
+        out.extend(self.extensions.iter().map(|(key, value)| (key.clone(), value.clone())));
+        out
+    }
+
+    fn shown(&self, form: Form) -> Node {
+        let mut members = self.members();
+        if form == Form::Json {
+            members.shift_remove("models");
+        }
+        let shown = object(&Node::made(Value::Map(members)), &PROJECT, form);
+        let mut out = Map::new();
+        out.insert("name".to_owned(), Node::made(Value::Text(self.name.clone())));
+        if let Value::Map(map) = shown.value {
+            out.extend(map);
+        }
+        if form == Form::Json {
+            out.extend(self.extensions.iter().map(|(key, value)| (key.clone(), free(value, form))));
+            out.sort_unstable_keys();
+        }
+        if self.services.is_empty() {
+            out.insert("services".to_owned(), Node::made(Value::Map(Map::new())));
+        }
+        Node::made(Value::Map(out))
+    }
+}
+
+/// A service as Compose hashes it: without what does not change a container.
+#[must_use]
+pub fn hashed_service(service: &Node) -> Node {
+    let mut service = service.clone();
+    if let Some(map) = service.map_mut() {
+        for key in ["build", "pull_policy", "scale", "depends_on", "profiles"] {
+            map.shift_remove(key);
+        }
+        if let Some(deploy) = map.get_mut("deploy").and_then(Node::map_mut) {
+            deploy.shift_remove("replicas");
+        }
+    }
+    object(&service, &SERVICE, Form::Json)
+}
+
+/// The hash of a service's configuration, as Compose writes it into `com.docker.compose.config-hash`.
+#[must_use]
+pub fn service_hash(service: &Node) -> String {
+    digest(&hashed_service(service))
+}
+
+/// The hash of a network's configuration.
+#[must_use]
+pub fn network_hash(network: &Node) -> String {
+    digest(&object(network, shape_of("networks"), Form::Json))
+}
+
+/// The hash of a volume's configuration.
+#[must_use]
+pub fn volume_hash(volume: &Node) -> String {
+    let mut volume = volume.clone();
+    if volume.text("driver").is_empty()
+        && let Some(map) = volume.map_mut()
+    {
+        map.insert("driver".to_owned(), Node::made("local".into()));
+    }
+    digest(&object(&volume, shape_of("volumes"), Form::Json))
+}
+
+fn shape_of(section: &str) -> &'static Shape {
+    match PROJECT.field(section).map(|field| field.kind) {
+        Some(Kind::Named(shape)) => shape,
+        _ => &PROJECT,
+    }
+}
+
+fn digest(node: &Node) -> String {
+    let hash = Sha256::digest(json(node, false, true).as_bytes());
+    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = std::fmt::Write::write_fmt(&mut text, format_args!("{byte:02x}"));
+        text
+    })
+}

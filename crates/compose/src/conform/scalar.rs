@@ -1,0 +1,272 @@
+//! Single values: texts cast to what they stand for, in the canonical spelling.
+
+use crate::error::Refusal;
+use crate::expand::refuse;
+use crate::shape::{Kind, Trail};
+use crate::yaml::{Node, Value, float_text};
+
+/// Casts a value to its kind.
+pub(super) fn cast(node: Node, kind: Kind, trail: &Trail<'_>) -> Result<Node, Refusal> {
+    let mark = node.mark;
+    let failed = |reason: String| refuse(mark, trail, reason);
+    let value = match kind {
+        Kind::Text => text(node.value),
+        Kind::Loose => loose(&node),
+        Kind::Choice(names) => choice(node.value, names),
+        Kind::Switch | Kind::Choosable => switch(node.value),
+        Kind::Whole | Kind::Count => whole(node.value),
+        Kind::Fraction => fraction(node.value),
+        Kind::Bytes => bytes(&node.value),
+        Kind::Span | Kind::Moment => span(&node.value),
+        Kind::Mode => mode(&node.value),
+        Kind::Command => command(node.value),
+        Kind::Probe => probe(node.value),
+        Kind::Devices => devices(node.value),
+        Kind::External => Ok(node.value),
+        _ => Err("has a kind nobody casts".to_owned()),
+    };
+    Ok(Node::at(value.map_err(failed)?, mark))
+}
+
+type Cast = Result<Value, String>;
+
+fn text(value: Value) -> Cast {
+    if matches!(value, Value::Text(_)) { Ok(value) } else { Err("must be a string".to_owned()) }
+}
+
+fn loose(node: &Node) -> Cast {
+    node.scalar().map(Value::Text).ok_or_else(|| "must be a string or a number".to_owned())
+}
+
+fn choice(value: Value, names: &[&str]) -> Cast {
+    match &value {
+        Value::Text(text) if names.contains(&text.as_str()) => Ok(value),
+        Value::Text(_) => {
+            let names: Vec<String> = names.iter().map(|name| format!("'{name}'")).collect();
+            Err(format!("value must be one of {}", names.join(", ")))
+        }
+        _ => Err("must be a string".to_owned()),
+    }
+}
+
+fn switch(value: Value) -> Cast {
+    let Value::Text(text) = &value else {
+        return if matches!(value, Value::Bool(_)) { Ok(value) } else { Err("must be a boolean".to_owned()) };
+    };
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "t" | "y" | "yes" | "on" | "1" => Ok(Value::Bool(true)),
+        "false" | "f" | "n" | "no" | "off" | "0" => Ok(Value::Bool(false)),
+        _ => Err(format!("failed to cast to expected type: invalid boolean: {text}")),
+    }
+}
+
+fn whole(value: Value) -> Cast {
+    let not = || "must be a whole number".to_owned();
+    match value {
+        Value::Int(number) if i64::try_from(number).is_ok() => Ok(value),
+        #[allow(clippy::cast_possible_truncation)]
+        Value::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => Ok(Value::Int(number as i128)),
+        Value::Text(text) => match crate::yaml::plain(&text) {
+            Value::Int(number) if i64::try_from(number).is_ok() => Ok(Value::Int(number)),
+            _ => Err(format!("failed to cast to expected type: {text:?} is no whole number")),
+        },
+        _ => Err(not()),
+    }
+}
+
+fn fraction(value: Value) -> Cast {
+    let number = match &value {
+        Value::Int(_) => return Ok(value),
+        Value::Float(number) => *number,
+        Value::Text(text) => {
+            text.trim().parse().map_err(|_| format!("failed to cast to expected type: {text:?} is no number"))?
+        }
+        _ => return Err("must be a number".to_owned()),
+    };
+    if !number.is_finite() {
+        return Err("must be a finite number".to_owned());
+    }
+    // Go keeps it in single precision and prints it so.
+    #[allow(clippy::cast_possible_truncation)]
+    let single = (number as f32).to_string();
+    Ok(crate::yaml::plain(&single))
+}
+
+fn bytes(value: &Value) -> Cast {
+    match value {
+        Value::Int(number) => Ok(Value::Text(number.to_string())),
+        Value::Float(number) if number.fract() == 0.0 => Ok(Value::Text(float_text(*number))),
+        Value::Text(text) => amount(text).map(|bytes| Value::Text(bytes.to_string())),
+        _ => Err("must be a string or a number".to_owned()),
+    }
+}
+
+/// `64m`, `1.5g`, `10KB`, `-1`.
+pub(crate) fn amount(text: &str) -> Result<i64, String> {
+    let text = text.trim();
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let invalid = || format!("invalid size: '{text}'");
+    let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').map_or(0, |at| at + 1);
+    let (number, suffix) = text.split_at(end);
+    let number: f64 = number.parse().map_err(|_| invalid())?;
+    let suffix = suffix.trim_start().to_ascii_lowercase();
+    let unit = suffix.strip_suffix("ib").or_else(|| suffix.strip_suffix('b')).unwrap_or(&suffix);
+    let power = ["", "k", "m", "g", "t", "p"].iter().position(|name| *name == unit);
+    let power = power.ok_or_else(|| format!("invalid suffix: '{suffix}'"))?;
+    let bytes = number * 1024_f64.powi(i32::try_from(power).unwrap_or(0));
+    #[allow(clippy::cast_possible_truncation)]
+    if bytes.is_finite() && (0.0..9e18).contains(&bytes) { Ok(bytes as i64) } else { Err(invalid()) }
+}
+
+fn span(value: &Value) -> Cast {
+    let Value::Text(text) = value else { return Err("must be a string, as \"1m30s\"".to_owned()) };
+    duration(text).map(|nanos| Value::Text(duration_text(nanos)))
+}
+
+/// Compose's durations: Go's, and days and weeks.
+pub(crate) fn duration(text: &str) -> Result<i64, String> {
+    let invalid = || format!("invalid duration {text:?}: write it as \"1m30s\", \"500ms\" or \"2h\"");
+    let (mut total, mut plain) = (0_i64, String::new());
+    let mut digits = String::new();
+    for letter in text.trim().chars() {
+        let unit = match letter {
+            'd' => 24,
+            'w' => 7 * 24,
+            _ => {
+                if !letter.is_ascii_digit() && letter != '.' && letter != '-' && letter != '+' {
+                    plain.push_str(&std::mem::take(&mut digits));
+                    plain.push(letter);
+                } else {
+                    digits.push(letter);
+                }
+                continue;
+            }
+        };
+        let count: i64 = std::mem::take(&mut digits).parse().map_err(|_| invalid())?;
+        total = count
+            .checked_mul(unit * 3600 * 1_000_000_000)
+            .and_then(|add| total.checked_add(add))
+            .ok_or_else(invalid)?;
+    }
+    plain.push_str(&digits);
+    match plain.as_str() {
+        "" if total > 0 => Ok(total),
+        rest => hako_model::duration::parse(rest).ok().and_then(|nanos| nanos.checked_add(total)).ok_or_else(invalid),
+    }
+}
+
+/// A duration as Go prints it: `1h0m0s`, `1.5s`, `500ms`.
+pub(crate) fn duration_text(nanos: i64) -> String {
+    if nanos == 0 {
+        return "0s".to_owned();
+    }
+    let sign = if nanos < 0 { "-" } else { "" };
+    let nanos = nanos.unsigned_abs();
+    let fraction = |unit: u64| {
+        let (whole, rest) = (nanos / unit, nanos % unit);
+        let width = unit.ilog10() as usize;
+        let digits = format!("{rest:0width$}");
+        let digits = digits.trim_end_matches('0');
+        if rest == 0 { whole.to_string() } else { format!("{whole}.{digits}") }
+    };
+    match nanos {
+        0..1_000 => format!("{sign}{nanos}ns"),
+        1_000..1_000_000 => format!("{sign}{}µs", fraction(1_000)),
+        1_000_000..1_000_000_000 => format!("{sign}{}ms", fraction(1_000_000)),
+        _ => {
+            let (minutes, rest) = (nanos / 60_000_000_000, nanos % 60_000_000_000);
+            let seconds = duration_seconds(rest);
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{sign}{seconds}s"),
+                (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
+            }
+        }
+    }
+}
+
+fn duration_seconds(nanos: u64) -> String {
+    let (whole, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let digits = format!("{rest:09}");
+    let digits = digits.trim_end_matches('0');
+    if rest == 0 { whole.to_string() } else { format!("{whole}.{digits}") }
+}
+
+fn mode(value: &Value) -> Cast {
+    let bits = match value {
+        Value::Int(number) => Some(*number),
+        Value::Text(text) => i128::from_str_radix(text, 8).ok(),
+        _ => None,
+    };
+    let bits = bits.filter(|bits| (0..=0o7777).contains(bits));
+    bits.map(|bits| Value::Text(format!("0{bits:o}"))).ok_or_else(|| "must be a file mode, as \"0440\"".to_owned())
+}
+
+fn command(value: Value) -> Cast {
+    match value {
+        Value::Text(text) => crate::words::split(&text).map(texts),
+        Value::List(items) => match items.iter().position(|item| item.as_text().is_none()) {
+            Some(place) => Err(format!("{place} must be a string")),
+            None => Ok(Value::List(items)),
+        },
+        Value::Null => Ok(Value::Null),
+        _ => Err("must be a string or a list of strings".to_owned()),
+    }
+}
+
+fn probe(value: Value) -> Cast {
+    match value {
+        Value::Text(text) => Ok(texts(vec!["CMD-SHELL".to_owned(), text])),
+        list => command(list),
+    }
+}
+
+fn texts(words: Vec<String>) -> Value {
+    Value::List(words.into_iter().map(|word| Node::made(Value::Text(word))).collect())
+}
+
+fn devices(value: Value) -> Cast {
+    match &value {
+        Value::Text(text) if text == "all" => Ok(Value::Int(-1)),
+        Value::Text(_) | Value::Int(_) => whole(value),
+        _ => Err("must be a number or \"all\"".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_gos_and_days_and_weeks() {
+        let check = |text: &str, wanted: &str| assert_eq!(duration(text).map(duration_text).as_deref(), Ok(wanted));
+        check("1m30s", "1m30s");
+        check("90s", "1m30s");
+        check("1500ms", "1.5s");
+        check("1h", "1h0m0s");
+        check("0s", "0s");
+        check("500us", "500µs");
+        check("2d", "48h0m0s");
+        check("1w1d2h", "194h0m0s");
+        check("60s", "1m0s");
+        for text in ["soon", "5", "", "1x", "d"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn amounts_of_bytes() {
+        let check = |text: &str, wanted: i64| assert_eq!(amount(text), Ok(wanted), "{text}");
+        check("1.5g", 1_610_612_736);
+        check("64MB", 67_108_864);
+        check("300KB", 307_200);
+        check("-1", -1);
+        check("2gb", 2_147_483_648);
+        check("10 MiB", 10_485_760);
+        for text in ["5x", "", "m", "-5m", "1e99g"] {
+            assert!(amount(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Compose: files become a project, a project and what is found become a plan, a plan is carried out through the client.
+
+mod apply;
+mod canonical;
+mod conform;
+mod creation;
+pub mod dotenv;
+mod environment;
+mod error;
+mod expand;
+pub mod label;
+mod load;
+mod merge;
+mod path;
+mod plan;
+mod project;
+mod render;
+mod shape;
+pub mod template;
+pub mod verb;
+mod words;
+mod world;
+pub mod yaml;
+
+pub use apply::{
+    Condition, Manner, Member, Patience, PullPolicy, apply, await_ready, ensure_images, illness, inject, pull,
+};
+pub use canonical::{hashed_service, network_hash, service_hash, volume_hash};
+pub use creation::{Instance, body, container_name, slug};
+pub use environment::{Definition, Environment, Origin};
+pub use error::{Error, Fault, Place, Refusal};
+pub use load::{Options, VariableUse, load};
+pub use plan::{Change, Choices, Existing, Found, Plan, Reason, Recreate, Resource, Step, existing, plan};
+pub use project::{Direction, Project, dependencies, order};
+pub use words::split as split_words;
+pub use world::{Mood, Outcome, Report, Trouble, World};

@@ -1,0 +1,250 @@
+//! Files become a project: found, read, expanded, extended, included, merged, checked.
+
+mod document;
+mod extend;
+mod include;
+mod locate;
+mod name;
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::conform::Conform;
+use crate::environment::Environment;
+use crate::error::{Error, Fault, Place, Refusal};
+use crate::merge::{merge, without_repeats};
+use crate::path::Base;
+use crate::project::Project;
+use crate::shape::{Kind, PROJECT, SERVICE, Trail};
+use crate::yaml::{Map, Mark, Node};
+
+pub use document::VariableUse;
+
+/// What a project is loaded from, and how far.
+#[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct Options {
+    /// `-f`, in order; `-` is `stdin`.
+    pub files: Vec<PathBuf>,
+    /// The text for `-f -`.
+    pub stdin: Option<String>,
+    /// `--project-directory`.
+    pub project_directory: Option<PathBuf>,
+    /// `-p`.
+    pub project_name: Option<String>,
+    /// `--env-file`.
+    pub env_files: Vec<PathBuf>,
+    /// `--profile`.
+    pub profiles: Vec<String>,
+    /// The process's variables.
+    pub environment: Vec<(String, String)>,
+    /// The working directory.
+    pub directory: PathBuf,
+    /// Expand variables.
+    pub interpolate: bool,
+    /// Fill in what Compose implies: default network, names, dependencies by link.
+    pub normalise: bool,
+    /// Make paths absolute.
+    pub resolve_paths: bool,
+    /// Read services' `env_file`s and pass variables on.
+    pub resolve_environment: bool,
+    /// Check that what is referred to is there.
+    pub consistent: bool,
+}
+
+impl Options {
+    /// Everything as `up` wants it, in a working directory.
+    #[must_use]
+    pub fn new(directory: PathBuf) -> Self {
+        Self {
+            files: Vec::new(),
+            stdin: None,
+            project_directory: None,
+            project_name: None,
+            env_files: Vec::new(),
+            profiles: Vec::new(),
+            environment: Vec::new(),
+            directory,
+            interpolate: true,
+            normalise: true,
+            resolve_paths: true,
+            resolve_environment: true,
+            consistent: true,
+        }
+    }
+}
+
+/// Everything that is known while a project is being loaded.
+pub(crate) struct Loader<'o> {
+    pub(crate) options: &'o Options,
+    /// Files in the order they were first read; marks point into it.
+    pub(crate) sources: Vec<PathBuf>,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) uses: Vec<VariableUse>,
+    documents: HashMap<(PathBuf, PathBuf), Node>,
+}
+
+/// Loads a project.
+///
+/// # Errors
+/// [`Error`] with file, line and key.
+pub fn load(options: &Options) -> Result<Project, Error> {
+    let found = locate::files(options)?;
+    let mut loader = Loader {
+        options,
+        sources: Vec::new(),
+        warnings: found.warnings.clone(),
+        uses: Vec::new(),
+        documents: HashMap::new(),
+    };
+    let loaded = loader.project(found);
+    loaded.map_err(|trouble| loader.place(trouble))
+}
+
+/// A refusal with its mark, or an error that already says where.
+pub(crate) enum Trouble {
+    Refused(Refusal),
+    Placed(Error),
+}
+
+impl From<Refusal> for Trouble {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Self::Placed(error)
+    }
+}
+
+/// A group of files that make one model: the project's, or an include's.
+pub(crate) struct Group {
+    pub(crate) files: Vec<PathBuf>,
+    pub(crate) directory: PathBuf,
+    pub(crate) environment: Environment,
+    /// The files that led here, outermost first.
+    pub(crate) chain: Vec<PathBuf>,
+}
+
+impl Loader<'_> {
+    fn project(&mut self, found: locate::Located) -> Result<Project, Trouble> {
+        let mut environment = found.environment;
+        let name = self.name(&found.files, &found.directory, &mut environment)?;
+        let group =
+            Group { files: found.files.clone(), directory: found.directory.clone(), environment, chain: Vec::new() };
+        let mut model = self.model(&group)?;
+        if let Some(map) = model.map_mut() {
+            // The name is settled, the version means nothing.
+            map.shift_remove("name");
+            map.shift_remove("version");
+        }
+        let mut project = Project::assemble(name, group, model, self.options)?;
+        project.sources.clone_from(&self.sources);
+        project.warnings = std::mem::take(&mut self.warnings);
+        project.uses = std::mem::take(&mut self.uses);
+        Ok(project)
+    }
+
+    /// Reads and merges a group's files.
+    fn model(&mut self, group: &Group) -> Result<Node, Trouble> {
+        let mut merged: Option<Node> = None;
+        for path in &group.files {
+            for document in self.documents(path, group)? {
+                let over = self.conformed(document, path, group)?;
+                merged = merge(merged, over, Kind::Object(&PROJECT));
+            }
+        }
+        let mut model = merged
+            .filter(|model| !model.is_null())
+            .ok_or_else(|| Mark::default().refuse(Fault::Unusable { reason: "empty compose file".to_owned() }))?;
+        for service in
+            model.map_mut().and_then(|map| map.get_mut("services")?.map_mut()).into_iter().flat_map(Map::values_mut)
+        {
+            without_repeats(service, &SERVICE);
+        }
+        Ok(model)
+    }
+
+    /// One document in canonical form: what it extends and includes is in it.
+    fn conformed(&mut self, mut document: Node, path: &Path, group: &Group) -> Result<Node, Trouble> {
+        let conform = self.conform(&group.directory, &group.environment);
+        let includes = document.map_mut().and_then(|map| map.shift_remove("include"));
+        let services = document.map_mut().and_then(|map| map.shift_remove("services"));
+        let mut model = conform.node(document, Kind::Object(&PROJECT), &Trail::TOP)?;
+        if let Some(services) = services {
+            let services = self.services(services, path, group)?;
+            if let Some(map) = model.map_mut() {
+                map.insert("services".to_owned(), services);
+            }
+        }
+        if let Some(includes) = includes {
+            self.include(&mut model, includes, path, group)?;
+        }
+        Ok(model)
+    }
+
+    pub(crate) fn conform(&self, directory: &Path, environment: &Environment) -> Conform {
+        let base = self.options.resolve_paths.then(|| Self::base_of(directory, environment));
+        Conform { base, raw: !self.options.interpolate }
+    }
+
+    /// Where paths written in a directory lead.
+    pub(crate) fn base_of(directory: &Path, environment: &Environment) -> Base {
+        Base { directory: directory.to_owned(), home: environment.get("HOME").map(str::to_owned) }
+    }
+
+    /// The index of a file among the sources.
+    pub(crate) fn source(&mut self, path: &Path) -> u16 {
+        let place = self.sources.iter().position(|source| source == path).unwrap_or_else(|| {
+            self.sources.push(path.to_owned());
+            self.sources.len() - 1
+        });
+        u16::try_from(place).unwrap_or(u16::MAX)
+    }
+
+    fn place(&self, trouble: Trouble) -> Error {
+        match trouble {
+            Trouble::Placed(error) => error,
+            Trouble::Refused(refusal) => Error::Invalid {
+                place: place(refusal.mark, &self.sources, &self.options.directory),
+                fault: refusal.fault,
+            },
+        }
+    }
+}
+
+/// Where a mark points, the file relative to the working directory if it lies in it.
+pub(crate) fn place(mark: Mark, sources: &[PathBuf], directory: &Path) -> Option<Place> {
+    let path = sources.get(usize::from(mark.file)).filter(|_| mark.line > 0)?;
+    let file = path.strip_prefix(directory).unwrap_or(path).to_owned();
+    Some(Place { file, line: mark.line, column: mark.column })
+}
+
+/// Reads a compose file.
+pub(crate) fn read_text(path: &Path, options: &Options) -> Result<String, Error> {
+    if path == Path::new("-") {
+        return Ok(options.stdin.clone().unwrap_or_default());
+    }
+    let failed = |reason: String| Error::File { path: path.to_owned(), reason };
+    let size = std::fs::metadata(path).map_err(|error| failed(cause(&error)))?;
+    if size.is_dir() {
+        return Err(failed("it is a directory".to_owned()));
+    }
+    if size.len() > 16 << 20 {
+        return Err(failed("it is larger than 16 MiB".to_owned()));
+    }
+    let bytes = std::fs::read(path).map_err(|error| failed(cause(&error)))?;
+    String::from_utf8(bytes)
+        .map_err(|error| failed(format!("it is no UTF-8 text (byte {})", error.utf8_error().valid_up_to())))
+}
+
+/// The cause in Go's words: no number, no capital.
+pub(crate) fn cause(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}

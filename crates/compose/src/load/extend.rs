@@ -1,0 +1,91 @@
+//! `extends`: a service on top of another one, of the same file or of another whose relative paths stay its own.
+
+use std::path::{Path, PathBuf};
+
+use super::{Group, Loader, Trouble};
+use crate::error::Fault;
+use crate::merge::merge;
+use crate::shape::{Kind, SERVICE, SERVICES, Trail};
+use crate::yaml::{Directive, Map, Mark, Node, Value};
+
+/// A file whose services may be extended.
+struct Shelf<'s> {
+    services: &'s Map,
+    path: &'s Path,
+    directory: &'s Path,
+}
+
+/// The services on the way from one that extends to what it extends.
+type Chain = Vec<(PathBuf, String)>;
+
+impl Loader<'_> {
+    /// A file's services, each with what it extends beneath it.
+    pub(super) fn services(&mut self, node: Node, path: &Path, group: &Group) -> Result<Node, Trouble> {
+        let Value::Map(services) = &node.value else {
+            let reason = "must be a mapping".to_owned();
+            return Err(node.mark.refuse(Fault::Value { path: "services".to_owned(), reason }).into());
+        };
+        let shelf = Shelf { services, path, directory: &group.directory };
+        let mut found = Map::with_capacity(services.len());
+        for (name, service) in services {
+            let whole = self.service(&shelf, name, service.mark, group, &mut Chain::new())?;
+            found.insert(name.clone(), whole);
+        }
+        Ok(Node { value: Value::Map(found), mark: node.mark, directive: node.directive })
+    }
+
+    fn service(
+        &mut self,
+        shelf: &Shelf<'_>,
+        name: &str,
+        asked: Mark,
+        group: &Group,
+        chain: &mut Chain,
+    ) -> Result<Node, Trouble> {
+        let link = (shelf.path.to_owned(), name.to_owned());
+        let repeated = chain.contains(&link);
+        chain.push(link);
+        if repeated {
+            let chain = chain.iter().map(|(path, name)| format!("{name} in {}", path.display())).collect();
+            return Err(asked.refuse(Fault::Cycle { what: "extends", chain }).into());
+        }
+        let Some(service) = shelf.services.get(name) else {
+            let reason = format!("cannot extend service {name:?} in {}: service not found", shelf.path.display());
+            return Err(asked.refuse(Fault::Unusable { reason }).into());
+        };
+        let mut own = self.own(shelf, name, service.clone(), group)?;
+        let Some(extends) = own.map_mut().and_then(|map| map.shift_remove("extends")) else { return Ok(own) };
+        if extends.directive == Directive::Reset || extends.is_null() {
+            return Ok(own);
+        }
+        let base = self.base(shelf, &extends, group, chain)?;
+        Ok(merge(Some(base), own, Kind::Object(&SERVICE)).unwrap_or_default())
+    }
+
+    fn own(&self, shelf: &Shelf<'_>, name: &str, service: Node, group: &Group) -> Result<Node, Trouble> {
+        let mut only = Map::new();
+        only.insert(name.to_owned(), service);
+        let conform = self.conform(shelf.directory, &group.environment);
+        let mut node = conform.node(Node::made(Value::Map(only)), SERVICES, &Trail::TOP.step("services"))?;
+        Ok(node.map_mut().and_then(|map| map.shift_remove(name)).unwrap_or_default())
+    }
+
+    fn base(&mut self, shelf: &Shelf<'_>, extends: &Node, group: &Group, chain: &mut Chain) -> Result<Node, Trouble> {
+        let name = extends.text("service").to_owned();
+        if extends.text("file").is_empty() {
+            return self.service(shelf, &name, extends.mark, group, chain);
+        }
+        let file = Self::base_of(shelf.directory, &group.environment).resolve(extends.text("file"));
+        let file = PathBuf::from(file);
+        let key = (file.clone(), group.directory.clone());
+        if !self.documents.contains_key(&key) {
+            let document = self.documents(&file, group)?.into_iter().next().unwrap_or_default();
+            self.documents.insert(key.clone(), document);
+        }
+        let document = self.documents[&key].clone();
+        let none = Map::new();
+        let services = document.get("services").and_then(Node::map).unwrap_or(&none);
+        let directory = file.parent().unwrap_or(shelf.directory).to_owned();
+        self.service(&Shelf { services, path: &file, directory: &directory }, &name, extends.mark, group, chain)
+    }
+}

@@ -1,0 +1,138 @@
+//! The canonical form of a project, as `config` prints it and as the configuration hash sees it: fields in Compose's
+//! order, what is empty left out by Go's rules.
+
+use crate::shape::{Kind, Shape};
+use crate::yaml::{Map, Node, Value, natural};
+
+/// Which of Go's two encoders to follow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form {
+    /// go-yaml: extensions are shown, maps ordered by the numbers in their keys.
+    Yaml,
+    /// encoding/json: objects that cannot be absent are shown empty, commands as null, no extensions.
+    Json,
+}
+
+/// An object in canonical form.
+pub(crate) fn object(node: &Node, shape: &Shape, form: Form) -> Node {
+    let mut out = Map::new();
+    for field in shape.fields {
+        let name = if form == Form::Json { field.json } else { field.name };
+        if let Some(value) = member(node.get(field.name), field.kind, form) {
+            let mark = node.get(field.name).map(|value| value.mark).unwrap_or_default();
+            out.insert(name.to_owned(), Node::at(value, mark));
+        }
+    }
+    if form == Form::Yaml {
+        let extensions = node.map().into_iter().flatten().filter(|(key, _)| key.starts_with("x-"));
+        for (key, value) in sorted(extensions, form) {
+            out.insert(key.clone(), free(value, form));
+        }
+    }
+    Node::at(Value::Map(out), node.mark)
+}
+
+/// A field's value, or nothing where Go would leave it out.
+fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
+    let Some(node) = node else {
+        return match (kind, form) {
+            (Kind::Command, Form::Json) => Some(Value::Null),
+            (Kind::Part(shape), Form::Json) => Some(object(&Node::made(Value::Map(Map::new())), shape, form).value),
+            _ => None,
+        };
+    };
+    let keep = |empty: bool| (!empty).then(|| node.value.clone());
+    match kind {
+        Kind::Short(_, inner) => member(Some(node), *inner, form),
+        Kind::Switch => keep(node.value == Value::Bool(false)),
+        Kind::External => external(node),
+        Kind::Whole | Kind::Fraction | Kind::Devices => {
+            keep(matches!(node.value, Value::Int(0)) || node.value == Value::Float(0.0))
+        }
+        Kind::Bytes => keep(node.as_text() == Some("0")),
+        Kind::Span => keep(node.as_text() == Some("0s")),
+        Kind::Text | Kind::Loose | Kind::Choice(_) | Kind::Path | Kind::Location => keep(node.as_text() == Some("")),
+        Kind::Choosable | Kind::Count | Kind::Moment | Kind::Mode => keep(node.is_null()),
+        Kind::Command => {
+            if node.is_null() && form == Form::Yaml {
+                None
+            } else {
+                keep(false)
+            }
+        }
+        Kind::Probe | Kind::Texts | Kind::Set | Kind::Paths | Kind::Hosts | Kind::Agents => {
+            keep(node.items().is_empty())
+        }
+        Kind::Variables | Kind::Labels | Kind::Options | Kind::Choices => {
+            let map = node.map().filter(|map| !map.is_empty())?;
+            Some(Value::Map(sorted(map.iter(), form).map(|(key, value)| (key.clone(), value.clone())).collect()))
+        }
+        Kind::Ulimits => ulimits(node, form),
+        Kind::Object(shape) => Some(object(node, shape, form).value),
+        Kind::Part(shape) => {
+            let value = object(node, shape, form).value;
+            (form == Form::Json || value != Value::Map(Map::new())).then_some(value)
+        }
+        Kind::Objects(shape, _) => {
+            let items: Vec<Node> = node.items().iter().map(|item| object(item, shape, form)).collect();
+            (!items.is_empty()).then_some(Value::List(items))
+        }
+        Kind::Named(shape) => {
+            let map = node.map().filter(|map| !map.is_empty())?;
+            let each = |(key, value): (&String, &Node)| {
+                let shown = if value.is_null() { value.clone() } else { object(value, shape, form) };
+                (key.clone(), shown)
+            };
+            Some(Value::Map(sorted(map.iter(), form).map(each).collect()))
+        }
+    }
+}
+
+fn external(node: &Node) -> Option<Value> {
+    match &node.value {
+        Value::Bool(false) | Value::Null => None,
+        _ => Some(Value::Bool(true)),
+    }
+}
+
+fn ulimits(node: &Node, form: Form) -> Option<Value> {
+    let map = node.map().filter(|map| !map.is_empty())?;
+    let each = |(key, limit): (&String, &Node)| {
+        let value = match limit.map() {
+            Some(_) => {
+                let of = |key: &str| Node::made(Value::Int(limit.int(key).unwrap_or(0).into()));
+                let shown = ["soft", "hard"].into_iter().map(|key| (key.to_owned(), of(key)));
+                let shown = shown.filter(|(_, value)| form == Form::Yaml || value.value != Value::Int(0));
+                Value::Map(shown.collect())
+            }
+            None => limit.value.clone(),
+        };
+        (key.clone(), Node::at(value, limit.mark))
+    };
+    Some(Value::Map(sorted(map.iter(), form).map(each).collect()))
+}
+
+/// A mapping's members in the order the encoder gives them.
+fn sorted<'n>(
+    members: impl Iterator<Item = (&'n String, &'n Node)>,
+    form: Form,
+) -> impl Iterator<Item = (&'n String, &'n Node)> {
+    let mut members: Vec<_> = members.collect();
+    match form {
+        Form::Yaml => members.sort_by(|left, right| natural(left.0, right.0)),
+        Form::Json => members.sort_by_key(|(key, _)| key.as_str()),
+    }
+    members.into_iter()
+}
+
+/// A value the specification says nothing about: only its mappings are ordered.
+pub(crate) fn free(node: &Node, form: Form) -> Node {
+    let value = match &node.value {
+        Value::Map(map) => {
+            Value::Map(sorted(map.iter(), form).map(|(key, value)| (key.clone(), free(value, form))).collect())
+        }
+        Value::List(items) => Value::List(items.iter().map(|item| free(item, form)).collect()),
+        scalar => scalar.clone(),
+    };
+    Node { value, mark: node.mark, directive: node.directive }
+}
