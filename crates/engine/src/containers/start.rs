@@ -113,7 +113,8 @@ fn prepare(house: &House, container: &Arc<Container>) -> Result<Description> {
     let lowers = lowers(house, &record)?;
     let accounts = accounts::of(house, container, &lowers)?;
     let spec = oci::spec(house, container, &accounts)?;
-    let network = Network { endpoints, ports, naming };
+    let (by_input, blueprint) = (house.settings.publish_by_input, Some(house.layout.blueprint()));
+    let network = Network { endpoints, ports, naming, by_input, blueprint };
     describe(house, container, &record, spec, lowers, network)
 }
 
@@ -127,7 +128,7 @@ fn wanted_ports(house: &House, record: &Record) -> Result<Vec<port::Publication>
     let bindings = host.port_bindings.clone().unwrap_or_default();
     let wanted = port::wanted(&bindings, exposed, host.publish_all_ports);
     let mut wanted = wanted.map_err(|e| Error::invalid(e.to_string()))?;
-    let default = house.settings.default_publish_ip;
+    let default = networks::binding(house, record).unwrap_or(house.settings.default_publish_ip);
     if !default.is_unspecified() {
         wanted.iter_mut().for_each(|publication| publication.host = publication.host.or(Some(default)));
     }
