@@ -148,3 +148,41 @@ pub struct Pruned {
     /// What went; `null` when nothing did.
     pub networks_deleted: Option<Vec<String>>,
 }
+
+/// How a container's question about a name is answered; hako's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Traced {
+    /// The container.
+    pub container: String,
+    /// Everybody who was asked, in order.
+    pub steps: Vec<TraceStep>,
+}
+
+/// What one of them said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct TraceStep {
+    /// `network front`, `server 192.0.2.53:53`.
+    pub who: String,
+    /// Its answer.
+    pub said: String,
+    /// How long it took.
+    pub micros: u64,
+    /// It is what the container gets.
+    pub counts: bool,
+}
+
+/// Who reaches a published port; hako's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Reach {
+    /// The container's port.
+    pub port: String,
+    /// The host's side.
+    pub host: String,
+    /// Who gets there.
+    pub who: String,
+    /// What decides it.
+    pub by: Vec<String>,
+}

@@ -1,7 +1,7 @@
 //! Verbs on networks.
 
 use bytes::Bytes;
-use hako_api::network::{ConnectBody, CreateBody, Created, DisconnectBody, Network, Pruned};
+use hako_api::network::{ConnectBody, CreateBody, Created, DisconnectBody, Network, Pruned, Reach, Traced};
 use hako_api::query;
 use hako_model::filter::Filters;
 
@@ -33,6 +33,16 @@ impl Networks<'_> {
     /// Removes a network.
     pub async fn remove(&self, network: &str) -> Result<()> {
         self.client.delete(&format!("/networks/{}", segment(network))).done().await
+    }
+
+    /// Tells how a name is answered.
+    pub async fn trace(&self, options: &query::Trace) -> Result<Vec<Traced>> {
+        self.client.get("/hako/trace").query(&options.write()).read().await
+    }
+
+    /// Tells who reaches a container's published ports.
+    pub async fn reach(&self, container: &str) -> Result<Vec<Reach>> {
+        self.client.get(&format!("/hako/reach/{}", segment(container))).read().await
     }
 
     /// Removes networks nobody uses.

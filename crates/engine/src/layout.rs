@@ -57,6 +57,11 @@ impl Layout {
         self.exec_root.join("supervisors")
     }
 
+    /// What is on the host for all networks.
+    pub(crate) fn blueprint(&self) -> PathBuf {
+        self.exec_root.join("network.json")
+    }
+
     /// Who is called what, by network.
     pub(crate) fn names(&self) -> PathBuf {
         self.exec_root.join("names")

@@ -4,6 +4,7 @@ mod catalogue;
 mod connect;
 mod create;
 mod fabric;
+mod insight;
 mod lease;
 mod naming;
 mod record;
@@ -24,6 +25,8 @@ pub(crate) use catalogue::Catalogue;
 pub use connect::ConnectRequest;
 pub use create::CreateRequest;
 pub(crate) use fabric::Fabric;
+pub use hako_net::dns::Step;
+pub use insight::{Reach, Traced};
 pub(crate) use lease::{claim, lease_all, release};
 pub(crate) use naming::naming;
 pub(crate) use record::Record;
@@ -169,6 +172,12 @@ pub(crate) fn dns_names(container: &Container, asked: &EndpointSettings) -> Vec<
         }
     }
     names
+}
+
+/// The host address that the published ports of a container's network are bound to, if the network says.
+pub(crate) fn binding(house: &House, record: &crate::record::Record) -> Option<std::net::IpAddr> {
+    let segment = house.networks.named(mode_network(&record.host_config.network_mode)).ok()?;
+    segment.bridge_options().binding.filter(|_| segment.is_own())
 }
 
 /// The MAC address asked for.

@@ -41,6 +41,8 @@ pub struct Settings {
     pub ipv6_networks: bool,
     /// Options of new networks that do not set them, by driver (`--default-network-opt`).
     pub network_options: Vec<(String, String, String)>,
+    /// Whether the host's input rules decide who reaches published ports (`--publish-by-input`).
+    pub publish_by_input: bool,
     /// Whether containers reach link-local metadata addresses (`--allow-metadata`).
     pub metadata: bool,
     /// Whether hako writes firewall rules at all (`--iptables`).
@@ -103,6 +105,7 @@ impl Settings {
             fixed_cidr_v6: None,
             ipv6_networks: false,
             network_options: Vec::new(),
+            publish_by_input: false,
             metadata: false,
             firewall: true,
             dns: Vec::new(),

@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         mac: endpoint::mac_of([172, 17, 0, 2].into()),
         ..Plan::default()
     };
-    let target = Target { v4: plan.address.map(|net| net.addr()), v6: None };
+    let target = Target { v4: plan.address.map(|net| net.addr()), v6: None, by_input: false };
     let wanted = port::wanted(&port::publish(["8080:80"], [])?.1, [], false)?;
     let mut clocks: [Vec<Duration>; 9] = Default::default();
     for _ in 0..ROUNDS {

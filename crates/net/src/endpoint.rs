@@ -74,6 +74,15 @@ pub struct Plan {
     pub mtu: Option<u32>,
     /// Whether the endpoint may talk only to the host and the world, not to its neighbours on the bridge.
     pub isolated: bool,
+    /// Whether published ports are reached at the container's own address instead of the host's.
+    #[serde(default)]
+    pub routed: bool,
+    /// The same for IPv6.
+    #[serde(default)]
+    pub routed6: bool,
+    /// Whether the endpoint may send only with its own MAC address and addresses; see [`crate::nft::Table::guard`].
+    #[serde(default)]
+    pub guarded: bool,
     /// Further addresses of the device.
     #[serde(default)]
     pub more: Vec<IpNet>,
@@ -183,6 +192,24 @@ fn make_pair(socket: &mut Socket, netns: BorrowedFd<'_>, plan: &Plan) -> Result<
     made.map(drop).map_err(plan.refused("create"))
 }
 
+/// Plugs the host side into its bridge again, after the bridge was deleted and made anew.
+pub fn rejoin(plan: &Plan) -> Result<()> {
+    if plan.wire != Wire::Bridge {
+        return Ok(());
+    }
+    let mut socket = rtnetlink::socket()?;
+    let bridge = rtnetlink::index_of(socket.as_fd(), &plan.bridge)?;
+    let bridge = bridge.ok_or_else(|| plan.refused("find bridge of")(no_device(&plan.bridge)))?;
+    let mut joined = named(&plan.host_name, LinkFlags::empty());
+    joined.attributes.push(LinkAttribute::Controller(bridge));
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::SetLink(joined), CHANGE);
+    requests.push(RouteNetlinkMessage::NewLink(port(plan)), CHANGE);
+    requests.push(RouteNetlinkMessage::SetLink(named(&plan.host_name, LinkFlags::Up)), CHANGE);
+    requests.send(&mut socket).map(drop).map_err(plan.refused("plug in again"))?;
+    settle(&mut socket, plan)
+}
+
 /// Waits until packets get through. The kernel's link watch makes the bridge use a port, and the host use a bridge that
 /// had no port, some time after both ends are up; until then packets are lost, and a TCP client tries again only after
 /// a second.
@@ -251,7 +278,10 @@ fn port(plan: &Plan) -> LinkMessage {
     // Where bridged packets pass through IP's hooks (br_netfilter), a container's packet to its own published port is
     // turned around inside the bridge and must leave by the port it came from.
     let hairpin = sysctl::is_on("bridge/bridge-nf-call-iptables");
-    let settings = vec![InfoBridgePort::HairpinMode(hairpin), InfoBridgePort::Isolated(plan.isolated)];
+    // There the table's forward chain keeps neighbours apart; the bridge would also stop what a published port turned
+    // around.
+    let isolated = plan.isolated && !hairpin;
+    let settings = vec![InfoBridgePort::HairpinMode(hairpin), InfoBridgePort::Isolated(isolated)];
     let mut message = named(&plan.host_name, LinkFlags::empty());
     message.attributes.extend([
         // A bridge port needs no address of its own, and its making would cost timers and multicasts.

@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::error::kernel;
+pub use crate::nft::foreign::Station;
 use crate::nft::foreign::{self, comment};
 use crate::{Error, Result, sysctl};
 
@@ -34,6 +35,11 @@ pub fn admit(bridge: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Chains of others (of nft and iptables-nft) that packets to ports published on this bridge meet.
+pub fn stations(bridge: &str, table: &crate::nft::Table) -> Result<Vec<Station>> {
+    foreign::stations(bridge, table.name()).map_err(kernel("read", "rules of the host"))
 }
 
 /// Takes back what [`admit`] did.

@@ -32,12 +32,17 @@ pub(crate) mod answerer;
 pub(crate) mod element;
 mod expression;
 pub(crate) mod foreign;
+mod guard;
 mod schema;
 mod wire;
 
+use std::net::IpAddr;
+
+use hako_model::port::Port;
 use hako_sys::netlink::Socket;
 
 use crate::bridge::Bridge;
+use crate::endpoint::Plan;
 use crate::error::kernel;
 use crate::{Error, Result};
 use wire::{Attributes, Batch, INET, Verb};
@@ -67,7 +72,27 @@ impl Table {
     pub fn ensure(&self, bridges: &[Bridge], policy: Policy) -> Result<()> {
         let mut batch = Batch::new();
         schema::build(&mut batch, &self.name, bridges, policy);
-        batch.commit(&mut self.socket()?).map_err(self.refused("make"))
+        batch.commit(&mut self.socket()?).map_err(self.refused("make"))?;
+        guard::ensure(&self.name).map_err(kernel("make", format!("nft table bridge {}", self.name)))
+    }
+
+    /// Lets the ports of these endpoints send only as themselves, as far as they are to be guarded. Supervisor.
+    pub fn guard(&self, plans: &[Plan]) -> Result<()> {
+        guard::guard(&self.name, plans)
+    }
+
+    /// Takes back [`Table::guard`].
+    pub fn forget(&self, plans: &[Plan]) -> Result<()> {
+        guard::forget(&self.name, plans)
+    }
+
+    /// Opens these ports of containers on routed networks, or shuts them again. Supervisor.
+    pub fn open(&self, ports: &[(IpAddr, Port)], open: bool) -> Result<()> {
+        let verb = if open { Verb::NewElements } else { Verb::DeleteElements };
+        match element::open(&mut self.socket()?, &self.name, ports, verb) {
+            Err(error) if !open && error.is_not_found() => Ok(()),
+            done => done.map_err(self.refused("open ports in")),
+        }
     }
 
     /// Adds one bridge to a table that is there.
@@ -94,10 +119,20 @@ impl Table {
         found.map(|table| table.is_some()).map_err(self.refused("read"))
     }
 
+    /// Whether the table is there with its rules: a table may be emptied without being removed.
+    pub fn is_whole(&self) -> Result<bool> {
+        let forward = Attributes::new().text(1, &self.name).text(2, schema::FORWARD);
+        match wire::dump(&mut self.socket()?, Verb::GetRule, INET, &forward) {
+            Err(error) if error.is_not_found() => Ok(false),
+            rules => rules.map(|rules| !rules.is_empty()).map_err(self.refused("read")),
+        }
+    }
+
     /// Removes the table with everything in it; one that is gone already is fine.
     pub fn remove(&self) -> Result<()> {
         let mut batch = Batch::new();
         batch.push(Verb::DeleteTable, 0, INET, &Attributes::new().text(1, &self.name));
+        guard::remove(&self.name).map_err(self.refused("remove"))?;
         match batch.commit(&mut self.socket()?) {
             Err(error) if !error.is_not_found() => Err(self.refused("remove")(error)),
             _ => Ok(()),

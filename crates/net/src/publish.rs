@@ -23,6 +23,10 @@ use crate::{Error, Result, conntrack};
 /// `EAFNOSUPPORT`.
 const NO_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
 
+/// More ports than this are not held by a socket each: the table alone publishes them. They are looked at first, so
+/// that no process's port is taken, and IPv6 leads only to a container that has it.
+const MANY: usize = 512;
+
 /// How often the kernel is asked for a random port that is free on all the addresses wanted.
 const TRIES: usize = 64;
 
@@ -33,6 +37,10 @@ pub struct Target {
     pub v4: Option<Ipv4Addr>,
     /// Its IPv6 address.
     pub v6: Option<Ipv6Addr>,
+    /// Whether everything is relayed by the supervisor, so that the host's input rules decide who comes in: what the
+    /// kernel redirects never passes them. The container then sees the host as its client.
+    #[serde(default)]
+    pub by_input: bool,
 }
 
 impl Target {
@@ -42,8 +50,8 @@ impl Target {
         let to = if host.is_ipv4() { v4 } else { v6.or(v4) }?;
         // The kernel redirects neither from one family to the other nor, having no route_localnet for IPv6, from
         // [::1]. Whoever publishes on every IPv6 address needs both ways.
-        let redirected = to.is_ipv4() == host.is_ipv4() && host != IpAddr::V6(Ipv6Addr::LOCALHOST);
-        let relayed = !redirected || host == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+        let redirected = !self.by_input && to.is_ipv4() == host.is_ipv4() && host != IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let relayed = self.by_input || !redirected || host == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
         Some(Route { host, to, redirected, relayed })
     }
 }
@@ -79,6 +87,8 @@ pub struct Published {
     bindings: Vec<Binding>,
     reservations: Vec<OwnedFd>,
     relay: Option<Relay>,
+    /// Whether there are too many for a socket each.
+    many: bool,
 }
 
 impl Published {
@@ -93,13 +103,21 @@ impl Published {
             bindings: Vec::new(),
             reservations: Vec::new(),
             relay: None,
+            many: wanted.len() > MANY,
         };
         let mut taken = HashSet::new();
         while let Err((index, error)) = published.attempt(target, wanted, &taken)? {
             taken.insert(published.clash(index, error, wanted)?);
         }
-        conntrack::forget(&mut published.socket, &published.elements);
+        published.forget_connections();
         Ok(published)
+    }
+
+    /// A table of connections is searched for each port: for very many that takes longer than it is worth.
+    fn forget_connections(&mut self) {
+        if !self.many {
+            conntrack::forget(&mut self.socket, &self.elements);
+        }
     }
 
     /// Reserves all host ports, then adds all elements; says which element was refused.
@@ -134,6 +152,12 @@ impl Published {
         }
     }
 
+    /// Adds the elements again that somebody took out of the table.
+    pub fn restore(&mut self) -> Result<()> {
+        element::restore(&mut self.socket, self.table.name(), &self.elements)
+            .map_err(refused("restore ports in", &self.table))
+    }
+
     /// Takes the elements out of the table and frees the host ports. What is left may be dropped when there is time.
     pub fn withdraw(&mut self) -> Result<()> {
         let elements = std::mem::take(&mut self.elements);
@@ -150,7 +174,7 @@ impl Published {
 
     /// Finds a host port for one publication, on all its addresses.
     fn reserve(&mut self, target: Target, publication: &Publication, taken: &HashSet<(Protocol, u16)>) -> Result<()> {
-        let routes = routes(target, publication)?;
+        let routes = routes(target, publication, self.many)?;
         let hosts: Vec<IpAddr> = routes.iter().map(|route| route.host).collect();
         let protocol = publication.container.protocol;
         let held = match &publication.ports {
@@ -175,11 +199,13 @@ impl Published {
         }
         // Where both ways are open, what the kernel redirects never reaches the socket.
         match reservation.socket {
-            Some(socket) if route.relayed && container.protocol != Protocol::Sctp => {
+            Some(socket)
+                if route.relayed && !(self.many && route.redirected) && container.protocol != Protocol::Sctp =>
+            {
                 self.relay(container.protocol, socket, target).map_err(kernel("relay port", host.to_string()))
             }
             socket => {
-                self.reservations.extend(socket);
+                self.reservations.extend(socket.filter(|_| !self.many));
                 Ok(())
             }
         }
@@ -232,21 +258,23 @@ impl Published {
 fn make_room(wanted: &[Publication]) {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| (wanted.len() * 4) as u64 > current) {
+    if wanted.len() <= MANY && limit.current.is_some_and(|current| (wanted.len() * 4 + 256) as u64 > current) {
         limit.current = limit.maximum;
         let _ = setrlimit(Resource::Nofile, limit);
     }
 }
 
 /// The ways to the container from the host addresses of a publication: all of them, if it names none.
-fn routes(target: Target, publication: &Publication) -> Result<Vec<Route>> {
+fn routes(target: Target, publication: &Publication, many: bool) -> Result<Vec<Route>> {
     let hosts = match publication.host {
         Some(host) => vec![host],
         None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
     };
     // SCTP is not relayed: who names no address gets it where the kernel can do it.
-    let possible = |route: &Route| route.redirected || publication.container.protocol != Protocol::Sctp;
-    let routes: Vec<Route> = hosts.iter().filter_map(|host| target.route(*host)).filter(possible).collect();
+    let relays = publication.container.protocol != Protocol::Sctp && !(many && publication.host.is_none());
+    let possible = |route: &Route| route.redirected || relays;
+    let every = |route: &Route| possible(route) || target.by_input;
+    let routes: Vec<Route> = hosts.iter().filter_map(|host| target.route(*host)).filter(every).collect();
     if routes.is_empty() {
         return Err(Error::NoTarget { container: publication.container, host: hosts[0] });
     }
@@ -349,7 +377,9 @@ fn withdraw(socket: &mut Socket, table: &Table, elements: &[Element]) -> Result<
         }
         other => other.map_err(refused("withdraw ports from", table))?,
     }
-    conntrack::forget(socket, elements);
+    if elements.len() <= MANY {
+        conntrack::forget(socket, elements);
+    }
     Ok(())
 }
 

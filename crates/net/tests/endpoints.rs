@@ -163,7 +163,7 @@ fn two_hundred_endpoints_and_ports_come_and_go_and_leave_nothing() {
     lab(|lab| {
         let netns = netns::create().unwrap();
         let plan = lab::plan(&lab.ready().bridge, "172.17.0.2");
-        let target = hako_net::publish::Target { v4: plan.address.map(|net| net.addr()), v6: None };
+        let target = hako_net::publish::Target { v4: plan.address.map(|net| net.addr()), v6: None, by_input: false };
         let (_, bindings) = hako_model::port::publish(["8080:80"], []).unwrap();
         let wanted = hako_model::port::wanted(&bindings, [], false).unwrap();
         let (before, table) = (devices(), run("nft list table inet hako"));

@@ -75,6 +75,8 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::NetworkList => networks::list(asked).await,
         Endpoint::NetworkInspect => networks::inspect(asked).await,
         Endpoint::NetworkRemove => networks::remove(asked).await,
+        Endpoint::NameTrace => networks::trace(asked).await,
+        Endpoint::PortReach => networks::reach(asked).await,
         Endpoint::NetworkCreate => networks::create(asked).await,
         Endpoint::NetworkConnect => networks::connect(asked).await,
         Endpoint::NetworkDisconnect => networks::disconnect(asked).await,

@@ -1,9 +1,11 @@
 //! The container a supervisor has been assigned: its files, its status, and what it holds of the host.
 
+use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use hako_model::port::Publication;
+use hako_model::port::{Port, Publication};
 use hako_model::state::{Rules, Status};
+use hako_net::blueprint::{Blueprint, Watch};
 use hako_net::dns::directory::{self, Entry};
 use hako_net::dns::{self, Answerer, Knowledge};
 use hako_net::endpoint::{Plan, Wire};
@@ -14,7 +16,7 @@ use hako_sys::cgroup::{Group, OomWatch};
 use hako_sys::file::{Durability, Lock};
 use hako_sys::process::SingleThreaded;
 
-use crate::description::{Called, Description, Naming};
+use crate::description::{Called, Description, Naming, Network};
 use crate::journal::Journal;
 use crate::log::write::Writer;
 use crate::{Error, Result};
@@ -46,6 +48,8 @@ pub(crate) struct Container {
     pub stage: Option<hako_runtime::exec::Stage>,
     pub memory: Option<OomWatch>,
     pub published: Option<Published>,
+    /// Hears when the host's part of its network is taken away.
+    pub watch: Option<Watch>,
     /// Answers its questions about names.
     pub answerer: Option<Answerer>,
     /// Engines that wait for its end.
@@ -75,6 +79,7 @@ impl Container {
             memory: None,
             published: None,
             answerer: None,
+            watch: None,
             waiting: Vec::new(),
             netns: None,
             root: None,
@@ -116,6 +121,8 @@ impl Container {
         }
         let kept = netns.try_clone_to_owned().map_err(hako_sys::Error::os("keep", "network namespace"))?;
         let witness = SingleThreaded::check()?;
+        // Before there is anything to send by. Without a table nothing is guarded, nor published.
+        self.table().guard(&network.endpoints)?;
         for (index, plan) in network.endpoints.iter().enumerate() {
             if let Err(error) = endpoint::attach_here(witness, netns, plan) {
                 network.endpoints[..index].iter().for_each(unplug);
@@ -129,17 +136,59 @@ impl Container {
             return Err(error);
         }
         self.netns = Some(kept);
+        self.watch_host();
         Ok(())
+    }
+
+    /// The instance's table.
+    fn table(&self) -> nft::Table {
+        nft::Table::of(&self.description.instance)
+    }
+
+    /// Begins to watch over the host's part of the network, as it is now.
+    fn watch_host(&mut self) {
+        let network = &self.description.network;
+        let mut bridges: Vec<String> =
+            network.endpoints.iter().filter(|plan| plan.wire == Wire::Bridge).map(|plan| plan.bridge.clone()).collect();
+        bridges.dedup();
+        let wanted = network.blueprint.is_some() && !bridges.is_empty();
+        // Without it the container runs all the same; it only does not heal by itself.
+        self.watch = wanted.then(|| Watch::begin(bridges).ok()).flatten();
+    }
+
+    /// Restores bridges, rules, endpoints and published ports; false if that is to be tried again.
+    pub(crate) fn mend(&mut self) -> Result<bool> {
+        let network = &self.description.network;
+        let Some(blueprint) = network.blueprint.as_ref().filter(|_| self.netns.is_some()) else { return Ok(true) };
+        if !Blueprint::mend(blueprint)? {
+            return Ok(false);
+        }
+        self.table().guard(&network.endpoints)?;
+        network.endpoints.iter().try_for_each(endpoint::rejoin)?;
+        if let Some(published) = &mut self.published {
+            published.restore()?;
+        }
+        let open = opened(&self.description.network);
+        if !open.is_empty() {
+            self.table().open(&open, true)?;
+        }
+        if let Some(watch) = &self.watch {
+            watch.renew()?;
+        }
+        Ok(true)
     }
 
     fn publish(&self) -> Result<Option<Published>> {
         let network = &self.description.network;
-        let target = target(&network.endpoints);
+        let open = opened(network);
+        if !open.is_empty() {
+            self.table().open(&open, true)?;
+        }
+        let target = Target { by_input: network.by_input, ..target(&network.endpoints) };
         if network.ports.is_empty() || (target.v4.is_none() && target.v6.is_none()) {
             return Ok(None);
         }
-        let table = nft::Table::of(&self.description.instance);
-        Ok(Some(Published::publish(&table, target, &network.ports)?))
+        Ok(Some(Published::publish(&self.table(), target, &network.ports)?))
     }
 
     /// Lets the container have these endpoints and no others. On an error it has those it had.
@@ -153,6 +202,9 @@ impl Container {
             old.iter().filter(|plan| !is_in(&endpoints, plan)).collect(),
             endpoints.iter().filter(|plan| !is_in(old, plan)).collect(),
         );
+        let guarded: Vec<Plan> = new.iter().copied().cloned().collect();
+        let forgotten: Vec<Plan> = gone.iter().copied().cloned().collect();
+        self.table().guard(&guarded)?;
         for (index, plan) in new.iter().enumerate() {
             // The default route is another endpoint's still.
             let plan = Plan { way_out: false, way_out6: false, ..Plan::clone(plan) };
@@ -166,6 +218,7 @@ impl Container {
         for plan in gone {
             endpoint::unplug_here(witness, netns.as_fd(), plan)?;
         }
+        self.table().forget(&forgotten)?;
         endpoint::redirect_here(witness, netns.as_fd(), &endpoints)?;
         let moved = target(old) != target(&endpoints);
         self.description.network.endpoints = endpoints;
@@ -173,6 +226,7 @@ impl Container {
         self.withdraw_names(&stay);
         self.description.network.naming = naming;
         self.name(witness, netns.as_fd())?;
+        self.watch_host();
         if moved { self.publish_again() } else { Ok(()) }
     }
 
@@ -277,10 +331,16 @@ impl Container {
         }
         self.withdraw_names(&[]);
         self.answerer = None;
+        self.watch = None;
         if self.netns.take().is_some() {
             // Nor is the removal of the pairs waited for: they go with the namespace.
             for plan in &self.description.network.endpoints {
                 let _ = endpoint::retire(&plan.host_name);
+            }
+            let _ = self.table().forget(&self.description.network.endpoints);
+            let open = opened(&self.description.network);
+            if !open.is_empty() {
+                let _ = self.table().open(&open, false);
             }
         }
         self.root = None;
@@ -302,9 +362,22 @@ impl Container {
 fn target(endpoints: &[Plan]) -> Target {
     let on_bridge = || endpoints.iter().filter(|plan| plan.wire == Wire::Bridge);
     Target {
-        v4: on_bridge().find(|plan| plan.way_out).and_then(|plan| plan.address).map(|net| net.addr()),
-        v6: on_bridge().find(|plan| plan.way_out6).and_then(|plan| plan.address6).map(|net| net.addr()),
+        v4: on_bridge().find(|plan| plan.way_out && !plan.routed).and_then(|plan| plan.address).map(|net| net.addr()),
+        v6: on_bridge()
+            .find(|plan| plan.way_out6 && !plan.routed6)
+            .and_then(|plan| plan.address6)
+            .map(|net| net.addr()),
+        by_input: false,
     }
+}
+
+/// Published ports that are reached at the container's own addresses.
+fn opened(network: &Network) -> Vec<(IpAddr, Port)> {
+    let v4 = network.endpoints.iter().filter(|plan| plan.routed).filter_map(|plan| plan.address);
+    let v6 = network.endpoints.iter().filter(|plan| plan.routed6).filter_map(|plan| plan.address6);
+    let addresses: Vec<IpAddr> = v4.map(|net| net.addr().into()).chain(v6.map(|net| net.addr().into())).collect();
+    let ports = |address: IpAddr| network.ports.iter().map(move |publication| (address, publication.container));
+    addresses.into_iter().flat_map(ports).collect()
 }
 
 /// The ports with the host ports they were given.

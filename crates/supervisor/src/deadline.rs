@@ -21,6 +21,8 @@ pub(crate) enum Due {
     Compress,
     /// Giving back buffers after a burst.
     Rest,
+    /// Mending what somebody did to the host's rules and devices.
+    Mend,
 }
 
 /// All that is due.

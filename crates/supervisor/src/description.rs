@@ -75,6 +75,12 @@ pub struct Network {
     /// What it and others are called; none for containers that ask the host's servers themselves.
     #[serde(default)]
     pub naming: Option<Naming>,
+    /// Whether the host's input rules decide who reaches published ports.
+    #[serde(default)]
+    pub by_input: bool,
+    /// The file that says what is on the host for all networks: what to restore should somebody take it away.
+    #[serde(default)]
+    pub blueprint: Option<PathBuf>,
 }
 
 /// Names on the container's networks.

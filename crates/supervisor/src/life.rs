@@ -17,6 +17,8 @@ use crate::supervise::{Supervisor, now};
 use crate::token::{CONTAINER, Token};
 use crate::{Error, Result};
 
+/// How long changes of the host's rules and devices may follow each other before they are mended.
+const SETTLED: Duration = Duration::from_millis(100);
 /// How long the other side of a terminal may take to hand over the last output.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -218,6 +220,28 @@ impl Supervisor {
         if let Some(answerer) = &container.answerer {
             let _ = self.epoll.add(answerer.watch(), Token::Names.pack(), Interest::Read);
         }
+        for socket in container.watch.iter().flat_map(|watch| watch.sockets()) {
+            let _ = self.epoll.add(socket, Token::Host.pack(), Interest::Read);
+        }
+    }
+
+    /// Something was taken away on the host. A firewall that reloads takes away much at a time: it is mended when that
+    /// is over.
+    pub(crate) fn see_host(&mut self) {
+        if let Some(watch) = self.container.as_ref().and_then(|container| container.watch.as_ref()) {
+            watch.hear();
+            self.deadlines.set_once(Due::Mend, SETTLED);
+        }
+    }
+
+    /// Restores the host's part of the network.
+    pub(crate) fn mend(&mut self) -> Result<()> {
+        let mended = self.container.as_mut().map_or(Ok(true), |container| container.mend());
+        if !mended.as_ref().is_ok_and(|done| *done) {
+            // Another process is at it, or somebody is still changing things.
+            self.deadlines.set(Due::Mend, SETTLED);
+        }
+        mended.map(drop)
     }
 
     /// The container asks for names, or servers have answered.

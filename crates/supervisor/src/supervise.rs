@@ -179,6 +179,7 @@ impl Supervisor {
             Some(Token::Ports) => self.relay_ports(),
             Some(Token::Compression) => self.end_compression(),
             Some(Token::Names) => self.answer_names(),
+            Some(Token::Host) => self.see_host(),
             None => {}
         }
         Ok(())
@@ -206,6 +207,7 @@ impl Supervisor {
             Due::Stalled => self.give_up_stalled(),
             Due::Compress => self.begin_compression()?,
             Due::Rest => self.rest(),
+            Due::Mend => self.mend()?,
         }
         Ok(())
     }

@@ -28,6 +28,8 @@ pub(crate) enum Token {
     Compression,
     /// The container asks for names.
     Names,
+    /// Somebody changed the host's rules or devices.
+    Host,
 }
 
 impl Token {
@@ -45,6 +47,7 @@ impl Token {
             Self::Ports => (8, 0),
             Self::Compression => (9, 0),
             Self::Names => (10, 0),
+            Self::Host => (11, 0),
         };
         kind << 32 | u64::from(number)
     }
@@ -65,6 +68,7 @@ impl Token {
             8 => Self::Ports,
             9 => Self::Compression,
             10 => Self::Names,
+            11 => Self::Host,
             _ => return None,
         })
     }
@@ -88,6 +92,7 @@ mod tests {
             Token::Ports,
             Token::Compression,
             Token::Names,
+            Token::Host,
         ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }

@@ -112,6 +112,11 @@ impl Socket {
         crate::syscall::join_netlink_group(self.fd.as_fd(), group).map_err(Error::os("subscribe to", "netlink group"))
     }
 
+    /// Lets a subscribed socket hear only datagrams that begin with one of these messages; the others wake nobody.
+    pub fn hear_only(&self, wanted: &[Wanted]) -> Result<()> {
+        crate::syscall::attach_filter(self.fd.as_fd(), &filter(wanted)).map_err(Error::os("filter", "netlink socket"))
+    }
+
     /// Stamps sequence numbers; returns those that will be answered.
     fn number(&mut self, batch: &mut [u8]) -> Result<Vec<u32>> {
         let mut awaited = Vec::new();
@@ -127,6 +132,38 @@ impl Socket {
         }
         Ok(awaited)
     }
+}
+
+/// A message a subscriber wants to hear of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// The type in its header.
+    pub kind: u16,
+    /// For messages about links: the device's number, if only one matters.
+    pub link: Option<u32>,
+}
+
+/// The classic BPF program that admits what is wanted. BPF reads in network order, netlink writes in the host's.
+fn filter(wanted: &[Wanted]) -> Vec<(u16, u8, u8, u32)> {
+    const LOAD_HALF: u16 = 0x28;
+    const LOAD_WORD: u16 = 0x20;
+    const JUMP_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const KIND_AT: u32 = 4;
+    const LINK_AT: u32 = 20;
+    let mut program = Vec::new();
+    for Wanted { kind, link } in wanted {
+        let kind = u16::from_be_bytes(kind.to_ne_bytes());
+        let behind = if link.is_some() { 3 } else { 1 };
+        program.extend([(LOAD_HALF, 0, 0, KIND_AT), (JUMP_EQUAL, 0, behind, kind.into())]);
+        if let Some(link) = link {
+            let link = u32::from_be_bytes(link.to_ne_bytes());
+            program.extend([(LOAD_WORD, 0, 0, LINK_AT), (JUMP_EQUAL, 0, 1, link)]);
+        }
+        program.push((RETURN, 0, 0, u32::MAX));
+    }
+    program.push((RETURN, 0, 0, 0));
+    program
 }
 
 impl AsFd for Socket {

@@ -116,6 +116,13 @@ requests! {
         /// The image's platform.
         platform: String = "platform",
     }
+    /// `GET /hako/trace`
+    Trace {
+        /// The name asked for.
+        name: String = "name",
+        /// The container that asks; empty for one of every kind.
+        from: String = "from",
+    }
     /// `GET /containers/{id}/json`
     InspectContainer {
         /// With sizes.

@@ -2,6 +2,7 @@
 
 mod connect;
 mod create;
+mod trace;
 
 use hako_api::network::Network;
 
@@ -27,6 +28,7 @@ pub(crate) static NETWORK: Group = Group {
         Node::command("ls", &LIST).also(&["list"]),
         Node::command("prune", &prune::NETWORKS),
         Node::command("rm", &REMOVE).also(&["remove"]),
+        Node::command("trace", &trace::TRACE),
     ],
 };
 

@@ -110,7 +110,7 @@ impl Shop {
                 work: step.work.clone(),
                 volatile: true,
             },
-            network: Network { endpoints, ports: Vec::new(), naming },
+            network: Network { endpoints, naming, ..Network::default() },
             log: no_log(&record, &container.dir)?,
             restart: Policy::No,
             probe: None,

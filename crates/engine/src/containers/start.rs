@@ -113,7 +113,8 @@ fn prepare(house: &House, container: &Arc<Container>) -> Result<Description> {
     let lowers = lowers(house, &record)?;
     let accounts = accounts::of(house, container, &lowers)?;
     let spec = oci::spec(house, container, &accounts)?;
-    let network = Network { endpoints, ports, naming };
+    let (by_input, blueprint) = (house.settings.publish_by_input, Some(house.layout.blueprint()));
+    let network = Network { endpoints, ports, naming, by_input, blueprint };
     describe(house, container, &record, spec, lowers, network)
 }
 
@@ -127,7 +128,7 @@ fn wanted_ports(house: &House, record: &Record) -> Result<Vec<port::Publication>
     let bindings = host.port_bindings.clone().unwrap_or_default();
     let wanted = port::wanted(&bindings, exposed, host.publish_all_ports);
     let mut wanted = wanted.map_err(|e| Error::invalid(e.to_string()))?;
-    let default = house.settings.default_publish_ip;
+    let default = networks::binding(house, record).unwrap_or(house.settings.default_publish_ip);
     if !default.is_unspecified() {
         wanted.iter_mut().for_each(|publication| publication.host = publication.host.or(Some(default)));
     }
@@ -229,7 +230,7 @@ async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Des
     let (status, ports, cgroup) = match link.ask(Ask::Start(Box::new(description)), Vec::new()).await {
         Ok(Ok(Answer::Started { status, ports, cgroup })) => (status, ports, cgroup),
         Ok(Ok(_)) => return Err(Error::system("start container: the supervisor answered something else")),
-        Ok(Err(failure)) => return Err(failed(container, failure)),
+        Ok(Err(failure)) => return Err(failed(house, container, failure)),
         Err(error) => return Err(error),
     };
     drop(attached);
@@ -263,7 +264,7 @@ pub(super) async fn wait_until(container: &Container, so: impl FnMut(&Phase) -> 
 }
 
 /// A failed start in Docker's words; the status remembers it.
-fn failed(container: &Container, failure: Failure) -> Error {
+fn failed(house: &House, container: &Container, failure: Failure) -> Error {
     let endpoint = || {
         let record = container.record();
         let plans = container.inside().run.endpoints.clone();
@@ -280,13 +281,25 @@ fn failed(container: &Container, failure: Failure) -> Error {
         Failure::Port { error } => {
             let text =
                 "failed to set up container networking: driver failed programming external connectivity on endpoint";
-            (128, Error::system(format!("{text} {}: {error}", endpoint())))
+            let owner = owner(house, container, &error);
+            (128, Error::system(format!("{text} {}: {error}{owner}", endpoint())))
         }
         Failure::Invalid { error } => (125, Error::invalid(error)),
         other => (125, Error::system(other.to_string())),
     };
     remember_failure(container, exit_code, &error);
     error
+}
+
+/// Whose a host port is that could not be had, if it is another container's.
+fn owner(house: &House, container: &Container, error: &str) -> String {
+    let host = error.strip_prefix("Bind for ").and_then(|rest| rest.split_once(" failed: port is already allocated"));
+    let port = host.and_then(|(host, _)| host.rsplit(':').next()?.parse::<u16>().ok());
+    let others = house.index.all().into_iter().filter(|other| other.id != container.id);
+    let mut owners = others.filter(|other| {
+        other.inside().run.ports.iter().any(|binding| port.is_some_and(|port| binding.host.port() == port))
+    });
+    owners.next().map(|other| format!(" (by container {})", other.record().name)).unwrap_or_default()
 }
 
 fn remember_failure(container: &Container, exit_code: i32, error: &Error) {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hako_model::id::{NetworkId, is_id_prefix};
-use hako_model::network::{Driver, IpamConfig};
+use hako_model::network::{BridgeOptions, Driver, GatewayMode, IpamConfig};
 use hako_model::pool::{self, Pool};
 use hako_net::bridge::Bridge;
-use hako_net::nft::{Policy, Table};
+use hako_net::nft::Policy;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{Fabric, Record, Segment};
@@ -32,7 +32,7 @@ impl Catalogue {
     /// Reads what lies on disk. Blocks.
     pub(crate) fn open(layout: &Layout, settings: &Settings) -> Result<Self> {
         let policy = Policy { metadata: settings.metadata };
-        let fabric = Fabric::new(Table::of(&layout.instance), policy, settings.firewall);
+        let fabric = Fabric::new(layout, policy, settings.firewall);
         let catalogue = Self {
             dir: layout.network(),
             device: layout.bridge(),
@@ -157,7 +157,8 @@ impl Catalogue {
 
     /// Chooses the subnets a network needs and does not name; refuses those that others have.
     fn complete(&self, record: &mut Record) -> Result<()> {
-        let ours: Vec<IpNet> = self.all().iter().flat_map(|segment| segment.subnets()).collect();
+        let others = self.all().into_iter().filter(|segment| segment.id != record.id);
+        let ours: Vec<IpNet> = others.flat_map(|segment| segment.subnets()).collect();
         let mut own = Vec::new();
         for v4 in [true, false] {
             let Some(net) = record.config(v4).and_then(IpamConfig::net) else { continue };
@@ -172,7 +173,10 @@ impl Catalogue {
         for v4 in [true, false] {
             let on = if v4 { record.enable_ipv4 } else { record.enable_ipv6 };
             if has_addresses && on && record.config(v4).is_none() {
-                let config = self.choose(v4, &ours)?;
+                let mut config = self.choose(v4, &ours)?;
+                if is_isolated(record, v4) {
+                    config.gateway.clear();
+                }
                 record.chosen.push(config.subnet.clone());
                 record.ipam.config.get_or_insert_default().push(config);
             }
@@ -202,7 +206,9 @@ impl Catalogue {
     /// The default bridge's subnet is chosen when it is first looked at: what is shown is what its first container will
     /// meet.
     pub(crate) fn settle(&self, segment: &Segment) -> Result<()> {
-        if segment.is_own() || segment.driver != Driver::Bridge || !segment.subnets().is_empty() {
+        let has = |v4: bool| segment.subnets().iter().any(|net| net.addr().is_ipv4() == v4);
+        let complete = has(true) && (has(false) || !segment.record().enable_ipv6);
+        if segment.is_own() || segment.driver != Driver::Bridge || complete {
             return Ok(());
         }
         let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,6 +236,13 @@ impl Catalogue {
         let bridges: Vec<Bridge> = self.all().iter().filter_map(|segment| self.bridge_of(segment)).collect();
         self.fabric.clear(&bridges);
     }
+}
+
+/// Whether the host is to have no part in the network: then there is no gateway either.
+fn is_isolated(record: &Record, v4: bool) -> bool {
+    // What cannot be read was refused before.
+    let options = BridgeOptions::read(&record.options, record.internal).unwrap_or_default();
+    (if v4 { options.mode4 } else { options.mode6 }) == GatewayMode::Isolated
 }
 
 fn read_all(dir: &Path) -> Vec<Record> {

@@ -1,12 +1,15 @@
 //! The devices and rules of all networks on the host: which are up, and making them so.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use hako_net::blueprint::Blueprint;
 use hako_net::bridge::{self, Bridge};
 use hako_net::nft::{Policy, Table};
 use hako_net::{firewall, parent};
 
+use crate::layout::Layout;
 use crate::{Error, Result};
 
 /// What hako made on the host for its networks.
@@ -15,6 +18,9 @@ pub(crate) struct Fabric {
     policy: Policy,
     /// Whether rules are written at all.
     firewall: bool,
+    instance: String,
+    /// Where supervisors read what is to be there.
+    blueprint: PathBuf,
     up: Mutex<Up>,
 }
 
@@ -27,8 +33,24 @@ struct Up {
 }
 
 impl Fabric {
-    pub(crate) fn new(table: Table, policy: Policy, firewall: bool) -> Self {
-        Self { table, policy, firewall, up: Mutex::default() }
+    /// Knows of the bridges an earlier engine left up for living containers.
+    pub(crate) fn new(layout: &Layout, policy: Policy, firewall: bool) -> Self {
+        let (blueprint, instance) = (layout.blueprint(), layout.instance.clone());
+        let left = Blueprint::load(&blueprint).bridges;
+        let bridges = left.into_iter().map(|bridge| (bridge.name.clone(), bridge)).collect();
+        let up = Mutex::new(Up { table: false, bridges });
+        Self { table: Table::of(&instance), policy, firewall, instance, blueprint, up }
+    }
+
+    /// Tells supervisors what is to be there.
+    fn note(&self, up: &Up) -> Result<()> {
+        let noted = Blueprint {
+            instance: self.instance.clone(),
+            firewall: self.firewall,
+            policy: self.policy,
+            bridges: up.bridges.values().cloned().collect(),
+        };
+        noted.save(&self.blueprint).map_err(|e| Error::io("note networks", e))
     }
 
     fn up(&self) -> MutexGuard<'_, Up> {
@@ -42,10 +64,12 @@ impl Fabric {
     /// Makes a bridge and its rules, unless they are there. On an error nothing new stays.
     pub(crate) fn raise(&self, wanted: &Bridge) -> Result<()> {
         let mut up = self.up();
-        if up.table && up.bridges.get(&wanted.name) == Some(wanted) {
-            return Ok(());
-        }
         let new = !bridge::exists(&wanted.name).map_err(|e| Error::conflict(e.to_string()))?;
+        if up.table && !new && up.bridges.get(&wanted.name) == Some(wanted) {
+            // A firewall that was loaded meanwhile may not know us.
+            let admitted = if self.firewall { firewall::admit(&wanted.name) } else { Ok(()) };
+            return admitted.map_err(|e| Error::io("admit bridge", e));
+        }
         let raised = bridge::ensure(wanted).map_err(|e| Error::io("make bridge", e));
         let ruled = raised.and_then(|()| self.rule(&mut up, wanted));
         if ruled.is_err() && new {
@@ -54,7 +78,7 @@ impl Fabric {
         }
         ruled?;
         up.bridges.insert(wanted.name.clone(), wanted.clone());
-        Ok(())
+        self.note(&up)
     }
 
     fn rule(&self, up: &mut Up, wanted: &Bridge) -> Result<()> {
@@ -62,7 +86,7 @@ impl Fabric {
             return Ok(());
         }
         let failed = |e| Error::io("make firewall rules", e);
-        if up.table && !up.bridges.contains_key(&wanted.name) {
+        if up.table && up.bridges.get(&wanted.name).is_none_or(|known| known == wanted) {
             self.table.join(wanted).map_err(failed)?;
         } else {
             let others = up.bridges.values().filter(|other| other.name != wanted.name).cloned();
@@ -77,6 +101,7 @@ impl Fabric {
     pub(crate) fn lower(&self, gone: &Bridge) -> Result<()> {
         let mut up = self.up();
         up.bridges.remove(&gone.name);
+        self.note(&up)?;
         if self.firewall {
             firewall::withdraw(&gone.name).map_err(|e| Error::io("withdraw bridge", e))?;
             if up.table {
@@ -91,7 +116,10 @@ impl Fabric {
 
     /// Takes all of `bridges` off the host, also those an earlier engine made, and the table.
     pub(crate) fn clear(&self, bridges: &[Bridge]) {
-        *self.up() = Up::default();
+        let mut up = self.up();
+        *up = Up::default();
+        // Nobody is there to read it.
+        let _ = std::fs::remove_file(&self.blueprint);
         let told = |what: &str, outcome: hako_net::Result<()>| {
             if let Err(error) = outcome {
                 tracing::warn!(%error, "{what} stays on the host");
@@ -113,7 +141,7 @@ impl Fabric {
     /// Whether the rules are still there; someone may have flushed them.
     pub(crate) fn check(&self) {
         let mut up = self.up();
-        if up.table && matches!(self.table.exists(), Ok(false)) {
+        if up.table && matches!(self.table.is_whole(), Ok(false)) {
             up.table = false;
         }
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use hako_model::container::EndpointSettings;
-use hako_model::network::{Driver, Exit, way_out};
+use hako_model::network::{Driver, Exit, GatewayMode, way_out};
 use hako_net::endpoint::{self, Plan, Wire};
 use ipnet::IpNet;
 
@@ -61,6 +61,7 @@ pub(crate) fn lease_one(
     let ipam = asked.ipam_config.clone().unwrap_or_default();
     let (address, address6) = segment.lease(&ipam.ipv4_address, &ipam.ipv6_address)?;
     let (gateway, gateway6) = gateways(&segment);
+    let options = segment.bridge_options();
     let id = endpoint_id(container.id.as_str(), segment.id.as_str());
     let made_up = address.map_or_else(|| mac_from(&id), |address| endpoint::mac_of(address.addr()));
     Ok(Some(Plan {
@@ -78,6 +79,9 @@ pub(crate) fn lease_one(
         mac: super::wanted_mac(asked)?.unwrap_or(made_up),
         mtu,
         isolated,
+        routed: options.mode4 == GatewayMode::Routed,
+        routed6: options.mode6 == GatewayMode::Routed,
+        guarded: wire == Wire::Bridge && house.settings.firewall && !may_spoof(&segment),
         more: ipam.link_local_ips.iter().flatten().filter_map(|text| local(text)).collect(),
         switches: switches(asked)?,
     }))
@@ -102,6 +106,13 @@ fn gateways(segment: &Segment) -> (Option<std::net::Ipv4Addr>, Option<std::net::
     let (v4, v6) = segment.gateways();
     (v4.map(|net| net.addr()), v6.map(|net| net.addr()))
 }
+
+/// Whether the network's owner lets containers send as others: routers and virtual addresses need that.
+fn may_spoof(segment: &Segment) -> bool {
+    segment.record().options.get(SPOOFING).is_some_and(|value| matches!(value.as_str(), "true" | "1"))
+}
+
+const SPOOFING: &str = "io.hako.network.spoofing";
 
 /// `eth0` and so on, the first number that is free; or the name asked for.
 fn device_name(segment: &Segment, asked: &EndpointSettings, others: &[Plan]) -> String {

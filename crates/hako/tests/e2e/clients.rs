@@ -73,6 +73,27 @@ import docker, sys, io, tarfile
 c = docker.DockerClient(base_url='unix://' + sys.argv[1], timeout=60)
 assert c.ping()
 assert c.containers.run('busybox', ['echo', 'hi'], remove=True) == b'hi\n'
+pool = docker.types.IPAMPool(subnet='10.44.0.0/24', gateway='10.44.0.1')
+net = c.networks.create('py', driver='bridge', ipam=docker.types.IPAMConfig(pool_configs=[pool]), labels={'a': 'b'}, check_duplicate=True)
+assert net.attrs['IPAM']['Config'][0]['Subnet'] == '10.44.0.0/24' and net.name == 'py'
+assert [n.id for n in c.networks.list(names=['py'])] == [net.id]
+box = c.containers.run('busybox', ['sleep', '600'], detach=True, name='on-py')
+net.connect(box, aliases=['alias'], ipv4_address='10.44.0.9')
+net.reload()
+assert [m.name for m in net.containers] == ['on-py'], net.attrs
+box.reload()
+assert box.attrs['NetworkSettings']['Networks']['py']['IPAddress'] == '10.44.0.9'
+peer = c.containers.run('busybox', ['ping', '-c1', '-W2', 'alias'], network='py', remove=True)
+assert b'10.44.0.9' in peer, peer
+net.disconnect(box)
+try:
+    c.networks.create('py')
+    raise SystemExit('no error')
+except docker.errors.APIError as e:
+    assert e.status_code == 409, e
+box.remove(force=True)
+net.remove()
+c.networks.prune()
 try:
     c.containers.run('busybox', ['sh', '-c', 'exit 4'], remove=True)
     raise SystemExit('no error')

@@ -66,7 +66,7 @@ fn a_port_is_given_once() {
     let house = House::new();
     serving(&house, "first", &["8080:80"]);
     let said = house.fails(125, ["run", "-d", "--name", "second", "-p", "8080:80", "busybox", "sleep", "600"]);
-    assert!(said.contains("port is already allocated"), "{said}");
+    assert!(said.contains("port is already allocated (by container first)"), "{said}");
     assert_eq!(house.inspect("second", "{{.State.Status}}"), "created");
     let taken = std::net::TcpListener::bind("0.0.0.0:8081").unwrap();
     let said = house.fails(125, ["run", "-d", "-p", "8081:80", "busybox", "sleep", "600"]);

@@ -231,3 +231,107 @@ fn a_configuration_is_shared() {
     let said = house.fails(125, ["run", "--rm", "--network", "plan", "busybox", "true"]);
     assert!(said.contains("cannot create endpoint on configuration-only network"), "{said}");
 }
+
+#[test]
+fn who_answers_and_who_reaches_is_told() {
+    let house = House::new();
+    house.ok(["network", "create", "front"]);
+    run(&house, "web", &["--network", "front", "-p", "8080:80", "-p", "127.0.0.1:9090:90"]);
+    run(&house, "bob", &["--network", "front", "--dns", "127.0.0.1"]);
+    let said = house.ok(["network", "trace", "--from", "bob", "web"]);
+    let there = address(&house, "web", "front");
+    assert!(said.starts_with("bob asks:\n-> network front") && said.contains(&there), "{said}");
+    let said = house.ok(["network", "trace", "--from", "bob", "nowhere.example"]);
+    assert!(said.contains("   network front") && said.contains("no such name"), "{said}");
+    assert!(said.contains("server 127.0.0.1:53"), "{said}");
+    assert!(house.ok(["network", "trace", "web"]).contains(&there));
+    run_tool(
+        "nft",
+        ["add table inet fw; add chain inet fw forward { type filter hook forward priority 0; policy drop; }"],
+    );
+    run_tool("nft", ["add chain inet fw input { type filter hook input priority 0; policy drop; }"]);
+    await_that("the firewall to know us", || run_tool("nft", ["list", "ruleset"]).contains("by hako"));
+    let said = house.ok(["port", "--who", "web"]);
+    for line in [
+        "80/tcp -> 0.0.0.0:8080",
+        "    who  every host that reaches one of this host's addresses",
+        "90/tcp -> 127.0.0.1:9090",
+        "    who  this host only",
+    ] {
+        assert!(said.lines().any(|found| found == line), "{line} in {said}");
+    }
+    assert!(
+        said.contains("tcp 8080 leads to ")
+            && said.contains("table inet fw, chain forward (forward): lets it pass by the rule"),
+        "{said}"
+    );
+    assert!(said.contains("not table inet fw, chain input: packets to this port do not pass the input hook"), "{said}");
+    assert!(house.ok(["port", "--who", "web", "90"]).starts_with("90/tcp"));
+    run_tool("nft", ["delete", "table", "inet", "fw"]);
+}
+
+#[test]
+fn published_ports_may_obey_the_input_rules() {
+    let house = House::empty();
+    house.configure(r#"{"publish-by-input": true, "ip": "127.0.0.1"}"#);
+    house.import_busybox();
+    let serve = "while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\npage' | nc -l -p 80 >/dev/null; done";
+    house.ok(["run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sh", "-c", serve]);
+    assert_eq!(house.ok(["port", "web"]), "80/tcp -> 127.0.0.1:8080", "the default address");
+    let page = || {
+        let ended = std::process::Command::new("curl").args(["-s", "-m", "1", "http://127.0.0.1:8080/"]).output();
+        ended.is_ok_and(|ended| ended.stdout == b"page")
+    };
+    await_that("the page", page);
+    assert!(house.ok(["port", "--who", "web"]).contains("the host's input rules decide"));
+    run_tool(
+        "nft",
+        [
+            "add table inet fw; add chain inet fw input { type filter hook input priority 0; }; add rule inet fw input tcp dport 8080 drop",
+        ],
+    );
+    assert!(!page(), "the input rules decide");
+    run_tool("nft", ["delete", "table", "inet", "fw"]);
+    await_that("the page again", page);
+}
+
+#[test]
+fn ten_thousand_udp_ports() {
+    let house = House::new();
+    house.ok(["network", "create", "n"]);
+    let flags = [
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "--network",
+        "n",
+        "-p",
+        "10000-19999:10000-19999/udp",
+        "busybox",
+        "sleep",
+        "600",
+    ];
+    house.ok(flags);
+    assert_eq!(house.ok(["port", "box"]).lines().filter(|line| line.contains("0.0.0.0")).count(), 10_000);
+    let said = house.fails(125, ["run", "--rm", "-p", "12345:1/udp", "busybox", "true"]);
+    assert!(said.contains("port is already allocated"), "{said}");
+    house.ok(["rm", "-f", "box"]);
+    house.ok(["run", "--rm", "-p", "12345:1/udp", "busybox", "true"]);
+}
+
+#[test]
+fn many_networks_come_and_go_without_a_trace() {
+    let house = House::new();
+    house.ok(["network", "create", "warm"]);
+    let seen =
+        || (run_tool("ip", ["-o", "link"]).lines().count(), run_tool("nft", ["list", "ruleset"]).lines().count());
+    let before = seen();
+    for round in 0..20 {
+        let name = format!("net{round}");
+        house.ok(["network", "create", &name]);
+        house.ok(["run", "--rm", "--network", &name, "busybox", "true"]);
+        house.ok(["network", "rm", &name]);
+    }
+    await_that("everything to be gone", || seen() == before);
+}

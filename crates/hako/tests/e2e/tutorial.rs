@@ -11,6 +11,7 @@ use crate::transcript;
 const PAGE: &str = include_str!("../../../../docs/tutorial/01-first-containers.md");
 
 const CHAPTER_TWO: &str = include_str!("../../../../docs/tutorial/02-build-an-image.md");
+const NETWORKS: &str = include_str!("../../../../docs/tutorial/03-networks.md");
 const BUILDS: &str = include_str!("../../../../docs/builds.md");
 
 /// Held while images are made: both tests need the same ones.
@@ -67,24 +68,30 @@ fn filled_registry([nginx, python]: &[PathBuf; 2]) -> Registry {
     registry
 }
 
-fn follow_with(client: &Path) {
+fn follow_with(client: &Path, page: &str) {
     let images = nginx_and_python();
     let house = House::empty();
     house.configure(r#"{"registry-mirrors": ["http://127.0.0.1:5000"]}"#);
     let _registry = filled_registry(&images);
-    transcript::follow(&house, PAGE, &named_hako(&house, client));
+    transcript::follow(&house, page, &named_hako(&house, client));
     assert_eq!(house.ok(["ps", "-aq"]), "", "the chapter tidies up");
+}
+
+/// `network trace` and `port --who` are hako's own, so only hako can type this chapter.
+#[test]
+fn chapter_three_with_hako() {
+    follow_with(Path::new(crate::house::HAKO), NETWORKS);
 }
 
 #[test]
 fn chapter_one_with_hako() {
-    follow_with(Path::new(crate::house::HAKO));
+    follow_with(Path::new(crate::house::HAKO), PAGE);
 }
 
 #[test]
 fn chapter_one_with_the_docker_cli() {
     let docker = run_tool("sh", ["-c", "command -v docker"]);
-    follow_with(Path::new(docker.trim()));
+    follow_with(Path::new(docker.trim()), PAGE);
 }
 
 /// A house with the images that chapter two begins with.

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use hako_model::port::{Port, Protocol};
 use hako_sys::netlink::Socket;
 
-use super::schema::{PUBLISH4, PUBLISH4_AT, PUBLISH6, PUBLISH6_AT};
+use super::schema::{OPEN4, OPEN6, PUBLISH4, PUBLISH4_AT, PUBLISH6, PUBLISH6_AT};
 use super::wire::{Attributes, Batch, CREATE, EXCLUSIVE, INET, Verb, attribute, attributes, dump};
 
 pub(crate) use super::wire::socket;
@@ -59,18 +59,46 @@ impl Element {
     }
 }
 
+/// What fits into one transaction: the kernel takes a message of some two hundred kilobytes.
+const PORTION: usize = 1000;
+
 /// Adds elements, all or none. On a refusal the index of the element refused is given.
 pub(crate) fn add(socket: &mut Socket, table: &str, elements: &[Element]) -> Result<(), (usize, hako_sys::Error)> {
-    change(socket, Verb::NewElements, CREATE | EXCLUSIVE, table, elements).map_err(|error| {
-        let index = if let hako_sys::Error::Netlink { index, .. } = error { index } else { 0 };
-        // The batch's opening message is number zero.
-        (index.saturating_sub(1).min(elements.len().saturating_sub(1)), error)
-    })
+    for (portion, some) in elements.chunks(PORTION).enumerate() {
+        if let Err(error) = change(socket, Verb::NewElements, CREATE | EXCLUSIVE, table, some) {
+            // The refusal is the error to tell.
+            let _ = remove(socket, table, &elements[..portion * PORTION]);
+            let index = if let hako_sys::Error::Netlink { index, .. } = error { index } else { 0 };
+            // The batch's opening message is number zero.
+            return Err((portion * PORTION + index.saturating_sub(1).min(some.len().saturating_sub(1)), error));
+        }
+    }
+    Ok(())
 }
 
-/// Removes elements, all or none.
+/// Adds those elements that are not there.
+pub(crate) fn restore(socket: &mut Socket, table: &str, elements: &[Element]) -> hako_sys::Result<()> {
+    elements.chunks(PORTION).try_for_each(|some| change(socket, Verb::NewElements, CREATE, table, some))
+}
+
+/// Opens ports of containers that are reached at their own addresses, or shuts them.
+pub(super) fn open(socket: &mut Socket, table: &str, ports: &[(IpAddr, Port)], verb: Verb) -> hako_sys::Result<()> {
+    let mut batch = Batch::new();
+    for (address, port) in ports {
+        let mut key = octets(*address);
+        key.extend_from_slice(&[port.protocol.number(), 0, 0, 0]);
+        key.extend_from_slice(&service(port.number));
+        let set = if address.is_ipv4() { OPEN4 } else { OPEN6 };
+        let one = Attributes::new().nest(1, &Attributes::new().bytes(1, &key));
+        let list = Attributes::new().text(1, table).text(2, set).nest(3, &Attributes::new().nest(1, &one));
+        batch.push(verb, if verb == Verb::NewElements { CREATE } else { 0 }, INET, &list);
+    }
+    batch.commit(socket)
+}
+
+/// Removes elements.
 pub(crate) fn remove(socket: &mut Socket, table: &str, elements: &[Element]) -> hako_sys::Result<()> {
-    change(socket, Verb::DeleteElements, 0, table, elements)
+    elements.chunks(PORTION).try_for_each(|some| change(socket, Verb::DeleteElements, 0, table, some))
 }
 
 fn change(socket: &mut Socket, verb: Verb, flags: u16, table: &str, elements: &[Element]) -> hako_sys::Result<()> {

@@ -44,6 +44,11 @@ pub(super) const DESTINATION_PORT: Field = Field { base: 2, offset: 2, length: 2
 
 /// The same of the sender's.
 pub(super) const SOURCE_PORT: Field = Field { base: 2, offset: 0, length: 2 };
+/// Who sent a frame, and what it carries.
+pub(super) const ETHER_SOURCE: Field = Field { base: 0, offset: 6, length: 6 };
+pub(super) const ETHER_KIND: Field = Field { base: 0, offset: 12, length: 2 };
+/// The IPv4 address an ARP message tells of.
+pub(super) const ARP_SENDER: Field = Field { base: 1, offset: 14, length: 4 };
 /// ICMP's and ICMPv6's kind of message.
 pub(super) const ICMP_KIND: Field = Field { base: 2, offset: 0, length: 1 };
 

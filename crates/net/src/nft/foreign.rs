@@ -7,6 +7,49 @@ use super::wire::{
     ANY_FAMILY, Attributes, Batch, CREATE, INET, IPV4, IPV6, Verb, attribute, attributes, dump, number, socket, text,
 };
 
+/// A base chain of somebody that a packet to a published port meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Station {
+    /// `table inet fw, chain forward`.
+    pub chain: String,
+    /// `prerouting`, `input` or `forward`.
+    pub hook: &'static str,
+    /// Whether it drops what it does not know.
+    pub drops: bool,
+    /// How many rules it has.
+    pub rules: usize,
+    /// The comment of the rule that lets our bridge through.
+    pub admitted_by: Option<String>,
+}
+
+/// Chains of others that see packets to published ports on `bridge`.
+pub(crate) fn stations(bridge: &str, own: &str) -> hako_sys::Result<Vec<Station>> {
+    let mut socket = socket()?;
+    let mut found = Vec::new();
+    for (hook, name) in [(0, "prerouting"), (1, "input"), (FORWARD_HOOK, "forward")] {
+        for chain in chains_on(&mut socket, hook)?.into_iter().filter(|chain| chain.table != own) {
+            let rules = rules(&mut socket, &chain)?;
+            let ours = comment(bridge, "in");
+            found.push(Station {
+                chain: format!("table {} {}, chain {}", family(chain.family), chain.table, chain.name),
+                hook: name,
+                drops: chain.drops_by_policy || rules.last().is_some_and(|rule| rule.refuses_all),
+                rules: rules.len(),
+                admitted_by: rules.iter().find(|rule| rule.comment.as_ref() == Some(&ours)).map(|_| ours.clone()),
+            });
+        }
+    }
+    Ok(found)
+}
+
+fn family(number: u8) -> &'static str {
+    match number {
+        IPV4 => "ip",
+        IPV6 => "ip6",
+        _ => "inet",
+    }
+}
+
 const FORWARD_HOOK: u32 = 2;
 const DROP: u32 = 0;
 
@@ -81,9 +124,13 @@ fn accepting(chain: &Chain, bridge: &str, which: Meta, comment: &str) -> Attribu
 }
 
 fn chains(socket: &mut Socket) -> hako_sys::Result<Vec<Chain>> {
+    chains_on(socket, FORWARD_HOOK)
+}
+
+fn chains_on(socket: &mut Socket, hook: u32) -> hako_sys::Result<Vec<Chain>> {
     let found = dump(socket, Verb::GetChain, ANY_FAMILY, &Attributes::new())?;
     let chain = |family, body: &[u8]| {
-        let forward = number(attribute(body, 4)?, 1)? == FORWARD_HOOK && [INET, IPV4, IPV6].contains(&family);
+        let forward = number(attribute(body, 4)?, 1)? == hook && [INET, IPV4, IPV6].contains(&family);
         forward.then_some(Chain {
             family,
             table: text(body, 1)?.to_owned(),

@@ -47,7 +47,7 @@ const PREROUTING: &str = "prerouting";
 const OUTPUT: &str = "output";
 const PUBLISH: &str = "publish";
 const INPUT: &str = "input";
-const FORWARD: &str = "forward";
+pub(super) const FORWARD: &str = "forward";
 const LEAVE: &str = "leave";
 const POSTROUTING: &str = "postrouting";
 
@@ -144,7 +144,8 @@ fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 /// What holds for all networks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Policy {
     /// Whether containers reach the link-local addresses clouds tell their secrets at.
     pub metadata: bool,
@@ -358,6 +359,6 @@ fn service(rule: Expressions, register: u32) -> Expressions {
 }
 
 /// The type number of a concatenation.
-fn types(parts: &[u32]) -> u32 {
+pub(super) fn types(parts: &[u32]) -> u32 {
     parts.iter().fold(0, |whole, part| whole << 6 | part)
 }

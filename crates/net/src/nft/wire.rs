@@ -22,6 +22,8 @@ const DUMP: u16 = 0x300;
 
 /// The nf_tables family of IPv4 and IPv6 together.
 pub(super) const INET: u8 = 1;
+/// The family of frames between ports of bridges.
+pub(super) const BRIDGE: u8 = 7;
 pub(super) const IPV4: u8 = 2;
 pub(super) const IPV6: u8 = 10;
 /// Every family, in a dump.

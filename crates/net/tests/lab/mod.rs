@@ -134,7 +134,11 @@ pub(crate) fn plan(bridge: &Bridge, address: &str) -> Plan {
 
 impl Container {
     pub(crate) fn target(&self) -> Target {
-        Target { v4: self.plan.address.map(|net| net.addr()), v6: self.plan.address6.map(|net| net.addr()) }
+        Target {
+            v4: self.plan.address.map(|net| net.addr()),
+            v6: self.plan.address6.map(|net| net.addr()),
+            by_input: false,
+        }
     }
 
     pub(crate) fn run(&self, command: &str) -> String {

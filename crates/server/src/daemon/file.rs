@@ -82,6 +82,11 @@ fn texts(key: &str, value: &Value, kind: Kind) -> Result<Vec<String>, String> {
         ("default-address-pools", Value::Array(pools)) => {
             pools.iter().map(|pool| pool_text(pool).ok_or_else(wrong)).collect()
         }
+        ("default-network-opts", Value::Object(drivers)) => drivers
+            .iter()
+            .map(|(driver, options)| network_texts(driver, options).ok_or_else(wrong))
+            .collect::<Result<Vec<_>, _>>()
+            .map(|all| all.concat()),
         (_, Value::Object(members)) => {
             members.iter().map(|(name, value)| Ok(format!("{name}={}", scalar(value).ok_or_else(wrong)?))).collect()
         }
@@ -99,6 +104,12 @@ fn scalar(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
+}
+
+/// The options of one driver's new networks.
+fn network_texts(driver: &str, options: &Value) -> Option<Vec<String>> {
+    let options = options.as_object()?.iter();
+    options.map(|(name, value)| Some(format!("{driver}={name}={}", scalar(value)?))).collect()
 }
 
 fn ulimit_text(name: &str, ulimit: &Value) -> Option<String> {
@@ -129,11 +140,13 @@ mod tests {
         let file = json!({
             "debug": true, "mtu": 1400, "hosts": ["unix:///a", "fd://"], "log-opts": {"max-size": "1m"},
             "default-ulimits": {"nofile": {"Name": "nofile", "Soft": 1, "Hard": 2}},
-            "default-address-pools": [{"base": "10.1.0.0/16", "size": 24}]
+            "default-address-pools": [{"base": "10.1.0.0/16", "size": 24}],
+            "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1400"}}
         });
         let expect = [
             ("debug", "true"),
             ("default-address-pool", "base=10.1.0.0/16,size=24"),
+            ("default-network-opt", "bridge=com.docker.network.driver.mtu=1400"),
             ("default-ulimit", "nofile=1:2"),
             ("host", "unix:///a fd://"),
             ("log-opt", "max-size=1m"),

@@ -93,6 +93,17 @@ impl Given {
             settings.default_publish_ip = address.parse().map_err(|cause| refused("ip", address, cause))?;
         }
         settings.address_pools = self.each("default-address-pool", address_pool)?;
+        settings.masquerade = self.switch("ip-masq")?.unwrap_or(settings.masquerade);
+        settings.ipv6 = self.switch("ipv6")?.unwrap_or(settings.ipv6);
+        settings.ipv6_networks = self.switch("default-network-ipv6")?.unwrap_or(settings.ipv6_networks);
+        settings.fixed_cidr_v6 = self.text("fixed-cidr-v6").map(str::to_owned);
+        if let Some(address) = self.text("default-gateway") {
+            let gateway = address.parse().map_err(|cause| refused("default-gateway", address, cause))?;
+            settings.default_gateway = Some(gateway);
+        }
+        settings.publish_by_input = self.switch("publish-by-input")?.unwrap_or(settings.publish_by_input);
+        settings.metadata = self.switch("allow-metadata")?.unwrap_or(settings.metadata);
+        settings.network_options = self.each("default-network-opt", network_option)?;
         settings.icc = self.switch("icc")?.unwrap_or(settings.icc);
         settings.firewall = self.switch("iptables")?.unwrap_or(settings.firewall);
         settings.dns = self.each("dns", |text| {
@@ -222,6 +233,15 @@ fn boolean(text: &str) -> Option<bool> {
 fn pair(name: &str, text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or_else(|| refused(name, text, "expected key=value"))?;
     Ok((key.to_owned(), value.to_owned()))
+}
+
+/// `bridge=com.docker.network.driver.mtu=1400`.
+fn network_option(text: &str) -> Result<(String, String, String), String> {
+    let mut parts = text.splitn(3, '=').map(str::to_owned);
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(driver), Some(name), Some(value)) if !driver.is_empty() => Ok((driver, name, value)),
+        _ => Err(refused("default-network-opt", text, "expected driver=option=value")),
+    }
 }
 
 fn address_pool(text: &str) -> Result<(String, u8), String> {

@@ -1,6 +1,6 @@
 //! Network requests.
 
-use hako_api::network::{ConnectBody, CreateBody, Created, DisconnectBody, Pruned};
+use hako_api::network::{ConnectBody, CreateBody, Created, DisconnectBody, Pruned, Reach, TraceStep, Traced};
 use hako_api::query;
 use hako_engine::networks::{ConnectRequest, CreateRequest};
 use http::StatusCode;
@@ -63,4 +63,26 @@ pub(super) async fn prune(asked: Asked) -> Outcome {
 pub(super) async fn remove(asked: Asked) -> Outcome {
     asked.engine.networks().remove(&asked.name).await?;
     reply::no_content()
+}
+
+pub(super) async fn trace(asked: Asked) -> Outcome {
+    let options = query::Trace::read(&asked.query)?;
+    let found = asked.engine.networks().trace(&options.name, &options.from).await?;
+    let shown = found.into_iter().map(|traced| {
+        let steps = traced.steps.into_iter();
+        let step = |step: hako_engine::networks::Step| TraceStep {
+            who: step.who,
+            said: step.said,
+            micros: step.micros,
+            counts: step.counts,
+        };
+        Traced { container: traced.container, steps: steps.map(step).collect() }
+    });
+    reply::json(&shown.collect::<Vec<_>>())
+}
+
+pub(super) async fn reach(asked: Asked) -> Outcome {
+    let found = asked.engine.networks().reach(&asked.name).await?.into_iter();
+    let shown = found.map(|reach| Reach { port: reach.port, host: reach.host, who: reach.who, by: reach.by });
+    reply::json(&shown.collect::<Vec<_>>())
 }

@@ -57,7 +57,7 @@ fn network(bridge: &Bridge, host_port: Option<u16>) -> Network {
         ..Plan::default()
     };
     let publication = Publication { container: Port::tcp(8080), host: None, ports: host_port.map(|port| port..=port) };
-    Network { endpoints: vec![plan], ports: vec![publication], naming: None }
+    Network { endpoints: vec![plan], ports: vec![publication], ..Network::default() }
 }
 
 /// What a connection to `port` is told, once somebody listens.

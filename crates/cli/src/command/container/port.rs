@@ -4,26 +4,51 @@ use hako_model::container::PortMap;
 use hako_model::port::Port;
 
 use crate::failure::Failure;
-use crate::flags::Matches;
+use crate::flags::{Matches, switch};
 use crate::output;
 use crate::session::Session;
 use crate::tree::{Arity, Command, Offer, Outcome, run};
 
 pub(crate) static PORT: Command = Command {
-    usage: &["CONTAINER [PRIVATE_PORT[/PROTO]]"],
+    usage: &["[OPTIONS] CONTAINER [PRIVATE_PORT[/PROTO]]"],
     aliases: &["hako container port", "hako port"],
     arity: Arity::Between(1, 2),
-    examples: &[("hako port web 80", "Where the host shows its port 80")],
+    flags: &[&[switch("who", "Show who reaches each port, and which rule decides it")]],
+    examples: &[
+        ("hako port web 80", "Where the host shows its port 80"),
+        ("hako port --who web", "Who reaches its ports, and what decides that"),
+    ],
     offer: Offer::Running,
     ..Command::new("List port mappings or a specific mapping for the container", run!(port))
 };
 
 async fn port(session: &Session, found: &Matches) -> Outcome {
     let container = session.client()?.containers().inspect(found.word(0), false).await?;
+    if found.on("who") {
+        return who(session, found).await;
+    }
     let ports = &container.network_settings.ports;
     match found.words().get(1) {
         None => output::print(all(ports)),
         Some(wanted) => output::print(one(ports, found.word(0), wanted)?),
+    }
+}
+
+/// Who reaches the ports, and what decides that.
+async fn who(session: &Session, found: &Matches) -> Outcome {
+    let wanted = found.words().get(1).map(|text| text.parse::<Port>().map(|port| port.to_string()));
+    let wanted = wanted.transpose().map_err(|_| Failure::local(format!("invalid port '{}'", found.word(1))))?;
+    let reaches = session.client()?.networks().reach(found.word(0)).await?;
+    let shown = reaches.iter().filter(|reach| wanted.as_ref().is_none_or(|port| *port == reach.port));
+    let lines = shown.map(|reach| {
+        let by: String = reach.by.iter().map(|reason| format!("    by   {reason}\n")).collect();
+        format!("{} -> {}\n    who  {}\n{by}", reach.port, reach.host, reach.who)
+    });
+    let text: String = lines.collect();
+    if text.is_empty() {
+        Err(Failure::local(format!("no port of {} is published", found.word(0))))
+    } else {
+        output::print(text)
     }
 }
 

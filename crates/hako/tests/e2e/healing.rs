@@ -1,0 +1,99 @@
+//! What somebody takes away comes back by itself: rules, bridges, with a daemon and without.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use crate::house::{House, await_that, run_tool};
+
+const SERVE: &str = "while :; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\npage' | nc -l -p 80 >/dev/null; done";
+
+fn page() -> bool {
+    let fetch = || -> std::io::Result<String> {
+        let mut stream = TcpStream::connect_timeout(&"127.0.0.1:8888".parse().unwrap(), Duration::from_millis(300))?;
+        stream.set_read_timeout(Some(Duration::from_millis(300)))?;
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    };
+    fetch().is_ok_and(|answer| answer.ends_with("page"))
+}
+
+/// Everything works again within two seconds of `harm`.
+fn heals(what: &str, harm: impl FnOnce(), works: impl Fn() -> bool) {
+    await_that("things to work before", &works);
+    harm();
+    let began = Instant::now();
+    while !works() {
+        assert!(began.elapsed() < Duration::from_secs(2), "{what}: not mended within two seconds");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn rules_and_bridges_come_back_by_themselves() {
+    let house = House::new();
+    house.ok(["network", "create", "front"]);
+    house.ok(["run", "-d", "--name", "web", "--network", "front", "-p", "8888:80", "busybox", "sh", "-c", SERVE]);
+    house.ok(["run", "-d", "--name", "bob", "--network", "front", "busybox", "sleep", "600"]);
+    let bridge = format!("hk-{}", &house.ok(["network", "inspect", "-f", "{{.Id}}", "front"])[..12]);
+    let pid = house.inspect("bob", "{{.State.Pid}}");
+    let pings = || {
+        let told = ["-t", &pid, "-n", "busybox", "ping", "-c1", "-W1"];
+        let web = house.inspect("web", "{{.NetworkSettings.Networks.front.IPAddress}}");
+        std::process::Command::new("nsenter").args(told).arg(&web).output().is_ok_and(|ended| ended.status.success())
+    };
+    let flush = || drop(run_tool("nft", ["flush", "ruleset"]));
+    let empty = || {
+        let tables = run_tool("nft", ["list", "tables"]);
+        let ours = tables.lines().find(|line| line.contains("hako")).unwrap().to_owned();
+        run_tool("sh", ["-c", &format!("nft flush {ours}")]);
+    };
+    let delete = || drop(run_tool("ip", ["link", "del", &bridge]));
+    heals("flushed rules", flush, page);
+    heals("an emptied table", empty, page);
+    heals("a deleted bridge", delete, || page() && pings());
+    house.kill_daemon();
+    heals("flushed rules without a daemon", flush, page);
+    heals("a deleted bridge without a daemon", delete, page);
+    heals(
+        "both at once",
+        || {
+            flush();
+            delete();
+        },
+        page,
+    );
+    assert!(pings());
+    house.ok(["run", "--rm", "--network", "front", "busybox", "ping", "-c1", "-W2", "web"]);
+}
+
+#[test]
+fn a_firewall_that_reloads_with_a_policy_of_drop_is_no_end() {
+    let house = House::new();
+    house.ok(["network", "create", "front"]);
+    house.ok(["run", "-d", "--name", "web", "--network", "front", "busybox", "sleep", "600"]);
+    let reload = || {
+        let rules = "table inet fw; flush table inet fw; \
+             table inet fw { chain forward { type filter hook forward priority 0; policy drop; ct state established accept; }; }";
+        run_tool("nft", [rules]);
+    };
+    let admitted = || run_tool("nft", ["list", "ruleset"]).contains("by hako");
+    reload();
+    house.ok(["run", "--rm", "--network", "front", "busybox", "true"]);
+    heals("a reloaded firewall", reload, admitted);
+    run_tool("nft", ["delete", "table", "inet", "fw"]);
+}
+
+#[test]
+fn bridges_are_made_anew_when_nothing_runs() {
+    let house = House::new();
+    house.ok(["network", "create", "front"]);
+    let bridge = format!("hk-{}", &house.ok(["network", "inspect", "-f", "{{.Id}}", "front"])[..12]);
+    run_tool("ip", ["link", "del", &bridge]);
+    run_tool("nft", ["flush", "ruleset"]);
+    house.ok(["run", "--rm", "--network", "front", "busybox", "true"]);
+    assert!(run_tool("ip", ["link", "show", &bridge]).contains(&bridge));
+    run_tool("ip", ["link", "del", &bridge]);
+    house.ok(["network", "rm", "front"]);
+}
