@@ -28,6 +28,7 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "logs", take: logs },
     Measure { name: "copy-up", take: copy_up },
     Measure { name: "memory", take: memory },
+    Measure { name: "oci", take: crate::oci::take },
 ];
 
 /// Takes turns: every engine once a round, starting with another one each round.
@@ -62,7 +63,7 @@ fn floor(plan: &Plan, row: &mut Row, args: &[&str]) {
 }
 
 /// The directory the floor program mounts, with `/bin/true` in it.
-fn floor_dir(plan: &Plan) -> String {
+pub(crate) fn floor_dir(plan: &Plan) -> String {
     let dir = plan.data.join("floor");
     for part in ["lower/bin", "lower/proc", "upper", "work", "merged"] {
         let _ = fs::create_dir_all(dir.join(part));

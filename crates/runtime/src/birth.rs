@@ -145,6 +145,8 @@ impl Birth<'_> {
 
     /// Joins everything: the user namespace last, as it takes the privileges over the others away.
     fn enter_all(&self) -> Result<(), LaunchError> {
+        // Inside, it may be forbidden to let go of the caller's groups.
+        own::set_groups(&[])?;
         let (user, others): (Vec<_>, Vec<_>) = self.joined.iter().partition(|(kind, _)| *kind == NamespaceKind::User);
         for (kind, fd) in others.into_iter().chain(user) {
             if !matches!(kind, NamespaceKind::Pid | NamespaceKind::Time) {

@@ -137,10 +137,18 @@ pub fn leave_keyring() {
     let _ = crate::syscall::new_session_keyring();
 }
 
-/// Makes the supplementary groups exactly these.
+/// Makes the supplementary groups exactly these. A user namespace may forbid that; having none is then as good as setting
+/// none.
 pub fn set_groups(groups: &[u32]) -> Result<()> {
-    let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-    rustix::thread::set_thread_groups(&groups).map_err(Error::os("set", "supplementary groups"))
+    let wanted: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    match rustix::thread::set_thread_groups(&wanted) {
+        Err(rustix::io::Errno::PERM)
+            if groups.is_empty() && rustix::process::getgroups().is_ok_and(|had| had.is_empty()) =>
+        {
+            Ok(())
+        }
+        set => set.map_err(Error::os("set", "supplementary groups")),
+    }
 }
 
 /// Changes group and user, all three numbers of each, for good.
