@@ -148,6 +148,17 @@ fn the_same_inputs_make_the_same_image() {
 }
 
 #[test]
+fn two_builds_are_compared() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nRUN mkdir /d; echo a > /d/f\n")]);
+    let epoch = ["--verify", "--build-arg", "SOURCE_DATE_EPOCH=1000000000", dir.to_str().unwrap()];
+    assert_eq!(house.ok(["build", "-q"].iter().chain(&epoch)), "both builds made the same files");
+    std::fs::write(dir.join("Dockerfile"), "FROM busybox\nRUN mkdir /d; cat /proc/uptime > /d/f\n").unwrap();
+    let said = house.fails(1, ["build", "-q"].iter().chain(&epoch));
+    assert!(said.contains("the builds differ: d/f: its content differs"), "{said}");
+}
+
+#[test]
 fn results_go_where_they_are_wanted() {
     let house = House::new();
     let dir = context(&house, &[("Dockerfile", "FROM scratch\nCOPY d /\n"), ("d/x/f", "text")]);
