@@ -64,6 +64,21 @@ fn stages_make_an_image_and_nothing_is_done_twice() {
 }
 
 #[test]
+fn stages_run_side_by_side() {
+    // The first containers of a daemon meet at the default bridge, whose subnet nobody has chosen yet.
+    let house = House::new();
+    let stage = |name: &str| format!("FROM busybox AS {name}\nRUN ip addr show eth0 && echo {name} > /f\n");
+    let copies = ["a", "b", "c", "d"].map(|name| format!("COPY --from={name} /f /{name}\n"));
+    let stages: String = ["a", "b", "c", "d"].map(stage).concat();
+    let dir = context(
+        &house,
+        &[("Dockerfile", &format!("{stages}FROM busybox\n{}RUN cat /a /b /c /d > /all\n", copies.concat()))],
+    );
+    build(&house, &dir, &["-t", "beside"]);
+    assert_eq!(house.ok(["run", "--rm", "beside", "cat", "/all"]), "a\nb\nc\nd");
+}
+
+#[test]
 fn a_failed_step_says_where_and_what() {
     let house = House::new();
     let dir = context(&house, &[("Dockerfile", "FROM busybox\nRUN echo before; \\\n  exit 3\n")]);
