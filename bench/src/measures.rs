@@ -25,6 +25,7 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "listing", take: listing },
     Measure { name: "parallel", take: parallel },
     Measure { name: "images", take: images },
+    Measure { name: "build", take: crate::builds::builds },
     Measure { name: "logs", take: logs },
     Measure { name: "copy-up", take: copy_up },
     Measure { name: "memory", take: memory },
@@ -32,7 +33,12 @@ pub(crate) const ALL: &[Measure] = &[
 ];
 
 /// Takes turns: every engine once a round, starting with another one each round.
-fn interleave(engines: &Engines, rounds: usize, row: &mut Row, mut sample: impl FnMut(&Engine, usize) -> f64) {
+pub(crate) fn interleave(
+    engines: &Engines,
+    rounds: usize,
+    row: &mut Row,
+    mut sample: impl FnMut(&Engine, usize) -> f64,
+) {
     for round in 0..rounds {
         for turn in 0..engines.all.len() {
             let engine = &engines.all[(turn + round) % engines.all.len()];

@@ -66,6 +66,11 @@ impl Row {
         }
     }
 
+    /// Leaves an engine out of the row.
+    pub(crate) fn forget(&mut self, engine: &str) {
+        self.samples.retain(|(name, _)| name != engine);
+    }
+
     /// The median of an engine's samples.
     pub(crate) fn median(&self, engine: &str) -> Option<f64> {
         let mut values = self.samples.iter().find(|(name, _)| name == engine)?.1.clone();

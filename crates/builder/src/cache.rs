@@ -183,6 +183,21 @@ impl Cache {
         keys
     }
 
+    /// Forgets what was used longest ago until the rest is no larger than `limit` bytes. Gives how many went.
+    pub fn trim(&self, limit: u64) -> usize {
+        let mut records: Vec<Record> = self.records().into_iter().map(|(_, record)| record).collect();
+        records.sort_by_key(|record| std::cmp::Reverse(record.used));
+        let mut total = 0_u64;
+        let kept = records.iter().take_while(|record| {
+            total = total.saturating_add(record.size);
+            total <= limit
+        });
+        match kept.last().map(|record| record.used) {
+            _ if total <= limit => 0,
+            oldest => self.forget(|record| oldest.is_none_or(|oldest| record.used < oldest)).len(),
+        }
+    }
+
     /// Where this cache lies.
     #[must_use]
     pub fn root(&self) -> &Path {
@@ -207,3 +222,88 @@ pub(crate) fn now_text() -> String {
 
 /// Shares a cache.
 pub type Shared = Arc<Cache>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A cache with records of 100 bytes each, used at these times.
+    fn filled(dir: &Path, used: &[i64]) -> Cache {
+        let store = Store::open(&dir.join("store")).unwrap();
+        let cache = Cache::open(&dir.join("build"), store.clone()).unwrap();
+        for (number, used) in used.iter().enumerate() {
+            let draft = store.layers().draft(None).unwrap();
+            std::fs::write(draft.upper().join(number.to_string()), vec![b'x'; 100]).unwrap();
+            let layer = draft.freeze(None).unwrap().place(None, None).unwrap();
+            let key = hako_store::Hasher::digest(number.to_string().as_bytes());
+            let Found::Missing(making) = cache.find(&key, false, &Cancel::default()).unwrap() else { panic!() };
+            let record = Record {
+                layer: layer.chain_id,
+                text: "RUN x".to_owned(),
+                created: now_text(),
+                used: *used,
+                place: key.clone(),
+                inputs: Vec::new(),
+                size: layer.size,
+            };
+            cache.keep(making, record).unwrap();
+        }
+        cache
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_goes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = filled(dir.path(), &[30, 10, 20]);
+        assert_eq!(cache.trim(300), 0);
+        assert_eq!(cache.trim(250), 1);
+        let mut left: Vec<i64> = cache.records().iter().map(|(_, record)| record.used).collect();
+        left.sort_unstable();
+        assert_eq!(left, [20, 30]);
+        assert_eq!(cache.trim(10), 2);
+    }
+
+    #[test]
+    fn records_outlive_a_daemon_as_long_as_their_layers_do() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(filled(dir.path(), &[1, 2]));
+        std::fs::write(dir.path().join("build/cache/rubbish.json"), "{").unwrap();
+        let store = Store::open(&dir.path().join("store")).unwrap();
+        let cache = Cache::open(&dir.path().join("build"), store.clone()).unwrap();
+        assert_eq!(cache.records().len(), 2);
+        store.collect().unwrap();
+        assert_eq!(store.layers().list().len(), 2, "records keep their layers");
+        cache.forget(|_| true);
+        store.collect().unwrap();
+        assert!(store.layers().list().is_empty());
+        assert_eq!(std::fs::read_dir(dir.path().join("build/cache")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn one_makes_what_others_wait_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = filled(dir.path(), &[]);
+        let (key, cancel) = (hako_store::Hasher::digest(b"key"), Cancel::default());
+        let Found::Missing(making) = cache.find(&key, false, &cancel).unwrap() else { panic!() };
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| matches!(cache.find(&key, false, &cancel), Ok(Found::Missing(_))));
+            drop(making);
+            assert!(waiting.join().unwrap(), "given up by the first, it is the second's");
+        });
+        cancel.set();
+        assert!(matches!(cache.find(&key, false, &cancel), Err(Error::Cancelled)));
+    }
+
+    #[test]
+    fn ids_of_cache_mounts_name_no_paths() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = filled(dir.path(), &[]);
+        let cancel = Cancel::default();
+        use crate::dockerfile::mount::Sharing;
+        let first = cache.occupy("../../escape", Sharing::Private, &cancel).unwrap();
+        let second = cache.occupy("../../escape", Sharing::Private, &cancel).unwrap();
+        assert!(first.new && first.path() != second.path());
+        assert!(first.path().starts_with(dir.path().join("build/mounts")));
+        assert_eq!(first.path().parent().unwrap().file_name().unwrap(), "mounts");
+    }
+}

@@ -149,6 +149,11 @@ impl Builds {
         let cache = &self.house.cache;
         let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel };
         let product = solve::build(&request.build, tools).map_err(failure)?;
+        if cache.trim(limit(cache.root())) > 0
+            && let Err(error) = store.collect()
+        {
+            tracing::warn!(%error, "layers of forgotten build steps stay");
+        }
         if !request.keep {
             return Ok(Told::Layer(product.state.top()));
         }
@@ -161,6 +166,12 @@ impl Builds {
         let image = NewImage { config, manifest: None, parent: None };
         self.images.add_built(image, tags).await
     }
+}
+
+/// How large the cache may be: a tenth of its disk.
+fn limit(root: &std::path::Path) -> u64 {
+    let disk = rustix::fs::statvfs(root).map(|disk| disk.f_blocks.saturating_mul(disk.f_frsize));
+    disk.map_or(u64::MAX, |size| size / 10)
 }
 
 fn failure(error: hako_builder::Error) -> Failure {

@@ -19,7 +19,8 @@ pub struct Copying {
     pub chown: Option<String>,
     /// `--chmod`.
     pub chmod: Option<String>,
-    /// `--link`: nothing of the files below matters.
+    /// `--link`, which promises that nothing below matters. It makes the same files as without it, as in Docker's own
+    /// store of images.
     pub link: bool,
     /// `--parents`: the sources' folders are made, too.
     pub parents: bool,

@@ -30,8 +30,6 @@ pub struct Manners {
     pub mode: Option<Chmod>,
     /// When folders made on the way were changed; now, if none.
     pub made: Option<i64>,
-    /// Nothing below matters: links there are not followed, folders there are made anew.
-    pub link: bool,
 }
 
 /// Puts files into a layer.
@@ -49,7 +47,7 @@ impl<'a> Placer<'a> {
     /// Puts files into the draft, above what `below` shows.
     pub fn new(draft: &LayerDraft, below: Option<BorrowedFd<'_>>, manners: &'a Manners) -> Result<Self> {
         let reopen = |fd: BorrowedFd<'_>| Ok::<_, Error>(Root::from_fd(duplicate(fd)?).open_dir(Path::new("."))?);
-        let below = below.filter(|_| !manners.link).map(reopen).transpose()?;
+        let below = below.map(reopen).transpose()?;
         Ok(Self { upper: Root::open(&draft.upper())?, below, manners, twins: HashMap::new(), umask: umask() })
     }
 
@@ -107,7 +105,8 @@ impl<'a> Placer<'a> {
             folder = match folder.enter(name)? {
                 Some(inside) => inside,
                 None => {
-                    let made = folder.make(name, 0o755, self.manners.owner.unwrap_or((0, 0)))?;
+                    let mode = self.manners.mode.as_ref().map_or(0o755, |chmod| chmod.apply(0o755, true));
+                    let made = folder.make(name, mode, self.manners.owner.unwrap_or((0, 0)))?;
                     made.set_times(&self.made_at())?;
                     made
                 }

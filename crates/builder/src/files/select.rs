@@ -41,7 +41,8 @@ pub fn select(tree: &Tree, sources: &[String], selection: &Selection) -> Result<
             false => vec![exactly(tree, source, &path)?],
         };
         for (top, name) in tops {
-            if !excluded(&exclude, &top, &path) {
+            // A source that is named is wanted, whatever is excluded; a wildcard's matches may not be.
+            if !is_pattern(&path) || !excluded(&exclude, &top) {
                 found.push(complete(tree, top, name, &exclude, selection.parents.then_some(pivot.as_str()))?);
             }
         }
@@ -96,9 +97,8 @@ fn is_below(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// Exclusions concern paths from the source folder on, and single files by the path as written.
-fn excluded(exclude: &Ignore, top: &Entry, path: &str) -> bool {
-    !top.is_directory() && (exclude.excludes(top.name()) || exclude.excludes(path))
+fn excluded(exclude: &Ignore, top: &Entry) -> bool {
+    !top.is_directory() && (exclude.excludes(top.name()) || exclude.excludes(&top.path))
 }
 
 fn complete(tree: &Tree, top: Entry, name: String, exclude: &Ignore, pivot: Option<&str>) -> Result<Source> {

@@ -52,7 +52,7 @@ impl Stage<'_, '_, '_> {
         inputs.add("the destination", &destination);
         inputs.add("its owner", format!("{:?}", manners.owner));
         inputs.add("its mode", format!("{:?}", copying.chmod));
-        inputs.add("its flags", format!("{} {}", copying.link, copying.parents));
+        inputs.add("its flags", copying.parents.to_string());
         for part in &found {
             let digest = contents::digest(&part.tree, &part.sources, &self.build.tools.cache.memory)?;
             inputs.add(if part.unpack { "the archives" } else { "the files" }, digest.to_string());
@@ -88,7 +88,7 @@ impl Stage<'_, '_, '_> {
     fn manners(&self, copying: &Copying) -> Result<Manners> {
         let mode = copying.chmod.as_deref().map(Chmod::parse).transpose().map_err(Error::refused)?;
         let owner = copying.chown.as_ref().map(|user| self.owner(user)).transpose()?;
-        Ok(Manners { owner, mode, made: self.build.request.epoch, link: copying.link })
+        Ok(Manners { owner, mode, made: self.build.request.epoch })
     }
 
     /// `user[:group]`: numbers need no account files; a number alone is the group, too.

@@ -5,6 +5,7 @@ mod options;
 mod output;
 mod screen;
 mod tty;
+mod verify;
 
 use std::io::{self, IsTerminal};
 
@@ -62,7 +63,7 @@ const FLAGS: &[Flag] = &[
     list("tag", "Image identifier (format: \"[registry/]repository[:tag]\")").short('t').word("stringArray"),
     text("target", "Set the target build stage to build"),
     list("ulimit", "Ulimit options").word("ulimit"),
-    switch("verify", "Build twice and name the first difference").refused(LATER),
+    switch("verify", "Build twice, using nothing of earlier builds, and name the first difference"),
     switch("why", "Say for each step why earlier results could not be used"),
 ];
 
@@ -122,9 +123,41 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
     let mode = Mode::chosen(found.text("progress"), quiet, io::stderr().is_terminal());
     let screen = Screen::new(mode, found.on("why"));
     let credentials = credentials(session)?;
+    if found.on("verify") {
+        return verify(session, found, order, mode, credentials.as_deref()).await;
+    }
     let result = perform(session, &mut order, plan, screen, credentials.as_deref()).await?;
     output::deliver(session, &outputs, &result).await?;
     tell(found, &order, &result, quiet)
+}
+
+/// Builds twice and compares; there is no image, and no output.
+async fn verify(
+    session: &Session,
+    found: &Matches,
+    mut order: Order,
+    mode: Mode,
+    credentials: Option<&str>,
+) -> Outcome {
+    (order.keep, order.no_cache) = (false, true);
+    let mut results = Vec::new();
+    for _ in 0..2 {
+        let (plan, screen) = (Plan::read(found)?, Screen::new(mode, false));
+        let Built::Layer(layer) = perform(session, &mut order, plan, screen, credentials).await? else {
+            return Err(Failure::local("the daemon made an image where none was wanted"));
+        };
+        results.push(layer);
+    }
+    match verify::difference(session, results[0].as_deref(), results[1].as_deref()).await? {
+        None => out::line("both builds made the same files"),
+        Some(difference) => {
+            let hint = match order.epoch {
+                Some(_) => "",
+                None => " (set SOURCE_DATE_EPOCH so that times are the same)",
+            };
+            Err(Failure::Status { message: format!("ERROR: the builds differ: {difference}{hint}"), code: 1 })
+        }
+    }
 }
 
 /// What a build gave.

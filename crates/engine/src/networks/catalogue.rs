@@ -212,6 +212,10 @@ impl Catalogue {
             return Ok(());
         }
         let _choosing = self.choosing.lock().unwrap_or_else(PoisonError::into_inner);
+        if !segment.subnets().is_empty() {
+            // Another first container was a moment sooner.
+            return Ok(());
+        }
         let mut record = segment.record();
         self.complete(&mut record)?;
         record.save(&self.dir)?;

@@ -64,6 +64,21 @@ fn stages_make_an_image_and_nothing_is_done_twice() {
 }
 
 #[test]
+fn stages_run_side_by_side() {
+    // The first containers of a daemon meet at the default bridge, whose subnet nobody has chosen yet.
+    let house = House::new();
+    let stage = |name: &str| format!("FROM busybox AS {name}\nRUN ip addr show eth0 && echo {name} > /f\n");
+    let copies = ["a", "b", "c", "d"].map(|name| format!("COPY --from={name} /f /{name}\n"));
+    let stages: String = ["a", "b", "c", "d"].map(stage).concat();
+    let dir = context(
+        &house,
+        &[("Dockerfile", &format!("{stages}FROM busybox\n{}RUN cat /a /b /c /d > /all\n", copies.concat()))],
+    );
+    build(&house, &dir, &["-t", "beside"]);
+    assert_eq!(house.ok(["run", "--rm", "beside", "cat", "/all"]), "a\nb\nc\nd");
+}
+
+#[test]
 fn a_failed_step_says_where_and_what() {
     let house = House::new();
     let dir = context(&house, &[("Dockerfile", "FROM busybox\nRUN echo before; \\\n  exit 3\n")]);
@@ -145,6 +160,17 @@ fn the_same_inputs_make_the_same_image() {
         .collect();
     assert_eq!(ids[0], ids[1]);
     assert!(ids[0].ends_with("2001-09-09T01:46:40Z"), "{ids:?}");
+}
+
+#[test]
+fn two_builds_are_compared() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nRUN mkdir /d; echo a > /d/f\n")]);
+    let epoch = ["--verify", "--build-arg", "SOURCE_DATE_EPOCH=1000000000", dir.to_str().unwrap()];
+    assert_eq!(house.ok(["build", "-q"].iter().chain(&epoch)), "both builds made the same files");
+    std::fs::write(dir.join("Dockerfile"), "FROM busybox\nRUN mkdir /d; cat /proc/uptime > /d/f\n").unwrap();
+    let said = house.fails(1, ["build", "-q"].iter().chain(&epoch));
+    assert!(said.contains("the builds differ: d/f: its content differs"), "{said}");
 }
 
 #[test]
