@@ -3,6 +3,7 @@
 //! `bench/run` prepares the surroundings (peers' root, journalled disk, namespaces) and starts this program in them.
 //! See `bench/README.md`.
 
+mod compose;
 mod engine;
 mod measures;
 mod registry;

@@ -15,6 +15,7 @@ mod progress;
 mod project;
 mod up;
 mod version;
+mod watch;
 
 use crate::flags::{Flag, int, list, switch, text};
 use crate::tree::{Group, Node};
@@ -85,6 +86,6 @@ pub(super) static COMPOSE: Group = Group {
         Node::command("version", &version::VERSION),
         Node::command("volumes", &listing::VOLUMES),
         Node::command("wait", &logs::WAIT),
-        Node::missing("watch", "watching files comes with the builder"),
+        Node::command("watch", &watch::WATCH),
     ],
 };

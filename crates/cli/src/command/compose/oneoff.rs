@@ -9,7 +9,7 @@ use hako_compose::{
 };
 
 use super::progress::Progress;
-use super::project::{credentials, dry_run, failed, project, stopped};
+use super::project::{credentials, dry_run, failed, limit, project, stopped};
 use crate::command::container::run::{Attachment, foreground};
 use crate::failure::Failure;
 use crate::flags::{Matches, list, switch, text};
@@ -41,6 +41,7 @@ pub(super) static RUN: Command = Command {
         list("publish", "Publish a container's port(s) to the host").short('p').word("stringArray"),
         text("pull", "Pull image before running (\"always\"|\"missing\"|\"never\")").default("policy"),
         switch("quiet", "Don't print anything to STDOUT").short('q'),
+        switch("quiet-build", "Suppress progress output from the build process"),
         switch("quiet-pull", "Pull without printing progress information"),
         switch("remove-orphans", "Remove containers for services not defined in the Compose file"),
         switch("rm", "Automatically remove the container when it exits"),
@@ -64,7 +65,8 @@ async fn run_once(session: &Session, found: &Matches) -> Outcome {
     let dry = dry_run(session, found);
     let progress = if found.on("quiet") { Progress::quiet() } else { Progress::wanted(session, dry)? };
     let credentials = credentials(session);
-    let world = World { client: session.client()?, report: &progress, credentials: &credentials, dry };
+    let world =
+        World { client: session.client()?, report: &progress, credentials: &credentials, dry, limit: limit(session) };
     let image = prepare(&world, &project, &service, found).await?;
     if dry {
         return Ok(());

@@ -10,7 +10,7 @@ use hako_compose::{
 
 use super::attached::{Ending, Show, follow};
 use super::progress::Progress;
-use super::project::{credentials, dry_run, failed, present, project, stopped};
+use super::project::{colourful, credentials, dry_run, failed, limit, present, project, stopped};
 use crate::failure::Failure;
 use crate::flags::{Flag, Matches, int, list, switch, text};
 use crate::session::Session;
@@ -80,8 +80,7 @@ pub(super) static UP: Command = Command {
             switch("wait", "Wait for services to be running|healthy. Implies detached mode."),
             int("wait-timeout", "Maximum duration in seconds to wait for the project to be running|healthy"),
             switch("watch", "Watch source code and rebuild/refresh containers when files are updated.")
-                .short('w')
-                .refused("watching comes with the builder"),
+                .short('w'),
         ],
     ],
     examples: &[
@@ -128,8 +127,13 @@ struct Task<'t> {
 impl Task<'_> {
     async fn run(&self) -> Result<Vec<Member>, Failure> {
         let credentials = credentials(self.session);
-        let world =
-            World { client: self.session.client()?, report: &self.progress, credentials: &credentials, dry: self.dry };
+        let world = World {
+            client: self.session.client()?,
+            report: &self.progress,
+            credentials: &credentials,
+            dry: self.dry,
+            limit: limit(self.session),
+        };
         let (found, plan) = self.plan(&world).await?;
         apply(&world, &self.project, &found, &plan, self.manner).await.map_err(stopped)
     }
@@ -228,15 +232,25 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
         rollout: found.on("rollout"),
         patience: patience.map(Duration::from_secs),
     };
+    if found.on("watch") && !task.dry {
+        task.run().await?;
+        return super::watch::follow(session, &task.project).await;
+    }
     let attached = !found.on("detach") && !found.on("wait") && !found.on("no-start") && !task.dry;
     if !attached {
         let members = task.run().await?;
-        return if found.on("wait") && !task.dry { wait(&task, &members).await } else { Ok(()) };
+        if found.on("wait") && !task.dry {
+            wait(&task, &members).await?;
+        }
+        return Ok(());
     }
     let names: Vec<String> = task.project.services.keys().cloned().collect();
     let shown = shown(found, &task.project, &names);
-    let show =
-        Show { prefix: !found.on("no-log-prefix"), colour: !found.on("no-color"), timestamps: found.on("timestamps") };
+    let show = Show {
+        prefix: !found.on("no-log-prefix"),
+        colour: colourful(session, found),
+        timestamps: found.on("timestamps"),
+    };
     let ending = match found.text("exit-code-from") {
         "" if found.on("abort-on-container-exit") => Ending::Any,
         "" if found.on("abort-on-container-failure") => Ending::Failure,
@@ -277,7 +291,13 @@ fn shown(found: &Matches, project: &Project, names: &[String]) -> Vec<String> {
 /// Waits until everything runs, and is healthy where that is checked.
 async fn wait(task: &Task<'_>, members: &[Member]) -> Outcome {
     let credentials = credentials(task.session);
-    let world = World { client: task.session.client()?, report: &task.progress, credentials: &credentials, dry: false };
+    let world = World {
+        client: task.session.client()?,
+        report: &task.progress,
+        credentials: &credentials,
+        dry: false,
+        limit: limit(task.session),
+    };
     let deadline = task.manner.patience.map(|patience| tokio::time::Instant::now() + patience);
     let each = members.iter().map(async |member| {
         let condition = Condition::RunningOrHealthy;
@@ -285,6 +305,21 @@ async fn wait(task: &Task<'_>, members: &[Member]) -> Outcome {
     });
     let outcomes = futures_util::future::join_all(each).await;
     outcomes.into_iter().collect::<Result<Vec<()>, Trouble>>().map(drop).map_err(stopped)
+}
+
+/// Brings a project up in the background, as `watch` wants it first.
+pub(super) async fn bring_up(session: &Session, found: &Matches, project: Project) -> Outcome {
+    let dry = dry_run(session, found);
+    let task = Task {
+        choices: Choices::default(),
+        manner: Manner { start: true, ..Manner::default() },
+        pull: PullPolicy::AsSaid,
+        dry,
+        progress: Progress::wanted(session, dry)?,
+        project,
+        session,
+    };
+    task.run().await.map(drop)
 }
 
 async fn create(session: &Session, found: &Matches) -> Outcome {
@@ -328,7 +363,8 @@ async fn start(session: &Session, found: &Matches) -> Outcome {
     let dry = dry_run(session, found);
     let progress = Progress::wanted(session, dry)?;
     let credentials = credentials(session);
-    let world = World { client: session.client()?, report: &progress, credentials: &credentials, dry };
+    let world =
+        World { client: session.client()?, report: &progress, credentials: &credentials, dry, limit: limit(session) };
     let there = hako_compose::Found { containers: present.containers.clone(), ..hako_compose::Found::default() };
     let choices = Choices { recreate: Recreate::Never, recreate_dependencies: Recreate::Never, ..Choices::default() };
     let mut steps = plan(&project, &there, &choices).unwrap_or_default();
