@@ -251,6 +251,31 @@ services:
 }
 
 #[test]
+fn a_service_is_built_when_its_image_is_missing() {
+    let house = House::new();
+    let text = "\
+services:
+  web:
+    build: {context: ., args: {WORD: one}, dockerfile_inline: \"FROM busybox\\nARG WORD\\nRUN echo $$WORD > /built\\n\"}
+    command: sleep 600
+    stop_grace_period: 0s
+";
+    let shop = Described::new(&house, text);
+    shop.ok(&["up", "-d"]);
+    assert_eq!(shop.ok(&["exec", "-T", "web", "cat", "/built"]), "one");
+    let first = shop.id("shop-web-1");
+    shop.ok(&["up", "-d"]);
+    assert_eq!(shop.id("shop-web-1"), first, "built once");
+    shop.write(&text.replace("WORD: one", "WORD: two"));
+    shop.ok(&["up", "-d", "--build"]);
+    assert_eq!(shop.ok(&["exec", "-T", "web", "cat", "/built"]), "two");
+    assert_ne!(shop.id("shop-web-1"), first, "another image, another container");
+    shop.ok(&["build", "--quiet"]);
+    shop.ok(&["down", "--rmi", "local"]);
+    assert!(!house.ok(["images"]).contains("shop-web"));
+}
+
+#[test]
 fn linked_services_are_known_by_their_links() {
     let house = House::new();
     let text = "\

@@ -2,6 +2,7 @@
 //! codes.
 
 mod attached;
+mod build;
 mod config;
 mod down;
 mod fetch;
@@ -51,7 +52,7 @@ pub(super) static COMPOSE: Group = Group {
     flags: &[PROJECT],
     nodes: &[
         Node::command("attach", &inside::ATTACH),
-        Node::missing("build", "building images within compose comes with the builder"),
+        Node::command("build", &build::BUILD),
         Node::command("commit", &inside::COMMIT),
         Node::command("config", &config::CONFIG).also(&["convert"]),
         Node::command("cp", &inside::COPY),

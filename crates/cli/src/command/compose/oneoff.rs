@@ -10,6 +10,7 @@ use hako_compose::{
 
 use super::progress::Progress;
 use super::project::{credentials, dry_run, failed, limit, project, stopped};
+use super::up::{Build, build_images};
 use crate::command::container::run::{Attachment, foreground};
 use crate::failure::Failure;
 use crate::flags::{Matches, list, switch, text};
@@ -17,15 +18,13 @@ use crate::session::Session;
 use crate::tree::{Arity, Command, Outcome, run};
 use crate::{detach, output};
 
-const BUILDER: &str = "building images comes with the builder";
-
 pub(super) static RUN: Command = Command {
     usage: &["[OPTIONS] SERVICE [COMMAND] [ARGS...]"],
     aliases: &["hako compose run"],
     arity: Arity::AtLeast(1),
     interspersed: false,
     flags: &[&[
-        switch("build", "Build image before starting container").refused(BUILDER),
+        switch("build", "Build image before starting container"),
         list("cap-add", "Add Linux capabilities"),
         list("cap-drop", "Drop Linux capabilities"),
         switch("detach", "Run container in background and print container ID").short('d'),
@@ -67,7 +66,7 @@ async fn run_once(session: &Session, found: &Matches) -> Outcome {
     let credentials = credentials(session);
     let world =
         World { client: session.client()?, report: &progress, credentials: &credentials, dry, limit: limit(session) };
-    let image = prepare(&world, &project, &service, found).await?;
+    let image = prepare(session, &world, &project, &service, found).await?;
     if dry {
         return Ok(());
     }
@@ -164,7 +163,13 @@ fn extend_list(project: &mut Project, service: &str, found: &Matches) -> Outcome
 }
 
 /// Images, networks, volumes and what the service needs; returns the service's image id.
-async fn prepare(world: &World<'_>, project: &Project, service: &str, found: &Matches) -> Result<String, Failure> {
+async fn prepare(
+    session: &Session,
+    world: &World<'_>,
+    project: &Project,
+    service: &str,
+    found: &Matches,
+) -> Result<String, Failure> {
     let pull = match found.text("pull") {
         "always" => PullPolicy::Always,
         "missing" => PullPolicy::Missing,
@@ -177,6 +182,8 @@ async fn prepare(world: &World<'_>, project: &Project, service: &str, found: &Ma
     let mut needed = project.clone();
     needed.set_scale(service, 0);
     let mut there = world.find(project).await.map_err(stopped)?;
+    let build = if found.on("build") { Build::Always } else { Build::Missing };
+    build_images(session, project, &mut there, build, world.dry).await?;
     ensure_images(world, project, &mut there, pull).await.map_err(stopped)?;
     let image = there.images.get(&image_of(project, service)).cloned().unwrap_or_default();
     if found.on("no-deps") {

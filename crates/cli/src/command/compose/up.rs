@@ -16,11 +16,9 @@ use crate::flags::{Flag, Matches, int, list, switch, text};
 use crate::session::Session;
 use crate::tree::{Arity, Command, Outcome, run};
 
-const BUILDER: &str = "building images comes with the builder";
-
 const MAKING: &[Flag] = &[
     super::DRY_RUN,
-    switch("build", "Build images before starting containers").refused(BUILDER),
+    switch("build", "Build images before starting containers"),
     switch("force-recreate", "Recreate containers even if their configuration and image haven't changed"),
     switch("no-build", "Don't build an image, even if it's policy"),
     switch("no-recreate", "If containers already exist, don't recreate them. Incompatible with --force-recreate."),
@@ -119,9 +117,48 @@ struct Task<'t> {
     choices: Choices,
     manner: Manner,
     pull: PullPolicy,
+    build: Build,
     dry: bool,
     progress: Progress,
     session: &'t Session,
+}
+
+/// When images are built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Build {
+    /// When they are missing.
+    #[default]
+    Missing,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Builds what must be built; whether anything was.
+pub(super) async fn build_images(
+    session: &Session,
+    project: &Project,
+    there: &mut hako_compose::Found,
+    build: Build,
+    dry: bool,
+) -> Outcome {
+    for (name, service) in project.services.iter().filter(|(_, service)| service.get("build").is_some()) {
+        let image = project.image(name, service);
+        let wanted = build == Build::Always || service.text("pull_policy") == "build";
+        if build == Build::Never || !(wanted || !there.images.contains_key(&image)) {
+            continue;
+        }
+        let id = if dry {
+            String::new()
+        } else {
+            super::build::service(session, project, name, &super::build::Extra::default()).await?;
+            let options = hako_api::query::InspectImage::default();
+            session.client()?.images().inspect(&image, &options).await?.id
+        };
+        there.images.insert(image, id);
+    }
+    Ok(())
 }
 
 impl Task<'_> {
@@ -140,6 +177,7 @@ impl Task<'_> {
 
     async fn plan(&self, world: &World<'_>) -> Result<(hako_compose::Found, Plan), Failure> {
         let mut found = world.find(&self.project).await.map_err(stopped)?;
+        build_images(self.session, &self.project, &mut found, self.build, self.dry).await?;
         ensure_images(world, &self.project, &mut found, self.pull).await.map_err(stopped)?;
         let plan = plan(&self.project, &found, &self.choices).map_err(Failure::local)?;
         Ok((found, plan))
@@ -208,6 +246,14 @@ fn task<'s>(session: &'s Session, found: &Matches, services: &[String], alone: b
         choices: choices(found, services)?,
         manner: Manner::default(),
         pull: pull_policy(found)?,
+        build: match () {
+            () if found.on("build") && found.on("no-build") => {
+                return Err(Failure::local("--build and --no-build are incompatible"));
+            }
+            () if found.on("build") => Build::Always,
+            () if found.on("no-build") => Build::Never,
+            () => Build::Missing,
+        },
         dry,
         progress: Progress::wanted(session, dry)?,
         project,
@@ -314,6 +360,7 @@ pub(super) async fn bring_up(session: &Session, found: &Matches, project: Projec
         choices: Choices::default(),
         manner: Manner { start: true, ..Manner::default() },
         pull: PullPolicy::AsSaid,
+        build: Build::default(),
         dry,
         progress: Progress::wanted(session, dry)?,
         project,
@@ -338,6 +385,7 @@ async fn scale(session: &Session, found: &Matches) -> Outcome {
         choices: Choices { services: names, ..Choices::default() },
         manner: Manner { start: true, ..Manner::default() },
         pull: PullPolicy::AsSaid,
+        build: Build::default(),
         dry,
         progress: Progress::wanted(session, dry)?,
         project,
