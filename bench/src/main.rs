@@ -4,6 +4,7 @@
 //! See `bench/README.md`.
 
 mod builds;
+mod compose;
 mod engine;
 mod measures;
 mod oci;

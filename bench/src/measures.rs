@@ -30,18 +30,28 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "copy-up", take: copy_up },
     Measure { name: "memory", take: memory },
     Measure { name: "oci", take: crate::oci::take },
+    Measure { name: "compose", take: crate::compose::take },
 ];
 
 /// Takes turns: every engine once a round, starting with another one each round.
-pub(crate) fn interleave(
+pub(crate) fn interleave(engines: &Engines, rounds: usize, row: &mut Row, sample: impl FnMut(&Engine, usize) -> f64) {
+    interleave_some(engines, rounds, row, |_| true, sample);
+}
+
+/// As [`interleave`], for some engines only.
+pub(crate) fn interleave_some(
     engines: &Engines,
     rounds: usize,
     row: &mut Row,
+    takes_part: impl Fn(&Engine) -> bool,
     mut sample: impl FnMut(&Engine, usize) -> f64,
 ) {
     for round in 0..rounds {
         for turn in 0..engines.all.len() {
             let engine = &engines.all[(turn + round) % engines.all.len()];
+            if !takes_part(engine) {
+                continue;
+            }
             if let Some(sample) = engine.sound(|| sample(engine, round)) {
                 row.add(engine.name, sample);
             }

@@ -337,3 +337,4 @@ pub(crate) use hook::run as run_hook;
 pub use image::{PullPolicy, ensure_images, pull};
 pub use ready::{await_ready, illness};
 pub use stored::inject;
+pub(crate) use stored::member as tar_member;

@@ -18,6 +18,7 @@ mod render;
 mod shape;
 pub mod template;
 pub mod verb;
+pub mod watch;
 mod words;
 mod world;
 pub mod yaml;

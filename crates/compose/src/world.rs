@@ -8,6 +8,7 @@ use hako_api::container::Summary;
 use hako_api::query;
 use hako_client::Client;
 use hako_model::filter::Filters;
+use tokio::sync::Semaphore;
 
 use crate::label;
 use crate::plan::Found;
@@ -81,6 +82,8 @@ pub struct World<'w> {
     pub credentials: &'w dyn Fn(&str) -> Option<String>,
     /// Nothing is done in earnest.
     pub dry: bool,
+    /// How many deeds may go on at once; no limit without.
+    pub limit: Option<Semaphore>,
 }
 
 impl World<'_> {
@@ -136,6 +139,11 @@ impl World<'_> {
         [doing, done]: [&str; 2],
         deed: impl Future<Output = Outcome<T>>,
     ) -> Outcome<T> {
+        // A limit is never closed, so there is always a turn to be had.
+        let _turn = match &self.limit {
+            Some(limit) => limit.acquire().await.ok(),
+            None => None,
+        };
         self.report.tell(subject, doing, Mood::Working);
         let outcome = if self.dry { Ok(T::default()) } else { deed.await };
         match &outcome {

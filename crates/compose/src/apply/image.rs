@@ -51,8 +51,7 @@ fn must_pull(name: &str, service: &Node, there: bool, policy: PullPolicy) -> Out
     let builds = service.get("build").is_some();
     if builds && !there {
         let reason = format!(
-            "service {name:?} must be built first: give its image another way (`image:` of one that is there, or load it); \
-             building within compose needs the builder"
+            "service {name:?}: its image is not there and was not to be built; `hako compose build {name}` builds it"
         );
         return Err(Trouble::Impossible(reason));
     }

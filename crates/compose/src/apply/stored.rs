@@ -54,7 +54,7 @@ fn number(text: &str) -> u32 {
 }
 
 /// One file of a ustar archive.
-fn member(tar: &mut Vec<u8>, path: &str, content: &[u8], mode: u32, owner: u32, group: u32) -> Outcome {
+pub(crate) fn member(tar: &mut Vec<u8>, path: &str, content: &[u8], mode: u32, owner: u32, group: u32) -> Outcome {
     if path.len() > 100 {
         return Err(Trouble::Impossible(format!("the path of a secret or config is too long: /{path}")));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use hako_model::container::{EndpointIpam, EndpointSettings, NetworkingConfig};
 
-use super::{Instance, strings};
+use super::{Instance, container_name, strings};
 use crate::project::Project;
 use crate::yaml::Node;
 
@@ -25,12 +25,31 @@ pub(super) fn of(
     let mut endpoints = BTreeMap::new();
     for key in &keys {
         let mut endpoint = endpoint(service, node, key, instance);
+        endpoint.links = Some(links(project, node)).filter(|links| !links.is_empty());
         if key == first && endpoint.mac_address.is_empty() {
             node.text("mac_address").clone_into(&mut endpoint.mac_address);
         }
         endpoints.insert(name(key), endpoint);
     }
     (name(first), Some(NetworkingConfig { endpoints_config: Some(endpoints) }))
+}
+
+/// `links` and `external_links` as the containers and the names they get: each container of a linked service under the
+/// link's name, the service's with its number, and its own.
+fn links(project: &Project, node: &Node) -> Vec<String> {
+    let mut found = Vec::new();
+    for link in node.texts("links") {
+        let (other, alias) = link.split_once(':').unwrap_or((&link, &link));
+        let scale = project.service(other).map(Project::scale).unwrap_or_default();
+        for number in 1..=scale {
+            let container = container_name(project, other, number);
+            let names = [alias.to_owned(), format!("{other}-{number}"), container.clone()];
+            found.extend(names.into_iter().map(|name| format!("{container}:{name}")));
+        }
+    }
+    let named = |link: String| if link.contains(':') { link } else { format!("{link}:{link}") };
+    found.extend(node.texts("external_links").into_iter().map(named));
+    found
 }
 
 /// A service's networks, the most important first.
@@ -48,12 +67,7 @@ fn endpoint(service: &str, node: &Node, key: &str, instance: &Instance) -> Endpo
         aliases.push(service.to_owned());
         aliases.extend(settings.map(|settings| settings.texts("aliases")).unwrap_or_default());
     }
-    let links: Vec<String> = node.texts("external_links");
-    let mut endpoint = EndpointSettings {
-        aliases: Some(aliases),
-        links: Some(links).filter(|links| !links.is_empty()),
-        ..EndpointSettings::default()
-    };
+    let mut endpoint = EndpointSettings { aliases: Some(aliases), ..EndpointSettings::default() };
     if let Some(settings) = settings {
         let link_local = settings.texts("link_local_ips");
         endpoint.ipam_config = Some(EndpointIpam {

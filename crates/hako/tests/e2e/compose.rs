@@ -222,6 +222,75 @@ fn a_rollout_that_fails_is_rolled_back() {
     shop.ok(&["down"]);
 }
 
+#[test]
+fn watched_files_follow_into_the_container() {
+    let house = House::new();
+    let text = "\
+services:
+  web:
+    image: busybox
+    command: sleep 600
+    stop_grace_period: 0s
+    develop: {watch: [{path: ./src, action: sync, target: /app, initial_sync: true, ignore: ['*.tmp']}]}
+";
+    let shop = Described::new(&house, text);
+    std::fs::create_dir_all(shop.directory.join("src/in")).unwrap();
+    std::fs::write(shop.directory.join("src/in/a"), "first").unwrap();
+    std::fs::write(shop.directory.join("src/b.tmp"), "not this").unwrap();
+    let mut child = shop.command(&["watch"]).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let inside = |path: &str| shop.run(&["exec", "-T", "web", "cat", path]).stdout;
+    await_that("the first copy", || inside("/app/in/a") == "first");
+    std::fs::write(shop.directory.join("src/in/a"), "second, longer").unwrap();
+    await_that("the change", || inside("/app/in/a") == "second, longer");
+    std::fs::remove_file(shop.directory.join("src/in/a")).unwrap();
+    await_that("the end of it", || inside("/app/in/a").is_empty());
+    assert_eq!(inside("/app/b.tmp"), "");
+    signal(child.id().cast_signed(), "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    shop.ok(&["down"]);
+}
+
+#[test]
+fn a_service_is_built_when_its_image_is_missing() {
+    let house = House::new();
+    let text = "\
+services:
+  web:
+    build: {context: ., args: {WORD: one}, dockerfile_inline: \"FROM busybox\\nARG WORD\\nRUN echo $$WORD > /built\\n\"}
+    command: sleep 600
+    stop_grace_period: 0s
+";
+    let shop = Described::new(&house, text);
+    shop.ok(&["up", "-d"]);
+    assert_eq!(shop.ok(&["exec", "-T", "web", "cat", "/built"]), "one");
+    let first = shop.id("shop-web-1");
+    shop.ok(&["up", "-d"]);
+    assert_eq!(shop.id("shop-web-1"), first, "built once");
+    shop.write(&text.replace("WORD: one", "WORD: two"));
+    shop.ok(&["up", "-d", "--build"]);
+    assert_eq!(shop.ok(&["exec", "-T", "web", "cat", "/built"]), "two");
+    assert_ne!(shop.id("shop-web-1"), first, "another image, another container");
+    shop.ok(&["build", "--quiet"]);
+    shop.ok(&["down", "--rmi", "local"]);
+    assert!(!house.ok(["images"]).contains("shop-web"));
+}
+
+#[test]
+fn linked_services_are_known_by_their_links() {
+    let house = House::new();
+    let text = "\
+services:
+  db: {image: busybox, command: sleep 600, stop_grace_period: 0s}
+  web: {image: busybox, command: sleep 600, stop_grace_period: 0s, links: ['db:base']}
+";
+    let shop = Described::new(&house, text);
+    shop.ok(&["up", "-d"]);
+    for name in ["db", "base", "shop-db-1"] {
+        shop.ok(&["exec", "-T", "web", "nslookup", name]);
+    }
+    shop.ok(&["down"]);
+}
+
 /// docker compose's own binary, if this machine has one.
 fn docker_compose() -> Option<PathBuf> {
     let named = std::env::var_os("HAKO_TEST_DOCKER_COMPOSE").map(PathBuf::from);

@@ -249,7 +249,7 @@ async fn halt(session: &Session, project: &Project, timeout: Option<i64>, interr
     let client = session.client()?;
     let progress = Progress::wanted(session, false)?;
     let credentials = credentials(session);
-    let world = World { client, report: &progress, credentials: &credentials, dry: false };
+    let world = World { client, report: &progress, credentials: &credentials, dry: false, limit: None };
     let containers = world.containers(&project.name, false).await.map_err(stopped)?;
     let forced = tokio::select! {
         outcome = verb::stop(&world, project, &containers, timeout) => { outcome.map_err(stopped)?; false }

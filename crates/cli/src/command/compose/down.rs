@@ -4,7 +4,7 @@ use hako_compose::verb::{self, Down, Images, Verb};
 use hako_compose::{Existing, Found, World, existing};
 
 use super::progress::Progress;
-use super::project::{Present, credentials, dry_run, failed, present, stopped};
+use super::project::{Present, credentials, dry_run, failed, limit, present, stopped};
 use crate::failure::Failure;
 use crate::flags::{Flag, Matches, int, switch, text};
 use crate::output;
@@ -86,7 +86,8 @@ async fn within<T>(
     let dry = dry_run(session, found);
     let progress = Progress::wanted(session, dry)?;
     let credentials = credentials(session);
-    let world = World { client: session.client()?, report: &progress, credentials: &credentials, dry };
+    let world =
+        World { client: session.client()?, report: &progress, credentials: &credentials, dry, limit: limit(session) };
     deed(&world).await.map_err(stopped)
 }
 

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use hako_compose::{Mood, Report, World};
 
 use super::progress::Progress;
-use super::project::{credentials, dry_run, failed, project, stopped};
+use super::project::{credentials, dry_run, failed, limit, project, stopped};
 use crate::command::image::push::PUSH as PUSH_IMAGE;
 use crate::failure::Failure;
 use crate::flags::{self, Matches, switch, text};
@@ -45,7 +45,8 @@ async fn pull(session: &Session, found: &Matches) -> Outcome {
     let dry = dry_run(session, found);
     let progress = if found.on("quiet") { Progress::quiet() } else { Progress::wanted(session, dry)? };
     let credentials = credentials(session);
-    let world = World { client: session.client()?, report: &progress, credentials: &credentials, dry };
+    let world =
+        World { client: session.client()?, report: &progress, credentials: &credentials, dry, limit: limit(session) };
     let only_missing = match found.text("policy") {
         "" | "always" => false,
         "missing" => true,

@@ -6,7 +6,7 @@ use hako_compose::yaml::{Node, json};
 use hako_compose::{Plan, Project, Reason, Resource, Step, World, plan};
 
 use super::progress::Progress;
-use super::project::{credentials, failed, project, stopped};
+use super::project::{credentials, failed, limit, project, stopped};
 use super::up::choices;
 use crate::failure::Failure;
 use crate::flags::{Matches, switch, text};
@@ -48,7 +48,13 @@ async fn show_plan(session: &Session, found: &Matches) -> Outcome {
     project.select(found.words(), true).map_err(|error| failed(&error))?;
     let progress = Progress::quiet();
     let credentials = credentials(session);
-    let world = World { client: session.client()?, report: &progress, credentials: &credentials, dry: true };
+    let world = World {
+        client: session.client()?,
+        report: &progress,
+        credentials: &credentials,
+        dry: true,
+        limit: limit(session),
+    };
     let there = world.find(&project).await.map_err(stopped)?;
     let made = plan(&project, &there, &choices(found, found.words())?).map_err(Failure::local)?;
     match found.text("format") {

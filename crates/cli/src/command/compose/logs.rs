@@ -6,7 +6,7 @@ use hako_compose::{existing, label};
 use hako_model::filter::Filters;
 
 use super::attached::{Printer, Show, short_name};
-use super::project::present;
+use super::project::{colourful, present};
 use crate::failure::Failure;
 use crate::flags::{Matches, int, switch, text};
 use crate::output;
@@ -71,8 +71,11 @@ async fn logs(session: &Session, found: &Matches) -> Outcome {
         tail: found.text("tail").to_owned(),
         details: false,
     };
-    let show =
-        Show { prefix: !found.on("no-log-prefix"), colour: !found.on("no-color"), timestamps: found.on("timestamps") };
+    let show = Show {
+        prefix: !found.on("no-log-prefix"),
+        colour: colourful(session, found),
+        timestamps: found.on("timestamps"),
+    };
     let named: Vec<(String, String)> = containers
         .iter()
         .map(|one| (one.id.clone(), short_name(&present.project.name, &existing(one).name).to_owned()))

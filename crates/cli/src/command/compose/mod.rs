@@ -2,6 +2,7 @@
 //! codes.
 
 mod attached;
+mod build;
 mod config;
 mod down;
 mod fetch;
@@ -15,6 +16,7 @@ mod progress;
 mod project;
 mod up;
 mod version;
+mod watch;
 
 use crate::flags::{Flag, int, list, switch, text};
 use crate::tree::{Group, Node};
@@ -50,7 +52,7 @@ pub(super) static COMPOSE: Group = Group {
     flags: &[PROJECT],
     nodes: &[
         Node::command("attach", &inside::ATTACH),
-        Node::missing("build", "building images within compose comes with the builder"),
+        Node::command("build", &build::BUILD),
         Node::command("commit", &inside::COMMIT),
         Node::command("config", &config::CONFIG).also(&["convert"]),
         Node::command("cp", &inside::COPY),
@@ -85,6 +87,6 @@ pub(super) static COMPOSE: Group = Group {
         Node::command("version", &version::VERSION),
         Node::command("volumes", &listing::VOLUMES),
         Node::command("wait", &logs::WAIT),
-        Node::missing("watch", "watching files comes with the builder"),
+        Node::command("watch", &watch::WATCH),
     ],
 };

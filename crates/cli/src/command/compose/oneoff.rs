@@ -9,7 +9,8 @@ use hako_compose::{
 };
 
 use super::progress::Progress;
-use super::project::{credentials, dry_run, failed, project, stopped};
+use super::project::{credentials, dry_run, failed, limit, project, stopped};
+use super::up::{Build, build_images};
 use crate::command::container::run::{Attachment, foreground};
 use crate::failure::Failure;
 use crate::flags::{Matches, list, switch, text};
@@ -17,15 +18,13 @@ use crate::session::Session;
 use crate::tree::{Arity, Command, Outcome, run};
 use crate::{detach, output};
 
-const BUILDER: &str = "building images comes with the builder";
-
 pub(super) static RUN: Command = Command {
     usage: &["[OPTIONS] SERVICE [COMMAND] [ARGS...]"],
     aliases: &["hako compose run"],
     arity: Arity::AtLeast(1),
     interspersed: false,
     flags: &[&[
-        switch("build", "Build image before starting container").refused(BUILDER),
+        switch("build", "Build image before starting container"),
         list("cap-add", "Add Linux capabilities"),
         list("cap-drop", "Drop Linux capabilities"),
         switch("detach", "Run container in background and print container ID").short('d'),
@@ -41,6 +40,7 @@ pub(super) static RUN: Command = Command {
         list("publish", "Publish a container's port(s) to the host").short('p').word("stringArray"),
         text("pull", "Pull image before running (\"always\"|\"missing\"|\"never\")").default("policy"),
         switch("quiet", "Don't print anything to STDOUT").short('q'),
+        switch("quiet-build", "Suppress progress output from the build process"),
         switch("quiet-pull", "Pull without printing progress information"),
         switch("remove-orphans", "Remove containers for services not defined in the Compose file"),
         switch("rm", "Automatically remove the container when it exits"),
@@ -64,8 +64,9 @@ async fn run_once(session: &Session, found: &Matches) -> Outcome {
     let dry = dry_run(session, found);
     let progress = if found.on("quiet") { Progress::quiet() } else { Progress::wanted(session, dry)? };
     let credentials = credentials(session);
-    let world = World { client: session.client()?, report: &progress, credentials: &credentials, dry };
-    let image = prepare(&world, &project, &service, found).await?;
+    let world =
+        World { client: session.client()?, report: &progress, credentials: &credentials, dry, limit: limit(session) };
+    let image = prepare(session, &world, &project, &service, found).await?;
     if dry {
         return Ok(());
     }
@@ -162,7 +163,13 @@ fn extend_list(project: &mut Project, service: &str, found: &Matches) -> Outcome
 }
 
 /// Images, networks, volumes and what the service needs; returns the service's image id.
-async fn prepare(world: &World<'_>, project: &Project, service: &str, found: &Matches) -> Result<String, Failure> {
+async fn prepare(
+    session: &Session,
+    world: &World<'_>,
+    project: &Project,
+    service: &str,
+    found: &Matches,
+) -> Result<String, Failure> {
     let pull = match found.text("pull") {
         "always" => PullPolicy::Always,
         "missing" => PullPolicy::Missing,
@@ -175,6 +182,8 @@ async fn prepare(world: &World<'_>, project: &Project, service: &str, found: &Ma
     let mut needed = project.clone();
     needed.set_scale(service, 0);
     let mut there = world.find(project).await.map_err(stopped)?;
+    let build = if found.on("build") { Build::Always } else { Build::Missing };
+    build_images(session, project, &mut there, build, world.dry).await?;
     ensure_images(world, project, &mut there, pull).await.map_err(stopped)?;
     let image = there.images.get(&image_of(project, service)).cloned().unwrap_or_default();
     if found.on("no-deps") {

@@ -39,9 +39,12 @@ impl Progress {
     pub(super) fn wanted(session: &Session, dry: bool) -> Result<Self, Failure> {
         let given = session.group().map(|flags| flags.text("progress").to_owned()).filter(|text| !text.is_empty());
         let wanted = given.or_else(|| std::env::var("COMPOSE_PROGRESS").ok()).unwrap_or_else(|| "auto".to_owned());
-        let colourless = session.group().is_some_and(|flags| flags.text("ansi") == "never");
+        let ansi = session.group().map_or("auto", |flags| flags.text("ansi"));
+        if !matches!(ansi, "auto" | "never" | "always") {
+            return Err(Failure::local(format!("invalid value for --ansi: {ansi:?}: it is never, always or auto")));
+        }
         let form = match wanted.as_str() {
-            "auto" if stderr().is_terminal() && !dry && !colourless => Form::Terminal,
+            "auto" if ansi == "always" || (stderr().is_terminal() && !dry && ansi != "never") => Form::Terminal,
             "auto" | "plain" => Form::Plain,
             "tty" => Form::Terminal,
             "json" => Form::Json,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use hako_api::container::Summary;
 use hako_compose::{Options, Project, World, existing, load, verb};
 use hako_model::reference::Reference;
+use tokio::sync::Semaphore;
 
 use super::progress::Progress;
 use crate::command::image::pull::credential;
@@ -42,6 +43,18 @@ pub(super) fn all_resources(session: &Session) -> bool {
 /// Whether nothing is to be done in earnest.
 pub(super) fn dry_run(session: &Session, found: &Matches) -> bool {
     found.on("dry-run") || session.group().is_some_and(|flags| flags.on("dry-run"))
+}
+
+/// Whether containers' names may be coloured.
+pub(super) fn colourful(session: &Session, found: &Matches) -> bool {
+    !found.on("no-color") && session.group().is_none_or(|flags| flags.text("ansi") != "never")
+}
+
+/// How many deeds may go on at once: `--parallel`, or `COMPOSE_PARALLEL_LIMIT`.
+pub(super) fn limit(session: &Session) -> Option<Semaphore> {
+    let given = session.group().and_then(|flags| flags.int_given("parallel"));
+    let limit = given.or_else(|| std::env::var("COMPOSE_PARALLEL_LIMIT").ok()?.parse().ok());
+    limit.and_then(|limit| usize::try_from(limit).ok()).filter(|limit| *limit > 0).map(Semaphore::new)
 }
 
 /// Loads a project and says what was odd about it.
@@ -97,7 +110,7 @@ pub(super) async fn present(session: &Session, all: bool) -> Result<Present, Fai
     let client = session.client()?;
     let progress = Progress::quiet();
     let credentials = credentials(session);
-    let world = World { client, report: &progress, credentials: &credentials, dry: false };
+    let world = World { client, report: &progress, credentials: &credentials, dry: false, limit: None };
     let unnamed = options.project_name.is_none() || !options.files.is_empty();
     match load(&options) {
         Ok(mut project) => {

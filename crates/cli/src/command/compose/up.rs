@@ -10,17 +10,15 @@ use hako_compose::{
 
 use super::attached::{Ending, Show, follow};
 use super::progress::Progress;
-use super::project::{credentials, dry_run, failed, present, project, stopped};
+use super::project::{colourful, credentials, dry_run, failed, limit, present, project, stopped};
 use crate::failure::Failure;
 use crate::flags::{Flag, Matches, int, list, switch, text};
 use crate::session::Session;
 use crate::tree::{Arity, Command, Outcome, run};
 
-const BUILDER: &str = "building images comes with the builder";
-
 const MAKING: &[Flag] = &[
     super::DRY_RUN,
-    switch("build", "Build images before starting containers").refused(BUILDER),
+    switch("build", "Build images before starting containers"),
     switch("force-recreate", "Recreate containers even if their configuration and image haven't changed"),
     switch("no-build", "Don't build an image, even if it's policy"),
     switch("no-recreate", "If containers already exist, don't recreate them. Incompatible with --force-recreate."),
@@ -80,8 +78,7 @@ pub(super) static UP: Command = Command {
             switch("wait", "Wait for services to be running|healthy. Implies detached mode."),
             int("wait-timeout", "Maximum duration in seconds to wait for the project to be running|healthy"),
             switch("watch", "Watch source code and rebuild/refresh containers when files are updated.")
-                .short('w')
-                .refused("watching comes with the builder"),
+                .short('w'),
         ],
     ],
     examples: &[
@@ -120,22 +117,67 @@ struct Task<'t> {
     choices: Choices,
     manner: Manner,
     pull: PullPolicy,
+    build: Build,
     dry: bool,
     progress: Progress,
     session: &'t Session,
 }
 
+/// When images are built.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Build {
+    /// When they are missing.
+    #[default]
+    Missing,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Builds what must be built; whether anything was.
+pub(super) async fn build_images(
+    session: &Session,
+    project: &Project,
+    there: &mut hako_compose::Found,
+    build: Build,
+    dry: bool,
+) -> Outcome {
+    for (name, service) in project.services.iter().filter(|(_, service)| service.get("build").is_some()) {
+        let image = project.image(name, service);
+        let wanted = build == Build::Always || service.text("pull_policy") == "build";
+        if build == Build::Never || !wanted && there.images.contains_key(&image) {
+            continue;
+        }
+        let id = if dry {
+            String::new()
+        } else {
+            super::build::service(session, project, name, &super::build::Extra::default()).await?;
+            let options = hako_api::query::InspectImage::default();
+            session.client()?.images().inspect(&image, &options).await?.id
+        };
+        there.images.insert(image, id);
+    }
+    Ok(())
+}
+
 impl Task<'_> {
     async fn run(&self) -> Result<Vec<Member>, Failure> {
         let credentials = credentials(self.session);
-        let world =
-            World { client: self.session.client()?, report: &self.progress, credentials: &credentials, dry: self.dry };
+        let world = World {
+            client: self.session.client()?,
+            report: &self.progress,
+            credentials: &credentials,
+            dry: self.dry,
+            limit: limit(self.session),
+        };
         let (found, plan) = self.plan(&world).await?;
         apply(&world, &self.project, &found, &plan, self.manner).await.map_err(stopped)
     }
 
     async fn plan(&self, world: &World<'_>) -> Result<(hako_compose::Found, Plan), Failure> {
         let mut found = world.find(&self.project).await.map_err(stopped)?;
+        build_images(self.session, &self.project, &mut found, self.build, self.dry).await?;
         ensure_images(world, &self.project, &mut found, self.pull).await.map_err(stopped)?;
         let plan = plan(&self.project, &found, &self.choices).map_err(Failure::local)?;
         Ok((found, plan))
@@ -204,6 +246,14 @@ fn task<'s>(session: &'s Session, found: &Matches, services: &[String], alone: b
         choices: choices(found, services)?,
         manner: Manner::default(),
         pull: pull_policy(found)?,
+        build: match () {
+            () if found.on("build") && found.on("no-build") => {
+                return Err(Failure::local("--build and --no-build are incompatible"));
+            }
+            () if found.on("build") => Build::Always,
+            () if found.on("no-build") => Build::Never,
+            () => Build::Missing,
+        },
         dry,
         progress: Progress::wanted(session, dry)?,
         project,
@@ -228,15 +278,25 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
         rollout: found.on("rollout"),
         patience: patience.map(Duration::from_secs),
     };
+    if found.on("watch") && !task.dry {
+        task.run().await?;
+        return super::watch::follow(session, &task.project).await;
+    }
     let attached = !found.on("detach") && !found.on("wait") && !found.on("no-start") && !task.dry;
     if !attached {
         let members = task.run().await?;
-        return if found.on("wait") && !task.dry { wait(&task, &members).await } else { Ok(()) };
+        if found.on("wait") && !task.dry {
+            wait(&task, &members).await?;
+        }
+        return Ok(());
     }
     let names: Vec<String> = task.project.services.keys().cloned().collect();
     let shown = shown(found, &task.project, &names);
-    let show =
-        Show { prefix: !found.on("no-log-prefix"), colour: !found.on("no-color"), timestamps: found.on("timestamps") };
+    let show = Show {
+        prefix: !found.on("no-log-prefix"),
+        colour: colourful(session, found),
+        timestamps: found.on("timestamps"),
+    };
     let ending = match found.text("exit-code-from") {
         "" if found.on("abort-on-container-exit") => Ending::Any,
         "" if found.on("abort-on-container-failure") => Ending::Failure,
@@ -277,7 +337,13 @@ fn shown(found: &Matches, project: &Project, names: &[String]) -> Vec<String> {
 /// Waits until everything runs, and is healthy where that is checked.
 async fn wait(task: &Task<'_>, members: &[Member]) -> Outcome {
     let credentials = credentials(task.session);
-    let world = World { client: task.session.client()?, report: &task.progress, credentials: &credentials, dry: false };
+    let world = World {
+        client: task.session.client()?,
+        report: &task.progress,
+        credentials: &credentials,
+        dry: false,
+        limit: limit(task.session),
+    };
     let deadline = task.manner.patience.map(|patience| tokio::time::Instant::now() + patience);
     let each = members.iter().map(async |member| {
         let condition = Condition::RunningOrHealthy;
@@ -285,6 +351,22 @@ async fn wait(task: &Task<'_>, members: &[Member]) -> Outcome {
     });
     let outcomes = futures_util::future::join_all(each).await;
     outcomes.into_iter().collect::<Result<Vec<()>, Trouble>>().map(drop).map_err(stopped)
+}
+
+/// Brings a project up in the background, as `watch` wants it first.
+pub(super) async fn bring_up(session: &Session, found: &Matches, project: Project) -> Outcome {
+    let dry = dry_run(session, found);
+    let task = Task {
+        choices: Choices::default(),
+        manner: Manner { start: true, ..Manner::default() },
+        pull: PullPolicy::AsSaid,
+        build: Build::default(),
+        dry,
+        progress: Progress::wanted(session, dry)?,
+        project,
+        session,
+    };
+    task.run().await.map(drop)
 }
 
 async fn create(session: &Session, found: &Matches) -> Outcome {
@@ -303,6 +385,7 @@ async fn scale(session: &Session, found: &Matches) -> Outcome {
         choices: Choices { services: names, ..Choices::default() },
         manner: Manner { start: true, ..Manner::default() },
         pull: PullPolicy::AsSaid,
+        build: Build::default(),
         dry,
         progress: Progress::wanted(session, dry)?,
         project,
@@ -328,7 +411,8 @@ async fn start(session: &Session, found: &Matches) -> Outcome {
     let dry = dry_run(session, found);
     let progress = Progress::wanted(session, dry)?;
     let credentials = credentials(session);
-    let world = World { client: session.client()?, report: &progress, credentials: &credentials, dry };
+    let world =
+        World { client: session.client()?, report: &progress, credentials: &credentials, dry, limit: limit(session) };
     let there = hako_compose::Found { containers: present.containers.clone(), ..hako_compose::Found::default() };
     let choices = Choices { recreate: Recreate::Never, recreate_dependencies: Recreate::Never, ..Choices::default() };
     let mut steps = plan(&project, &there, &choices).unwrap_or_default();
