@@ -5,6 +5,7 @@
 
 mod engine;
 mod measures;
+mod networks;
 mod oci;
 mod registry;
 mod sample;

@@ -29,10 +29,16 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "copy-up", take: copy_up },
     Measure { name: "memory", take: memory },
     Measure { name: "oci", take: crate::oci::take },
+    Measure { name: "net", take: crate::networks::networks },
 ];
 
 /// Takes turns: every engine once a round, starting with another one each round.
-fn interleave(engines: &Engines, rounds: usize, row: &mut Row, mut sample: impl FnMut(&Engine, usize) -> f64) {
+pub(crate) fn interleave(
+    engines: &Engines,
+    rounds: usize,
+    row: &mut Row,
+    mut sample: impl FnMut(&Engine, usize) -> f64,
+) {
     for round in 0..rounds {
         for turn in 0..engines.all.len() {
             let engine = &engines.all[(turn + round) % engines.all.len()];
@@ -105,7 +111,7 @@ fn exec(plan: &Plan, engines: &Engines) -> Vec<Row> {
 }
 
 /// A container name of this engine's own: docker and docker+crun share a daemon.
-fn own(name: &str, engine: &Engine) -> String {
+pub(crate) fn own(name: &str, engine: &Engine) -> String {
     format!("{name}-{}", engine.name.replace('+', "-"))
 }
 
