@@ -7,6 +7,7 @@ mod builds;
 mod compose;
 mod engine;
 mod measures;
+mod networks;
 mod oci;
 mod registry;
 mod sample;

@@ -30,6 +30,7 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "copy-up", take: copy_up },
     Measure { name: "memory", take: memory },
     Measure { name: "oci", take: crate::oci::take },
+    Measure { name: "net", take: crate::networks::networks },
     Measure { name: "compose", take: crate::compose::take },
 ];
 
@@ -121,7 +122,7 @@ fn exec(plan: &Plan, engines: &Engines) -> Vec<Row> {
 }
 
 /// A container name of this engine's own: docker and docker+crun share a daemon.
-fn own(name: &str, engine: &Engine) -> String {
+pub(crate) fn own(name: &str, engine: &Engine) -> String {
     format!("{name}-{}", engine.name.replace('+', "-"))
 }
 

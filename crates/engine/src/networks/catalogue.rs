@@ -121,9 +121,10 @@ impl Catalogue {
             return Err(Error::conflict(format!("network with name {} already exists", record.name)));
         }
         self.complete(&mut record)?;
-        let segment = Arc::new(Segment::new(record.clone())?);
+        let segment = Arc::new(Segment::new(record)?);
         raise(&segment)?;
-        if let Err(error) = record.save(&self.dir) {
+        // As it is now: raising it has shown whose its device is.
+        if let Err(error) = segment.record().save(&self.dir) {
             self.lower(&segment);
             return Err(error);
         }
