@@ -135,7 +135,7 @@ pub(super) enum Build {
     Never,
 }
 
-/// Builds what must be built; whether anything was.
+/// Builds what must be built; `there` knows the images' ids afterwards.
 pub(super) async fn build_images(
     session: &Session,
     project: &Project,
@@ -145,8 +145,9 @@ pub(super) async fn build_images(
 ) -> Outcome {
     for (name, service) in project.services.iter().filter(|(_, service)| service.get("build").is_some()) {
         let image = project.image(name, service);
-        let wanted = build == Build::Always || service.text("pull_policy") == "build";
-        if build == Build::Never || !wanted && there.images.contains_key(&image) {
+        let missing = !there.images.contains_key(&image);
+        let wanted = missing || build == Build::Always || service.text("pull_policy") == "build";
+        if build == Build::Never || !wanted {
             continue;
         }
         let id = if dry {
