@@ -246,6 +246,10 @@ impl<W: Sink> Packer<W> {
 
     /// Attributes worth carrying: not the driver's, and not the host's security labels.
     fn xattrs(&self, fd: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        // Nearly nothing has any, and this is the quick way to know; a mere path cannot be asked so.
+        if rustix::fs::flistxattr(fd, &mut [0_u8; 256]) == Ok(0) {
+            return Ok(Vec::new());
+        }
         let mut kept = hako_sys::file::xattrs(fd.as_fd())?;
         kept.retain(|(name, _)| {
             let overlay = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");

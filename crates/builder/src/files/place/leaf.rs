@@ -1,7 +1,6 @@
 //! Single files, links and nodes: copied with everything but times of reading.
 
 use std::fs::File;
-use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -104,20 +103,40 @@ fn unchanged(entry: &Entry, now: &Stat) -> Result<()> {
         && now.st_size == entry.stat.st_size
         && (now.st_mtime, now.st_mtime_nsec) == (entry.stat.st_mtime, entry.stat.st_mtime_nsec)
         && FileType::from_raw_mode(now.st_mode) == FileType::RegularFile;
-    if same { Ok(()) } else { Err(Error::refused(format!("{} changed while it was being read", entry.path))) }
+    if same { Ok(()) } else { Err(changed(entry)) }
+}
+
+fn changed(entry: &Entry) -> Error {
+    Error::refused(format!("{} changed while it was being read", entry.path))
 }
 
 fn fill(source: &OwnedFd, target: &OwnedFd, entry: &Entry) -> Result<()> {
-    let failed = |cause| Error::io(format!("copy {}", entry.path), cause);
+    let failed = |cause: std::io::Error| Error::io(format!("copy {}", entry.path), cause);
     let size = u64::try_from(entry.stat.st_size).unwrap_or(0);
-    let duplicate = |fd: &OwnedFd| fd.try_clone().map(File::from).map_err(failed);
-    let (mut source, mut target) = (duplicate(source)?, duplicate(target)?);
     if size > SMALL {
+        let duplicate = |fd: &OwnedFd| fd.try_clone().map(File::from).map_err(failed);
+        let (mut source, mut target) = (duplicate(source)?, duplicate(target)?);
         return std::io::copy(&mut source, &mut target).map(drop).map_err(failed);
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
-    source.take(size).read_to_end(&mut bytes).map_err(failed)?;
-    target.write_all(&bytes).map_err(failed)
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    let mut have = 0;
+    while have < bytes.len() {
+        match rustix::io::read(source, &mut bytes[have..]) {
+            Ok(0) => return Err(changed(entry)),
+            Ok(count) => have += count,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno.into())),
+        }
+    }
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        match rustix::io::write(target, rest) {
+            Ok(count) => rest = &rest[count..],
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(failed(errno.into())),
+        }
+    }
+    Ok(())
 }
 
 fn symlink(origin: &Root, own_name: &str, folder: &Folder, name: &str, entry: &Entry, owner: (u32, u32)) -> Result<()> {
@@ -139,6 +158,10 @@ fn set_link_times(folder: &Folder, name: &str, entry: &Entry) -> Result<()> {
 
 /// Extended attributes worth carrying: not the overlay's, and not the host's security labels.
 pub(super) fn copy_attributes(from: &impl AsFd, to: &impl AsFd) -> Result<()> {
+    // Nearly nothing has any, and this is the quick way to know.
+    if rustix::fs::flistxattr(from, &mut [0_u8; 256]) == Ok(0) {
+        return Ok(());
+    }
     for (name, value) in hako_sys::file::xattrs(from.as_fd())? {
         let overlay = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
         if !overlay && (name == b"security.capability" || !name.starts_with(b"security.")) {

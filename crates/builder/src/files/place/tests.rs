@@ -140,3 +140,15 @@ fn twins_stay_twins_and_times_stay() {
     assert_eq!(look(diff.join("one")).ino(), look(diff.join("two")).ino());
     assert_eq!(look(diff.join("one")).mtime_nsec(), look(bench.context().join("d/one")).mtime_nsec());
 }
+
+#[test]
+fn attributes_come_along() {
+    let bench = Bench::new();
+    bench.write("d/f", "x");
+    bench.write("d/plain", "y");
+    let file = std::fs::File::open(bench.context().join("d/f")).unwrap();
+    hako_sys::file::set_xattr(file.as_fd(), b"user.mark", b"yes").unwrap();
+    let diff = bench.copy(None, &["d"], "/", &Manners::default()).unwrap();
+    let copied = std::fs::File::open(diff.join("f")).unwrap();
+    assert_eq!(hako_sys::file::xattr(copied.as_fd(), b"user.mark").unwrap(), b"yes");
+}
