@@ -213,7 +213,8 @@ mod tests {
     fn commands_and_flags_come_from_the_tables() {
         assert!(names("r").contains(&"run".to_owned()));
         assert!(names("container ").contains(&"ls".to_owned()));
-        assert!(!names("").contains(&"build".to_owned()));
+        assert!(names("b").contains(&"build".to_owned()));
+        assert!(!names("").contains(&"swarm".to_owned()));
         assert!(names("run --rm -").contains(&"--detach".to_owned()));
         assert!(names("-").contains(&"--context".to_owned()));
         assert_eq!(names("run --restart "), ["no", "on-failure", "always", "unless-stopped"]);
