@@ -29,7 +29,9 @@ impl Bundle {
         for name in ["bin", "proc", "dev", "tmp"] {
             std::fs::create_dir_all(root.join(name)).unwrap();
         }
-        std::fs::copy("/bin/busybox", root.join("bin/busybox")).unwrap();
+        // By a process of its own: a descriptor this one has open for writing may be inherited by another test's child
+        // for a moment, and then the file cannot be executed.
+        run_tool("cp", ["/bin/busybox", root.join("bin/busybox").to_str().unwrap()]);
         run_tool("chroot", [root.to_str().unwrap(), "/bin/busybox", "--install", "-s", "/bin"]);
         let bundle = Bundle { dir };
         bundle.describe(args, more);
