@@ -181,7 +181,7 @@ fn make_pair(socket: &mut Socket, netns: BorrowedFd<'_>, plan: &Plan) -> Result<
     requests.push(RouteNetlinkMessage::NewLink(port(plan)), CHANGE);
     requests.push(RouteNetlinkMessage::SetLink(named(&plan.host_name, LinkFlags::Up)), CHANGE);
     let mut made = requests.send(socket);
-    if made.as_ref().is_err_and(hako_sys::Error::is_exists) && is_retired(socket, &plan.host_name) {
+    if made.as_ref().is_err_and(hako_sys::Error::is_exists) && gives_way(socket, &plan.host_name) {
         detach(&plan.host_name)?;
         made = requests.send(socket);
     }
@@ -427,14 +427,18 @@ pub fn retire(host_name: &str) -> Result<()> {
 
 const RETIRED: &str = "retired by hako";
 
-fn is_retired(socket: &mut Socket, host_name: &str) -> bool {
+/// Whether a device that was in the way is retired, or gone by now.
+fn gives_way(socket: &mut Socket, host_name: &str) -> bool {
     let mut requests = Requests::new();
     requests.push(RouteNetlinkMessage::GetLink(named(host_name, LinkFlags::empty())), CHANGE);
     let retired = LinkAttribute::IfAlias(RETIRED.to_owned());
-    requests.send(socket).unwrap_or_default().iter().any(|reply| match reply {
-        RouteNetlinkMessage::NewLink(link) => link.attributes.contains(&retired),
-        _ => false,
-    })
+    match requests.send(socket) {
+        Err(error) => error.errno() == Some(rustix::io::Errno::NODEV),
+        Ok(replies) => replies.iter().any(|reply| match reply {
+            RouteNetlinkMessage::NewLink(link) => link.attributes.contains(&retired),
+            _ => false,
+        }),
+    }
 }
 
 /// Takes a living container's device away: the pair goes with its inner end.

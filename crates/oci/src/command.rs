@@ -165,10 +165,8 @@ const CHECKPOINT: &[Flag] = &[
 
 const RESTORE: &[Flag] = &[
     BUNDLE,
-    CONSOLE,
     PID_FILE,
     DETACH,
-    NO_PIVOT,
     NO_REAPER,
     valued("image-path", "", "DIR", "Where the image was saved (default ./checkpoint)"),
     valued("work-path", "", "DIR", "Where CRIU works and logs"),

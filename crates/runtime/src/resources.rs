@@ -2,18 +2,54 @@
 
 mod unified;
 
+use std::collections::BTreeMap;
+
 use hako_sys::cgroup::{DeviceAccess, DeviceKind, DeviceRule, Group, Version};
 
 use crate::LaunchError;
-use crate::spec::{self, BlockIo, Cpu, Memory, Resources};
+use crate::spec::{self, BlockIo, Cpu, Memory, Rdma, Resources};
 
 /// Puts limits in force; what is absent is left alone. Serves starting and updating alike.
 pub fn apply(group: &Group, resources: &Resources) -> Result<(), LaunchError> {
     set_devices(group, &resources.devices)?;
+    check_memory_in_use(group, resources.memory.as_ref())?;
     match group.version() {
-        Version::V1 => apply_v1(group, resources),
-        Version::V2 => unified::apply(group, resources),
+        Version::V1 => apply_v1(group, resources)?,
+        Version::V2 => unified::apply(group, resources)?,
     }
+    set_rdma(&Writer { group }, &resources.rdma)
+}
+
+/// A limit below what is in use would end processes; `checkBeforeUpdate` asks to refuse it instead.
+fn check_memory_in_use(group: &Group, memory: Option<&Memory>) -> Result<(), LaunchError> {
+    let Some(memory) = memory.filter(|memory| memory.check_before_update) else { return Ok(()) };
+    let Some(limit) = memory.limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0) else {
+        return Ok(());
+    };
+    let file = match group.version() {
+        Version::V1 => "memory.usage_in_bytes",
+        Version::V2 => "memory.current",
+    };
+    let used: u64 = group.get("memory", file)?.parse().unwrap_or(0);
+    if used > limit {
+        let cause = format!("{used} bytes are in use (checkBeforeUpdate)");
+        return Err(LaunchError::setup(format!("set memory limit to {limit}"), cause));
+    }
+    Ok(())
+}
+
+/// Limits of devices for remote direct memory access; the same file on both versions.
+fn set_rdma(writer: &Writer<'_>, devices: &BTreeMap<String, Rdma>) -> Result<(), LaunchError> {
+    for (device, limits) in devices {
+        let mut line = device.clone();
+        for (name, limit) in [("hca_handle", limits.hca_handles), ("hca_object", limits.hca_objects)] {
+            if let Some(limit) = limit {
+                line.push_str(&format!(" {name}={limit}"));
+            }
+        }
+        writer.set("rdma", "rdma.max", line)?;
+    }
+    Ok(())
 }
 
 fn set_devices(group: &Group, rules: &[spec::DeviceRule]) -> Result<(), LaunchError> {
@@ -134,6 +170,7 @@ fn cpu_v1(writer: &Writer<'_>, cpu: &Cpu) -> Result<(), LaunchError> {
     writer.set_some("cpu", "cpu.cfs_burst_us", cpu.burst)?;
     writer.set_some("cpu", "cpu.rt_period_us", cpu.realtime_period.filter(|period| *period != 0))?;
     writer.set_some("cpu", "cpu.rt_runtime_us", cpu.realtime_runtime.filter(|runtime| *runtime != 0))?;
+    writer.set_some("cpu", "cpu.idle", cpu.idle)?;
     writer.set_text("cpuset", "cpuset.cpus", &cpu.cpus)?;
     writer.set_text("cpuset", "cpuset.mems", &cpu.mems)
 }
@@ -141,6 +178,7 @@ fn cpu_v1(writer: &Writer<'_>, cpu: &Cpu) -> Result<(), LaunchError> {
 fn block_io_v1(writer: &Writer<'_>, block_io: &BlockIo) -> Result<(), LaunchError> {
     let weight = if writer.group.has("blkio", "blkio.weight") { "blkio.weight" } else { "blkio.bfq.weight" };
     writer.set_some("blkio", weight, block_io.weight.filter(|weight| *weight != 0))?;
+    writer.set_some("blkio", "blkio.leaf_weight", block_io.leaf_weight.filter(|weight| *weight != 0))?;
     for device in &block_io.weight_device {
         let line = device.weight.map(|weight| format!("{}:{} {weight}", device.major, device.minor));
         writer.set_some("blkio", &format!("{weight}_device"), line)?;

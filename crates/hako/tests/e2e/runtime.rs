@@ -407,13 +407,11 @@ fn what_this_host_lacks_is_refused_by_name() {
         (("LINUX", r#","netDevices":{"eth9":{}}"#), "linux.netDevices"),
         (("LINUX", r#","seccomp":{"defaultAction":"SCMP_ACT_FLY"}"#), "SCMP_ACT_FLY"),
         (("NS", r#",{"type":"moon"}"#), "moon"),
+        (("LINUX", r#","resources":{"rdma":{"moon0":{"hcaHandles":1}}}"#), "rdma"),
         (("PROCESS", r#","scheduler":{"policy":"SCHED_MOON"}"#), "SCHED_MOON"),
         (("PROCESS", r#","rlimits":[{"type":"RLIMIT_MOON","soft":1,"hard":1}]"#), "RLIMIT_MOON"),
     ];
     for (more, word) in cases {
-        if word == "linux.intelRdt" && std::path::Path::new("/sys/fs/resctrl/schemata").exists() {
-            continue;
-        }
         bundle.describe(&["true"], &[more]);
         let said = bundle.fails(&["create", "box"]);
         assert!(said.contains(word), "{word}: {said}");

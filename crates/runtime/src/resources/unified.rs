@@ -67,6 +67,7 @@ fn set_cpu(writer: &Writer<'_>, cpu: &Cpu) -> Result<(), LaunchError> {
         writer.set("cpu", "cpu.max", format!("{quota} {period}"))?;
     }
     writer.set_some("cpu", "cpu.max.burst", cpu.burst)?;
+    writer.set_some("cpu", "cpu.idle", cpu.idle)?;
     writer.set_text("cpuset", "cpuset.cpus", &cpu.cpus)?;
     writer.set_text("cpuset", "cpuset.mems", &cpu.mems)
 }
