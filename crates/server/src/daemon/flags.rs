@@ -64,7 +64,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("init", "init", Switch, "Run an init in every container"),
     flag("insecure-registry", "insecure-registries", List, "Registry that may be plain http: HOST[:PORT] or CIDR"),
     flag("ip", "ip", Text, "Host address that -p means (default 0.0.0.0)"),
-    flag("ip-masq", "ip-masq", Switch, "Containers of the default bridge leave by the host's address (default true)"),
+    flag("ip-masq", "ip-masq", Switch, "Masquerade what leaves the default bridge (default true)"),
     flag("iptables", "iptables", Switch, "Write firewall rules (default true)"),
     flag("ipv6", "ipv6", Switch, "Give the default bridge IPv6"),
     flag("label", "labels", List, "Label of the daemon, key=value"),
