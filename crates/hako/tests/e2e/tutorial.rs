@@ -11,7 +11,7 @@ use crate::transcript;
 const PAGE: &str = include_str!("../../../../docs/tutorial/01-first-containers.md");
 
 const CHAPTER_TWO: &str = include_str!("../../../../docs/tutorial/02-build-an-image.md");
-const NETWORKS: &str = include_str!("../../../../docs/tutorial/03-networks.md");
+const NETWORKS: &str = include_str!("../../../../docs/tutorial/04-networks.md");
 const BUILDS: &str = include_str!("../../../../docs/builds.md");
 
 /// Held while images are made: both tests need the same ones.
