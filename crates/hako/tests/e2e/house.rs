@@ -157,7 +157,9 @@ impl House {
     pub(crate) fn kill_daemon(&self) {
         let pid = self.daemon_pid().expect("a running daemon");
         signal(pid, "KILL");
-        await_that("the daemon to be gone", || !alive(pid));
+        // Its first thread may be gone before its others, and only with the last one goes the socket.
+        let threads = || std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
+        await_that("the daemon to be gone", || !alive(pid) && threads() <= 1);
     }
 
     /// Puts the busybox image into the store.
