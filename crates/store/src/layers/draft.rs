@@ -247,16 +247,18 @@ mod tests {
     #[test]
     fn the_same_files_make_the_same_layer() {
         let (_dir, store) = store();
-        let make = || {
+        let make = |seconds| {
             let draft = store.layers().draft(None).unwrap();
             std::fs::create_dir(draft.upper().join("d")).unwrap();
             std::fs::write(draft.upper().join("d/b"), "b").unwrap();
             symlink("b", draft.upper().join("d/a")).unwrap();
+            for path in ["d/b", "d", "."] {
+                let moment = std::time::UNIX_EPOCH + std::time::Duration::from_secs(seconds);
+                std::fs::File::open(draft.upper().join(path)).unwrap().set_modified(moment).unwrap();
+            }
             draft.freeze(Some(1_000_000_000)).unwrap().diff_id().clone()
         };
-        let first = make();
-        std::thread::sleep(std::time::Duration::from_millis(1100));
-        assert_eq!(make(), first);
+        assert_eq!(make(1_700_000_000), make(1_800_000_000));
     }
 
     #[test]
