@@ -173,7 +173,14 @@ impl Task<'_> {
             limit: limit(self.session),
         };
         let (found, plan) = self.plan(&world).await?;
-        apply(&world, &self.project, &found, &plan, self.manner).await.map_err(stopped)
+        match apply(&world, &self.project, &found, &plan, self.manner).await {
+            // Another `up`, or what a daemon that died had begun, was faster: what is there now is looked at anew.
+            Err(trouble) if is_taken(&trouble) => {
+                let (found, plan) = self.plan(&world).await?;
+                apply(&world, &self.project, &found, &plan, self.manner).await.map_err(stopped)
+            }
+            outcome => outcome.map_err(stopped),
+        }
     }
 
     async fn plan(&self, world: &World<'_>) -> Result<(hako_compose::Found, Plan), Failure> {
@@ -183,6 +190,12 @@ impl Task<'_> {
         let plan = plan(&self.project, &found, &self.choices).map_err(Failure::local)?;
         Ok((found, plan))
     }
+}
+
+/// Whether a container's name was taken since the plan was made.
+fn is_taken(trouble: &Trouble) -> bool {
+    let Trouble::Daemon { source, .. } = trouble else { return false };
+    source.status() == Some(409) && source.to_string().contains("is already in use by container")
 }
 
 /// The choices that `up`, `create` and `plan` share.
