@@ -93,10 +93,10 @@ impl Engines {
     /// Starts whatever peers are installed, and gives each the busybox image.
     pub(crate) fn start(plan: &Plan) -> Engines {
         let mut engines = Engines { all: vec![hako(plan)], children: Vec::new() };
-        if installed("dockerd") {
+        if installed("dockerd") && plan.meets("docker") {
             engines.start_docker(plan);
         }
-        if installed("podman") {
+        if installed("podman") && plan.meets("podman") {
             engines.all.push(podman(plan));
         }
         let image = busybox_image(plan);
@@ -107,46 +107,15 @@ impl Engines {
     }
 
     fn start_docker(&mut self, plan: &Plan) {
-        let log = File::create(plan.data.join("dockerd.log")).expect("a log file");
-        let mut command = Command::new("dockerd");
-        command.arg("--data-root").arg(plan.data.join("docker"));
-        if installed("crun") {
-            command.args(["--add-runtime", "crun=/usr/bin/crun"]);
-        }
-        command.args(["--insecure-registry", "127.0.0.0/8"]);
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a log file"))
-            .stderr(log)
-            .spawn()
-            .expect("dockerd");
+        let crun: &[&str] = if installed("crun") { &["--add-runtime", "crun=/usr/bin/crun"] } else { &[] };
+        let child = dockerd(plan, "docker", &[], crun);
         let pid = i32::try_from(child.id()).ok();
         self.children.push(child);
         for (name, run_flags) in [("docker", vec![]), ("docker+crun", vec!["--runtime", "crun"])] {
             if name == "docker" || installed("crun") {
-                self.all.push(Engine {
-                    name,
-                    prefix: vec!["docker".into()],
-                    environment: vec![],
-                    run_flags,
-                    process: pid,
-                    failures: AtomicU32::new(0),
-                });
+                self.all.push(docker(name, &[], run_flags, pid));
             }
         }
-        for _ in 0..600 {
-            if Command::new("docker")
-                .arg("version")
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success())
-            {
-                return;
-            }
-            std::thread::park_timeout(std::time::Duration::from_millis(50));
-        }
-        panic!("dockerd did not come up; see {}", plan.data.join("dockerd.log").display());
     }
 
     pub(crate) fn hako(&self) -> &Engine {
@@ -182,6 +151,67 @@ impl Engines {
             let _ = child.wait();
         }
     }
+}
+
+/// A second Docker that keeps its images in containerd's store, which is how new installations begin. It takes part
+/// where images are measured.
+pub(crate) struct ContainerdStore {
+    child: Child,
+    pub(crate) engine: Engine,
+}
+
+impl ContainerdStore {
+    /// Starts it beside the other; `None` without Docker.
+    pub(crate) fn start(plan: &Plan) -> Option<Self> {
+        if !installed("dockerd") || !plan.meets("docker") {
+            return None;
+        }
+        let host = "unix:///run/containerd-store.sock";
+        let own =
+            ["--exec-root", "/run/containerd-store", "--pidfile", "/run/containerd-store.pid", "--bridge", "none"];
+        let flags = ["--feature", "containerd-snapshotter=true", "--iptables=false", "--ip6tables=false"];
+        let child = dockerd(plan, "docker-containerd", &["-H", host], &[own.as_slice(), flags.as_slice()].concat());
+        let engine = docker("docker, containerd store", &["-H", host], Vec::new(), None);
+        Some(Self { child, engine })
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
+/// Starts a dockerd whose data lies in `name` below the plan's directory, and waits until it answers.
+fn dockerd(plan: &Plan, name: &str, host: &[&str], flags: &[&str]) -> Child {
+    let path = plan.data.join(format!("{name}.log"));
+    let log = File::create(&path).expect("a log file");
+    let mut command = Command::new("dockerd");
+    command.arg("--data-root").arg(plan.data.join(name)).args(["--insecure-registry", "127.0.0.0/8"]);
+    command.args(host).args(flags).stdin(Stdio::null());
+    command.stdout(log.try_clone().expect("a log file")).stderr(log);
+    let mut child = command.spawn().expect("dockerd");
+    let answers = || {
+        let mut version = Command::new("docker");
+        version.args(host).arg("version").stdout(Stdio::null()).stderr(Stdio::null());
+        version.status().is_ok_and(|status| status.success())
+    };
+    let mut attempts = 0;
+    while !answers() {
+        attempts += 1;
+        if attempts == 600 {
+            let _ = child.kill();
+            let _ = child.wait();
+            panic!("dockerd did not come up; see {}", path.display());
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(50));
+    }
+    child
+}
+
+fn docker(name: &'static str, host: &[&str], run_flags: Vec<&'static str>, process: Option<i32>) -> Engine {
+    let prefix = std::iter::once("docker").chain(host.iter().copied()).map(str::to_owned).collect();
+    Engine { name, prefix, environment: vec![], run_flags, process, failures: AtomicU32::new(0) }
 }
 
 fn hako(plan: &Plan) -> Engine {

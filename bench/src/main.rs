@@ -6,6 +6,7 @@
 mod builds;
 mod compose;
 mod engine;
+mod images;
 mod measures;
 mod networks;
 mod oci;

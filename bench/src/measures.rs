@@ -6,7 +6,6 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::engine::{Engine, Engines, field};
-use crate::registry::Registry;
 use crate::sample::{Plan, Row, milliseconds, timed};
 
 /// A named measure.
@@ -24,7 +23,7 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "lifecycle", take: lifecycle },
     Measure { name: "listing", take: listing },
     Measure { name: "parallel", take: parallel },
-    Measure { name: "images", take: images },
+    Measure { name: "images", take: crate::images::take },
     Measure { name: "build", take: crate::builds::builds },
     Measure { name: "logs", take: logs },
     Measure { name: "copy-up", take: copy_up },
@@ -45,14 +44,22 @@ pub(crate) fn interleave_some(
     rounds: usize,
     row: &mut Row,
     takes_part: impl Fn(&Engine) -> bool,
+    sample: impl FnMut(&Engine, usize) -> f64,
+) {
+    let engines: Vec<&Engine> = engines.all.iter().filter(|engine| takes_part(engine)).collect();
+    interleave_these(&engines, rounds, row, sample);
+}
+
+/// As [`interleave`], for a list of engines.
+pub(crate) fn interleave_these(
+    engines: &[&Engine],
+    rounds: usize,
+    row: &mut Row,
     mut sample: impl FnMut(&Engine, usize) -> f64,
 ) {
     for round in 0..rounds {
-        for turn in 0..engines.all.len() {
-            let engine = &engines.all[(turn + round) % engines.all.len()];
-            if !takes_part(engine) {
-                continue;
-            }
+        for turn in 0..engines.len() {
+            let engine = engines[(turn + round) % engines.len()];
             if let Some(sample) = engine.sound(|| sample(engine, round)) {
                 row.add(engine.name, sample);
             }
@@ -217,49 +224,8 @@ fn parallel(plan: &Plan, engines: &Engines) -> Vec<Row> {
 }
 
 /// Writes to the disk what the one before left in memory, so that everybody pays for their own writing.
-fn settle() {
+pub(crate) fn settle() {
     let _ = Command::new("sync").status();
-}
-
-/// Pull, load and save of an image of some 400 MB in 6 layers.
-fn images(plan: &Plan, engines: &Engines) -> Vec<Row> {
-    let Some(registry) = Registry::filled(plan) else {
-        eprintln!("images: skipped, docker-registry or skopeo is not installed");
-        return Vec::new();
-    };
-    let archive = plan.data.join("big.tar").display().to_string();
-    let mut rows = Vec::new();
-    for kind in ["gzip", "zstd"] {
-        let reference = format!("127.0.0.1:5000/big:{kind}");
-        let mut row = Row::new(format!("pull, {kind}"), "ms");
-        interleave(engines, plan.few(), &mut row, |engine, _| {
-            let pull = if engine.name == "podman" {
-                vec!["pull", "--tls-verify=false", &reference]
-            } else {
-                vec!["pull", &reference]
-            };
-            settle();
-            let took = timed(|| engine.run(&pull));
-            engine.run(&["rmi", &reference]);
-            took
-        });
-        rows.push(row);
-    }
-    let mut load = Row::new("load", "ms");
-    let mut save = Row::new("save", "ms");
-    interleave(engines, plan.few(), &mut load, |engine, _| {
-        settle();
-        let took = timed(|| engine.run(&["load", "-i", &archive]));
-        let file = plan.data.join("saved.tar").display().to_string();
-        let _ = fs::remove_file(&file);
-        settle();
-        save.add(engine.name, timed(|| engine.run(&["save", "-o", &file, "localhost/big:plain"])));
-        engine.run(&["rmi", "localhost/big:plain"]);
-        took
-    });
-    rows.extend([load, save]);
-    registry.stop();
-    rows
 }
 
 /// Two hundred megabytes in lines of a hundred bytes, as fast as a busybox can.

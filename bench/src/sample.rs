@@ -13,15 +13,17 @@ pub(crate) struct Plan {
     pub(crate) hako: PathBuf,
     /// The floor program.
     pub(crate) floor: PathBuf,
+    /// The peers that take part; empty means all that are installed.
+    pub(crate) peers: Vec<String>,
     /// Parts of the names of the measures wanted; empty means all.
     only: Vec<String>,
 }
 
 impl Plan {
-    /// Reads `--rounds N --data DIR --hako FILE --floor FILE [NAME…]`.
+    /// Reads `--rounds N --data DIR --hako FILE --floor FILE --peers NAME,… [NAME…]`.
     pub(crate) fn from_args(mut args: impl Iterator<Item = String>) -> Result<Plan, String> {
-        let mut plan =
-            Plan { rounds: 15, data: "/data".into(), hako: "hako".into(), floor: "floor".into(), only: Vec::new() };
+        let (data, hako, floor) = ("/data".into(), "hako".into(), "floor".into());
+        let mut plan = Plan { rounds: 15, data, hako, floor, peers: Vec::new(), only: Vec::new() };
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or(format!("{arg} needs a value"));
             match arg.as_str() {
@@ -29,6 +31,7 @@ impl Plan {
                 "--data" => plan.data = value()?.into(),
                 "--hako" => plan.hako = value()?.into(),
                 "--floor" => plan.floor = value()?.into(),
+                "--peers" => plan.peers = value()?.split(',').map(str::to_owned).collect(),
                 name if !name.starts_with('-') => plan.only.push(name.to_owned()),
                 flag => return Err(format!("unknown flag {flag}")),
             }
@@ -38,6 +41,11 @@ impl Plan {
 
     pub(crate) fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|part| name.contains(part.as_str()))
+    }
+
+    /// Whether a peer takes part, if it is installed.
+    pub(crate) fn meets(&self, peer: &str) -> bool {
+        self.peers.is_empty() || self.peers.iter().any(|name| name == peer)
     }
 
     /// Rounds for a measure that takes seconds.
@@ -88,4 +96,14 @@ pub(crate) fn timed(work: impl FnOnce()) -> f64 {
 
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1000.0
+}
+
+/// The time the machine's processors worked since it started, in milliseconds: user and system time of all processes, and
+/// of the kernel's own threads.
+pub(crate) fn machine_time() -> f64 {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    let fields = text.lines().next().unwrap_or_default().split_whitespace().skip(1);
+    let ticks: Vec<f64> = fields.filter_map(|field| field.parse().ok()).collect();
+    // user nice system idle iowait irq softirq, in hundredths of a second.
+    [0, 1, 2, 5, 6].iter().filter_map(|&at| ticks.get(at)).sum::<f64>() * 10.0
 }
