@@ -299,6 +299,8 @@ fn memory(_: &Plan, engines: &Engines) -> Vec<Row> {
     let mut each = Row::new("engine's processes per idle container at 200, PSS", "MiB");
     let mut port = Row::new("the same with one published port", "MiB");
     for engine in engines.all.iter().filter(|engine| engine.name != "docker+crun") {
+        // Idle is who has had nothing to do for a while.
+        std::thread::park_timeout(std::time::Duration::from_secs(5));
         if let Some(rss) = engine.daemon_rss() {
             daemon.add(engine.name, rss);
         }

@@ -17,7 +17,7 @@ use crate::Result;
 use crate::clock::now;
 
 /// How many of the last events are kept in memory. A listener that is further behind reads the history on disk.
-const RECENT: usize = 2048;
+const RECENT: usize = 512;
 
 /// Where events are told. Cheap to clone.
 #[derive(Clone)]
@@ -40,10 +40,10 @@ struct Past {
 
 impl Hub {
     pub(crate) fn open(path: &Path) -> Result<Self> {
-        let recorded = history::read(path, 0);
+        let recorded = history::tail(path, RECENT);
         let last = recorded.last().map_or(0, |(number, _)| *number);
-        let skip = recorded.len().saturating_sub(RECENT);
-        let recent = recorded.into_iter().skip(skip).map(|(number, event)| (number, Arc::new(event))).collect();
+        let mut recent = VecDeque::with_capacity(RECENT);
+        recent.extend(recorded.into_iter().map(|(number, event)| (number, Arc::new(event))));
         let past = Mutex::new(Past { history: History::open(path)?, recent, last });
         Ok(Self { shared: Arc::new(Shared { path: path.to_owned(), past, last: watch::Sender::new(last) }) })
     }
@@ -73,10 +73,14 @@ impl Hub {
 
     /// Whether this very event was told before: a supervisor repeats what it does not know was heard.
     pub(crate) fn knows(&self, id: &str, time: Timestamp, verb: &str) -> bool {
+        let same = |event: &Event| event.time_nano == time.nanos() && event.actor.id == id && event.verb() == verb;
         let past = self.past();
-        let same = |event: &Event| event.actor.id == id && event.verb() == verb;
-        let mut later = past.recent.iter().rev().map(|(_, event)| event);
-        later.any(|event| event.time_nano == time.nanos() && same(event))
+        if past.recent.iter().rev().any(|(_, event)| same(event)) {
+            return true;
+        }
+        let reaches_back = past.recent.front().is_none_or(|(_, event)| event.time_nano <= time.nanos());
+        drop(past);
+        !reaches_back && history::read(&self.shared.path, 0).iter().any(|(_, event)| same(event))
     }
 
     /// The events after number `after`, as many as are at hand.

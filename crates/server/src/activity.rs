@@ -40,6 +40,12 @@ impl Activity {
         self.shared.open.load(Ordering::SeqCst)
     }
 
+    /// Waits for something to begin, and then until nothing more has begun or ended for that long.
+    pub async fn settled(&self, time: Duration) {
+        self.shared.changed.notified().await;
+        while tokio::time::timeout(time, self.shared.changed.notified()).await.is_ok() {}
+    }
+
     /// Waits until nothing went on for that long without a break.
     pub async fn idle_for(&self, time: Duration) {
         loop {
@@ -84,6 +90,23 @@ mod tests {
         drop(two);
         waiter.await.unwrap();
         assert_eq!(began.elapsed().as_secs(), 130);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_on_for_long_settles_too() {
+        let activity = Activity::default();
+        let began = tokio::time::Instant::now();
+        let waiter = tokio::spawn({
+            let activity = activity.clone();
+            async move { activity.settled(Duration::from_secs(2)).await }
+        });
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert!(!waiter.is_finished(), "nothing has begun");
+        let _stream = activity.begin();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop((activity.begin(), activity.begin()));
+        waiter.await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), 13);
     }
 
     #[tokio::test(start_paused = true)]

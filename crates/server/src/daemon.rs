@@ -49,6 +49,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn live(options: Options, inherited: Vec<listen::Bound>) -> Result<(), String> {
     start_log(&options.log_level);
+    hako_sys::own::share_heaps(HEAPS);
     let exec_root = options.settings.exec_root.clone();
     make_directory(&exec_root)?;
     let lock = claim(&exec_root)?;
@@ -58,6 +59,7 @@ fn live(options: Options, inherited: Vec<listen::Bound>) -> Result<(), String> {
         .enable_all()
         .worker_threads(workers())
         .thread_name("hako")
+        .thread_keep_alive(KEEP_THREADS)
         .build()
         .map_err(|cause| format!("start runtime: {cause}"))?;
     let pid_file = options.pid_file.clone();
@@ -83,9 +85,11 @@ async fn serve(options: Options, mut sockets: Sockets) -> Result<Option<Lock>, S
     let mut stop = Stop::listen()?;
     let engine = Engine::open(options.settings).await.map_err(|cause| format!("open engine: {cause}"))?;
     let house = House { engine: engine.clone(), activity: Activity::default(), leaving };
+    let tidying = tokio::spawn(give_memory_back(house.activity.clone()));
     tracing::info!("listening on {sockets}");
     let lock = attend(&mut listeners, &house, &mut sockets, options.idle_timeout, &mut stop).await?;
     tracing::info!("leaving");
+    tidying.abort();
     drop(listeners);
     let _ = leave.send(true);
     if tokio::time::timeout(FAREWELL, house.activity.idle_for(Duration::ZERO)).await.is_err() {
@@ -121,6 +125,21 @@ async fn attend(
                 return Ok(lock);
             }
         }
+    }
+}
+
+/// How many threads may allocate at once.
+const HEAPS: i32 = 4;
+/// How long threads that wait for the disk are kept for the next request.
+const KEEP_THREADS: Duration = Duration::from_secs(1);
+/// How long after a burst of requests its memory is given back: its threads have gone by then.
+const SETTLED: Duration = Duration::from_secs(2);
+
+/// After a burst the allocator keeps what it needed at the peak, many times of what is in use.
+async fn give_memory_back(activity: Activity) {
+    loop {
+        activity.settled(SETTLED).await;
+        hako_sys::own::trim_memory();
     }
 }
 

@@ -46,6 +46,12 @@ pub fn keep_memory_small() {
     }
 }
 
+/// All threads share so many heaps: the allocator would make one for each of a burst, and none of them ever quite empty.
+pub fn share_heaps(count: i32) {
+    // SAFETY: the call only sets a parameter of the allocator, which it guards itself.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, count) };
+}
+
 /// In a fresh fork: keeps one descriptor beside the standard streams and the `inherited` ones that follow them, and
 /// closes all others.
 ///

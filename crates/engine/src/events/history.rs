@@ -1,5 +1,6 @@
 //! The event history on disk: numbered lines, one file and its predecessor.
 
+use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -57,12 +58,32 @@ fn predecessor(path: &Path) -> PathBuf {
 /// Every recorded event whose number is greater than `after`, oldest first. Lines that do not parse (a torn last one)
 /// are passed over.
 pub(super) fn read(path: &Path, after: u64) -> Vec<(u64, Event)> {
-    let files = [predecessor(path), path.to_owned()];
-    let lines = files.iter().filter_map(|path| File::open(path).ok()).flat_map(|file| BufReader::new(file).lines());
-    let parsed = lines.map_while(std::result::Result::ok).filter_map(|line| {
-        let (number, json) = line.split_once(' ')?;
-        let number: u64 = number.parse().ok()?;
-        (number > after).then(|| Some((number, serde_json::from_str(json).ok()?)))?
-    });
-    parsed.collect()
+    let later = |line: &String| number(line).is_some_and(|number| number > after);
+    lines(path).filter(later).filter_map(|line| parse(&line)).collect()
+}
+
+/// The last events, oldest first, at most `count` of them.
+pub(super) fn tail(path: &Path, count: usize) -> Vec<(u64, Event)> {
+    let mut last = VecDeque::with_capacity(count);
+    for line in lines(path) {
+        if last.len() == count {
+            last.pop_front();
+        }
+        last.push_back(line);
+    }
+    last.iter().filter_map(|line| parse(line)).collect()
+}
+
+fn lines(path: &Path) -> impl Iterator<Item = String> {
+    let files = [predecessor(path), path.to_owned()].into_iter().filter_map(|path| File::open(path).ok());
+    files.flat_map(|file| BufReader::new(file).lines().map_while(std::result::Result::ok))
+}
+
+fn number(line: &str) -> Option<u64> {
+    line.split_once(' ')?.0.parse().ok()
+}
+
+fn parse(line: &str) -> Option<(u64, Event)> {
+    let (number, json) = line.split_once(' ')?;
+    Some((number.parse().ok()?, serde_json::from_str(json).ok()?))
 }

@@ -68,3 +68,21 @@ async fn a_listener_that_lags_misses_nothing() {
         assert_eq!(subscription.next().await.unwrap().action, format!("n{number}"));
     }
 }
+
+#[tokio::test]
+async fn what_was_told_is_known_however_long_ago() {
+    let (dir, hub) = hub();
+    let moment = now();
+    let event = |id: &str| Event::new(Kind::Container, "die", id, BTreeMap::new(), moment);
+    hub.tell_event(event("first"));
+    (0..2 * RECENT).for_each(|_| tell(&hub, "start", "other"));
+    for hub in [hub, Hub::open(&dir.path().join("events")).unwrap()] {
+        assert!(hub.knows("first", moment, "die"));
+        assert!(!hub.knows("first", moment, "start"));
+        assert!(!hub.knows("second", moment, "die"));
+        assert!(hub.past().recent.len() <= RECENT);
+    }
+    let reopened = Hub::open(&dir.path().join("events")).unwrap();
+    tell(&reopened, "stop", "other");
+    assert_eq!(reopened.past().last, 2 * RECENT as u64 + 2);
+}

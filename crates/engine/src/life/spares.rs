@@ -150,7 +150,5 @@ impl Pool {
             tokio::task::yield_now().await;
         }
         self.filling.store(false, Ordering::Release);
-        // Nothing was started for a while: a good moment.
-        hako_sys::own::trim_memory();
     }
 }
