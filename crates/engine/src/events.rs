@@ -73,10 +73,24 @@ impl Hub {
 
     /// Whether this very event was told before: a supervisor repeats what it does not know was heard.
     pub(crate) fn knows(&self, id: &str, time: Timestamp, verb: &str) -> bool {
+        self.remembers(id, time, verb, |event| event.time_nano == time.nanos())
+    }
+
+    /// Whether such an event of something that exists since `time` was ever told.
+    pub(crate) fn has_told(&self, id: &str, time: Timestamp, verb: &str) -> bool {
+        self.remembers(id, time, verb, |_| true)
+    }
+
+    /// What is older than all that is kept in memory was told: an engine that was away has missed only what is newer
+    /// than everything it knows.
+    fn remembers(&self, id: &str, time: Timestamp, verb: &str, is_it: impl Fn(&Event) -> bool) -> bool {
         let past = self.past();
-        let same = |event: &Event| event.actor.id == id && event.verb() == verb;
-        let mut later = past.recent.iter().rev().map(|(_, event)| event);
-        later.any(|event| event.time_nano == time.nanos() && same(event))
+        let forgotten = past.recent.len() == RECENT;
+        if forgotten && past.recent.front().is_some_and(|(_, oldest)| time < oldest.moment()) {
+            return true;
+        }
+        let mut events = past.recent.iter().rev().map(|(_, event)| event);
+        events.any(|event| event.actor.id == id && event.verb() == verb && is_it(event))
     }
 
     /// The events after number `after`, as many as are at hand.

@@ -227,14 +227,22 @@ async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Des
     let attached = container.attaching.write().await;
     let link = house.supervisor(container)?;
     container.turn(|phase| phase.held = true);
+    // Before anything is made: whoever finds it half-made must know what to look for.
+    remember_run(container, Vec::new(), None)?;
     let (status, ports, cgroup) = match link.ask(Ask::Start(Box::new(description)), Vec::new()).await {
         Ok(Ok(Answer::Started { status, ports, cgroup })) => (status, ports, cgroup),
         Ok(Ok(_)) => return Err(Error::system("start container: the supervisor answered something else")),
         Ok(Err(failure)) => return Err(failed(house, container, failure)),
-        Err(error) => return Err(error),
+        Err(error) => {
+            // It was killed. Whoever follows it clears away what it left, and must not be overtaken.
+            let _ = settled(container).await;
+            return Err(error);
+        }
     };
     drop(attached);
-    remember_run(container, ports, Some(cgroup))?;
+    if !ports.is_empty() || cgroup != house.cgroup(container) {
+        remember_run(container, ports, Some(cgroup))?;
+    }
     wait_until(container, |phase| phase.status.started_at >= status.started_at || phase.removed).await;
     Ok(())
 }

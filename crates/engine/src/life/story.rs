@@ -19,13 +19,14 @@ use crate::{networks, record};
 /// Events after which the supervisor is told that they were heard, so that its journal does not grow.
 const HEARD_AT: u64 = 64;
 
-/// Follows a supervisor's story in a task of its own until it is over.
-pub(crate) fn follow(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link>) {
+/// Follows a supervisor's story in a task of its own until it is over. What is numbered below `last` happened before:
+/// an end told there was an earlier run's.
+pub(crate) fn follow(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link>, last: u64) {
     let Some(mut events) = link.events() else { return };
     let (house, container, link) = (Arc::clone(house), Arc::clone(container), Arc::clone(link));
     tokio::spawn(async move {
         while let Some(event) = events.recv().await {
-            take_in(&house, &container, &link, event).await;
+            take_in(&house, &container, &link, event, last).await;
         }
         let ours = container.link().is_some_and(|current| Arc::ptr_eq(&current, &link));
         if ours {
@@ -35,8 +36,8 @@ pub(crate) fn follow(house: &Arc<House>, container: &Arc<Container>, link: &Arc<
     });
 }
 
-async fn take_in(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link>, event: Event) {
-    let (seq, left) = (event.seq, event.kind == Kind::Left);
+async fn take_in(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link>, event: Event, last: u64) {
+    let (seq, left) = (event.seq, event.kind == Kind::Left && event.seq >= last);
     if left {
         container.inside().link = None;
     }
@@ -227,12 +228,7 @@ fn end_status(status: &mut Status) {
 pub(crate) fn clear_away(house: &House, container: &Container) -> crate::Result<()> {
     let failed = |what: &str, e: &dyn std::fmt::Display| crate::Error::io(what, e);
     let group = house.group(container)?;
-    if group.exists() {
-        // A frozen group does not die.
-        let _ = group.thaw();
-        group.kill_all().map_err(|e| failed("kill cgroup", &e))?;
-        delete_patiently(&group).map_err(|e| failed("remove cgroup", &e))?;
-    }
+    super::remains::clear(&group).map_err(|e| failed("clear cgroup", &e))?;
     let plans = container.inside().run.endpoints.clone();
     let table = house.networks.fabric.table();
     let ruled = !plans.is_empty() && matches!(table.exists(), Ok(true));
@@ -248,15 +244,4 @@ pub(crate) fn clear_away(house: &House, container: &Container) -> crate::Result<
     }
     let _ = std::fs::remove_file(house.layout.door(&container.id));
     Ok(())
-}
-
-/// Killed processes leave their group a moment after they were killed.
-fn delete_patiently(group: &hako_sys::cgroup::Group) -> Result<(), hako_sys::Error> {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    loop {
-        match group.delete() {
-            Err(_) if std::time::Instant::now() < until => std::thread::sleep(std::time::Duration::from_millis(5)),
-            outcome => return outcome,
-        }
-    }
 }

@@ -22,6 +22,7 @@ mod hostile;
 mod images;
 mod isolation;
 mod isolation_of_networks;
+mod kills;
 mod lifecycle;
 mod limits;
 mod logging;
