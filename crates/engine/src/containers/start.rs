@@ -226,6 +226,7 @@ fn probe_command(record: &Record, config: &HealthConfig) -> Option<Vec<String>> 
 async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Description) -> Result<()> {
     let attached = container.attaching.write().await;
     let link = house.supervisor(container)?;
+    let before = container.status().started_at;
     container.turn(|phase| phase.held = true);
     // Before anything is made: whoever finds it half-made must know what to look for.
     remember_run(container, Vec::new(), None)?;
@@ -243,7 +244,9 @@ async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Des
     if !ports.is_empty() || cgroup != house.cgroup(container) {
         remember_run(container, ports, Some(cgroup))?;
     }
-    wait_until(container, |phase| phase.status.started_at >= status.started_at || phase.removed).await;
+    // Another time, not a later one: the clock may have been set back.
+    let began = |phase: &Phase| phase.status.started_at == status.started_at || phase.status.started_at != before;
+    wait_until(container, |phase| began(phase) || phase.removed).await;
     Ok(())
 }
 

@@ -41,7 +41,7 @@ async fn take_in(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link
     if left {
         container.inside().link = None;
     }
-    tell(house, container, &event);
+    tell(house, container, &event, event.seq > last);
     let died = matches!(event.kind, Kind::Life(Notice::Die { .. }));
     container.turn(|phase| {
         if let Some(status) = event.status {
@@ -62,19 +62,20 @@ async fn take_in(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link
 pub(crate) fn tell_journal(house: &House, container: &Container) {
     let path = container.dir.join("journal");
     match hako_supervisor::journal::read(&path, 0) {
-        Ok(events) => events.iter().for_each(|event| tell(house, container, event)),
+        Ok(events) => events.iter().for_each(|event| tell(house, container, event, false)),
         Err(error) => tracing::debug!(id = container.id.short(), %error, "no journal"),
     }
 }
 
-/// Makes a supervisor's event one of the engine's, unless it was told before.
-fn tell(house: &House, container: &Container, event: &Event) {
+/// Makes a supervisor's event one of the engine's, unless it is an old one that was told before. What happens now is
+/// told whatever the clock says.
+fn tell(house: &House, container: &Container, event: &Event, new: bool) {
     if let Kind::ExecDie { exec, exit_code } = &event.kind {
         end_exec(house, container, exec, *exit_code, event.time);
     }
     let Some((action, facts)) = words(&event.kind) else { return };
     let verb = action.split(':').next().unwrap_or(&action);
-    if house.hub.knows(container.id.as_str(), event.time, verb) {
+    if !new && house.hub.knows(container.id.as_str(), event.time, verb) {
         return;
     }
     let mut attributes = container.attributes();
@@ -196,7 +197,7 @@ pub(crate) async fn vanished(house: &Arc<House>, container: &Arc<Container>, aga
             kind: Kind::Life(Notice::Die { exit_code: 137, ran }),
             status: None,
         };
-        tell(house, container, &died);
+        tell(house, container, &died, true);
         container.turn(|phase| {
             phase.status = Arc::new(status);
             phase.exits += 1;

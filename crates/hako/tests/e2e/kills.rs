@@ -5,6 +5,7 @@
 //! `HAKO_KILL_ONLY` repeats one round.
 
 mod chance;
+mod commands;
 mod scene;
 mod truth;
 
