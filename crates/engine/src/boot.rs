@@ -15,7 +15,7 @@ use hako_sys::cgroup::Group;
 use hako_sys::file::Lock;
 
 use crate::container::{Container, Run};
-use crate::containers::{Containers, RemoveOptions};
+use crate::containers::{self, Containers, RemoveOptions};
 use crate::house::House;
 use crate::life::{self, Link};
 use crate::record::{self, Record};
@@ -23,28 +23,42 @@ use crate::{Error, Result};
 
 /// Finds all containers; blocks on the disk, then waits for living supervisors' first words.
 pub(crate) async fn boot(house: &Arc<House>) -> Result<()> {
-    sweep_tmp(house);
     crate::builds::sweep(house).await;
-    let containers = load(house)?;
-    for container in &containers {
+    let loaded = load(house)?;
+    bury_removed(house);
+    for container in &loaded {
         if let Err(error) = rejoin(house, container).await {
             tracing::warn!(id = container.id.short(), %error, "container not rejoined");
         }
     }
     sweep_cgroups(house);
-    for container in containers {
+    for container in loaded {
         restart(house, &container);
     }
     Ok(())
 }
 
-/// Removed containers whose files were not all gone yet, and half-written things.
-fn sweep_tmp(house: &House) {
+/// Containers whose removal was begun: what is missing of it is done, and it is told if it was not.
+fn bury_removed(house: &House) {
     for entry in std::fs::read_dir(house.layout.tmp()).into_iter().flatten().flatten() {
         let path = entry.path();
-        if entry.file_name().to_string_lossy().starts_with("removed-") {
-            tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path));
+        let name = entry.file_name();
+        let Some((_, volumes)) = name.to_str().and_then(containers::buried) else { continue };
+        if let Ok(record) = Record::load(&path) {
+            let container = Container::new(record, path.clone(), Status::default());
+            if volumes {
+                containers::remove_anonymous_volumes(house, &container);
+            }
+            tell_missed(house, &container, "destroy");
         }
+        tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path));
+    }
+}
+
+/// Tells what an engine did and was killed before it said so.
+fn tell_missed(house: &House, container: &Container, action: &str) {
+    if !house.hub.has_told(container.id.as_str(), container.record().created, action) {
+        house.tell(container, action);
     }
 }
 
@@ -69,6 +83,9 @@ fn load(house: &Arc<House>) -> Result<Vec<Arc<Container>>> {
             tracing::warn!(id = id.short(), %error, "two containers of one name");
         }
         house.index.insert(Arc::clone(&container));
+        if container.damage.is_none() {
+            tell_missed(house, &container, "create");
+        }
         containers.push(container);
     }
     Ok(containers)
@@ -131,8 +148,9 @@ async fn connect(house: &Arc<House>, container: &Arc<Container>) -> Result<()> {
         Ok(_) => return Err(Error::system("greet supervisor: it answered something else")),
         Err(failure) => return Err(Error::io("greet supervisor", failure)),
     };
+    let last = welcome.seq;
     take_over(house, container, &link, *welcome);
-    life::follow(house, container, &link);
+    life::follow(house, container, &link, last);
     Ok(())
 }
 
@@ -141,6 +159,7 @@ fn take_over(house: &House, container: &Arc<Container>, link: &Arc<Link>, welcom
         let mut inside = container.inside();
         inside.link = Some(Arc::clone(link));
         inside.run.ports = welcome.ports;
+        inside.run.cgroup = welcome.cgroup;
         let endpoints = inside.run.endpoints.clone();
         drop(inside);
         crate::networks::claim(house, &endpoints);
@@ -183,12 +202,8 @@ fn sweep_cgroups(house: &House) {
     names.dedup();
     let used: Vec<String> = house.index.all().iter().map(|container| container.inside().run.cgroup.clone()).collect();
     for path in names.iter().map(|name| format!("{}/{name}", house.cgroup_parent)) {
-        if used.contains(&path) {
-            continue;
-        }
-        let swept = Group::open(&path).and_then(|group| group.kill_all().and_then(|()| group.delete()));
-        if let Err(error) = swept {
-            tracing::debug!(%error, path, "spare's group not swept");
+        if !used.contains(&path) {
+            tokio::task::spawn_blocking(move || life::remains::clear_path(&path));
         }
     }
 }

@@ -30,7 +30,7 @@ pub(crate) use create::{complete_host, new_id};
 pub use logs::{Channel, Logs};
 pub(crate) use mounts::check_driver;
 pub(crate) use prune::until;
-pub(crate) use remove::erase;
+pub(crate) use remove::{buried, erase, remove_anonymous_volumes};
 pub use sample::{BlockSample, CpuSample, InterfaceSample, MemorySample, Sample};
 pub(crate) use start::remember_run;
 pub use stats::Stats;

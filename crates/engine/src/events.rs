@@ -17,7 +17,7 @@ use crate::Result;
 use crate::clock::now;
 
 /// How many of the last events are kept in memory. A listener that is further behind reads the history on disk.
-const RECENT: usize = 512;
+const RECENT: usize = 2048;
 
 /// Where events are told. Cheap to clone.
 #[derive(Clone)]
@@ -73,14 +73,24 @@ impl Hub {
 
     /// Whether this very event was told before: a supervisor repeats what it does not know was heard.
     pub(crate) fn knows(&self, id: &str, time: Timestamp, verb: &str) -> bool {
-        let same = |event: &Event| event.time_nano == time.nanos() && event.actor.id == id && event.verb() == verb;
+        self.remembers(id, time, verb, |event| event.time_nano == time.nanos())
+    }
+
+    /// Whether such an event of something that exists since `time` was ever told.
+    pub(crate) fn has_told(&self, id: &str, time: Timestamp, verb: &str) -> bool {
+        self.remembers(id, time, verb, |_| true)
+    }
+
+    /// What is older than all that is kept in memory was told: an engine that was away has missed only what is newer
+    /// than everything it knows.
+    fn remembers(&self, id: &str, time: Timestamp, verb: &str, is_it: impl Fn(&Event) -> bool) -> bool {
         let past = self.past();
-        if past.recent.iter().rev().any(|(_, event)| same(event)) {
+        let forgotten = past.recent.len() == RECENT;
+        if forgotten && past.recent.front().is_some_and(|(_, oldest)| time < oldest.moment()) {
             return true;
         }
-        let reaches_back = past.recent.front().is_none_or(|(_, event)| event.time_nano <= time.nanos());
-        drop(past);
-        !reaches_back && history::read(&self.shared.path, 0).iter().any(|(_, event)| same(event))
+        let mut events = past.recent.iter().rev().map(|(_, event)| event);
+        events.any(|event| event.actor.id == id && event.verb() == verb && is_it(event))
     }
 
     /// The events after number `after`, as many as are at hand.

@@ -104,7 +104,7 @@ impl House {
         let link = self.spares.take()?;
         inside.link = Some(Arc::clone(&link));
         drop(inside);
-        crate::life::follow(self, container, &link);
+        crate::life::follow(self, container, &link, 0);
         Ok(link)
     }
 

@@ -53,12 +53,12 @@ impl Index {
         self.tables().containers.insert(container.id.clone(), container);
     }
 
-    /// Forgets a container, its names and its execs.
-    pub(crate) fn remove(&self, id: &ContainerId) {
+    /// Forgets a container, its names and its execs; false if somebody else did.
+    pub(crate) fn remove(&self, id: &ContainerId) -> bool {
         let mut tables = self.tables();
-        tables.containers.remove(id);
         tables.names.retain(|_, owner| owner != id);
         tables.execs.retain(|_, owner| owner != id);
+        tables.containers.remove(id).is_some()
     }
 
     /// All containers, by id.

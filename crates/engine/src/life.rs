@@ -1,6 +1,7 @@
 //! The engine's half of the conversation with supervisors: connections, spares, and what they tell.
 
 mod link;
+pub(crate) mod remains;
 mod spares;
 mod story;
 

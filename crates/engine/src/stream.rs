@@ -98,6 +98,8 @@ where
         let mut writer = SinkWriter { chunks: send, pending: Vec::with_capacity(CHUNK) };
         let outcome = produce(&mut writer).and_then(|()| writer.send().map_err(|e| Error::io("send stream", e)));
         if let Err(error) = outcome {
+            // Whoever reads sees only that it breaks off: how it would have ended was said at the beginning.
+            tracing::warn!(%error, "stream broke off");
             // A reader that left does not want to know.
             let _ = writer.chunks.blocking_send(Err(error));
         }

@@ -100,8 +100,11 @@ impl Volumes {
 
     /// Removes a volume that no container uses; with `force`, one that does not exist is no error.
     pub async fn remove(&self, name: &str, force: bool) -> Result<()> {
-        if let Err(error) = self.house.store.volumes().get(name).map_err(|error| missing(name, error)) {
-            return if force && matches!(error, Error::NotFound { .. }) { Ok(()) } else { Err(error) };
+        match self.house.store.volumes().get(name) {
+            // What cannot be read can still be removed.
+            Ok(_) | Err(hako_store::Error::Damaged { .. }) => {}
+            Err(error) if force && error.is_not_found() => return Ok(()),
+            Err(error) => return Err(missing(name, error)),
         }
         let users = self.users(name);
         if !users.is_empty() {

@@ -152,7 +152,7 @@ impl Making<'_> {
                     // Told is the first failure; the process that nobody knows of must not stay.
                     let _ = created.process.kill(9);
                     let _ = created.process.wait();
-                    let _ = place::clear(&container.record);
+                    let _ = place::clear(&container.record.cgroup);
                     Err(error)
                 }
             }
@@ -199,6 +199,7 @@ impl Making<'_> {
     }
 
     fn launch(&self, directory: &std::path::Path, identity: &Identity, spec: &Spec, inherited: u32) -> Result<Created> {
+        record::note_group(directory, spec)?;
         let door = Listener::bind(&directory.join("door"), 0o600)?;
         let root = spec.root.as_ref().map(|root| PathBuf::from(&root.path)).unwrap_or_default();
         let options = LaunchOptions {

@@ -48,10 +48,8 @@ fn signal_all(container: &Container, number: i32) -> Result<()> {
 pub(crate) fn delete(session: &Session, parsed: &Parsed) -> Result<u8> {
     let force = parsed.on("force");
     let container = match session.store.open(parsed.id()) {
-        // What is half made has no record, but may have a directory.
         Err(Error::Missing { .. }) if force => {
-            record::remove_directory(&session.store.directory(parsed.id())?)?;
-            return Ok(0);
+            return record::forget_half_made(&session.store.directory(parsed.id())?).map(|()| 0);
         }
         opened => opened?,
     };

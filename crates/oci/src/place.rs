@@ -6,7 +6,6 @@ use hako_sys::cgroup::Group;
 
 use crate::Session;
 use crate::error::{Error, Result};
-use crate::record::Record;
 
 /// How long killed processes may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,8 +31,8 @@ pub(crate) fn path(session: &Session, id: &str, wanted: &str) -> Result<String> 
 }
 
 /// Ends what is left in a container's group and removes it.
-pub(crate) fn clear(record: &Record) -> Result<()> {
-    let group = Group::open(&record.cgroup)?;
+pub(crate) fn clear(path: &str) -> Result<()> {
+    let group = Group::open(path)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         match group.delete() {

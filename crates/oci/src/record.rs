@@ -22,6 +22,9 @@ pub(crate) const DEFAULT_ROOT: &str = "/run/hako-runtime";
 /// More than any record or description.
 const LIMIT: u64 = 16 << 20;
 
+/// The note of the control group in a container's directory.
+const GROUP: &str = "group";
+
 /// All containers.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -207,12 +210,28 @@ impl Container {
 
     /// Gives back everything: the group with what is left in it, and the memory.
     pub(crate) fn forget(&self) -> Result<()> {
-        place::clear(&self.record)?;
+        place::clear(&self.record.cgroup)?;
         if self.record.shares_mounts {
             hako_sys::mount::detach(Path::new(&self.record.rootfs))?;
         }
         remove_directory(&self.directory)
     }
+}
+
+/// Notes the control group of a container in the making, for whoever must clear away what a killed command left: a link
+/// that leads nowhere is made in one step.
+pub(crate) fn note_group(directory: &Path, spec: &Spec) -> Result<()> {
+    let Some(linux) = &spec.linux else { return Ok(()) };
+    let link = directory.join(GROUP);
+    std::os::unix::fs::symlink(&linux.cgroups_path, &link).map_err(Error::file("write", &link))
+}
+
+/// Gives back what a half-made container has: it has no record, but may have a directory and a group.
+pub(crate) fn forget_half_made(directory: &Path) -> Result<()> {
+    if let Ok(group) = std::fs::read_link(directory.join(GROUP)) {
+        place::clear(&group.to_string_lossy())?;
+    }
+    remove_directory(directory)
 }
 
 /// Removes a container's directory.

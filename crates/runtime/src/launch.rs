@@ -170,9 +170,9 @@ pub fn prepare(
     }
 }
 
-/// The given seed, if it has the right namespaces and can get the right group.
+/// The given seed, if it lives, has the right namespaces and can get the right group.
 fn fitting_seed(seed: Option<Seed>, spec: &Spec, layout: &material::Layout) -> Result<Option<Seed>, LaunchError> {
-    let Some(mut seed) = seed.filter(|seed| layout.fits(seed)) else { return Ok(None) };
+    let Some(mut seed) = seed.filter(|seed| layout.fits(seed) && seed.waits()) else { return Ok(None) };
     let path = spec.linux.as_ref().map_or("", |linux| linux.cgroups_path.as_str());
     Ok(seed.rename_group(path)?.then_some(seed))
 }

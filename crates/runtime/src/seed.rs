@@ -100,6 +100,11 @@ impl Seed {
         self.process.as_ref().map_or(self.channel.as_fd(), Process::pidfd)
     }
 
+    /// Whether it still waits: while nobody looked it may have been killed.
+    pub(crate) fn waits(&self) -> bool {
+        matches!(hako_sys::poll::wait_one(self.pidfd(), Interest::Read, Some(Duration::ZERO)), Ok(false))
+    }
+
     /// A new descriptor of its network namespace.
     pub fn netns(&self) -> Result<OwnedFd, LaunchError> {
         Ok(hako_sys::netns::of(self.pid())?)

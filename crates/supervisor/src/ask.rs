@@ -97,7 +97,8 @@ impl Supervisor {
             Ask::Kill { signal } => self.kill(engine, id, signal),
             Ask::Stop { signal, timeout } => self.stop(engine, id, signal, timeout),
             Ask::Pause => self.step(Input::Pause).map(done),
-            Ask::Resume => self.step(Input::Resume).map(done),
+            Ask::Hold => self.hold(engine).map(done),
+            Ask::Resume => self.resume().map(done),
             Ask::Resize { rows, columns } => self.resize(CONTAINER, rows, columns).map(done),
             Ask::Update(update) => self.update(*update).map(done),
             Ask::Plug { endpoints, naming } => self.plug(endpoints, naming).map(Some),
@@ -150,6 +151,26 @@ impl Supervisor {
         container.waiting.push(Waiting { engine, id, stops: true });
         let stepped = self.step(Input::Stop { signal, grace });
         self.answer_later(engine, id, stepped, true)
+    }
+
+    fn hold(&mut self, engine: u32) -> Result<(), Failure> {
+        self.step(Input::Pause)?;
+        self.assigned()?.held_by = Some(engine);
+        Ok(())
+    }
+
+    fn resume(&mut self) -> Result<(), Failure> {
+        self.assigned()?.held_by = None;
+        self.step(Input::Resume)
+    }
+
+    /// An engine that dies in the middle of what it froze a container for must not leave it frozen.
+    pub(crate) fn release_hold(&mut self) {
+        let Some(container) = &mut self.container else { return };
+        if container.held_by.is_some_and(|engine| !self.engines.has(engine)) {
+            container.held_by = None;
+            self.advance(Input::Resume);
+        }
     }
 
     /// The reply comes with the end; but a refusal at once, for nothing will end.

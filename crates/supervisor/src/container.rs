@@ -54,6 +54,8 @@ pub(crate) struct Container {
     pub answerer: Option<Answerer>,
     /// Engines that wait for its end.
     pub waiting: Vec<Waiting>,
+    /// The engine that froze it for as long as it stays.
+    pub held_by: Option<u32>,
     /// The network namespace with the endpoints in it; outlives restarts.
     netns: Option<OwnedFd>,
     /// The root file system, held so that it outlives its processes.
@@ -81,6 +83,7 @@ impl Container {
             answerer: None,
             watch: None,
             waiting: Vec::new(),
+            held_by: None,
             netns: None,
             root: None,
             lock: Some(lock),

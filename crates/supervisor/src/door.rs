@@ -64,6 +64,11 @@ impl Engines {
         self.list.is_empty()
     }
 
+    /// Whether engine `number` is connected.
+    pub(crate) fn has(&self, number: u32) -> bool {
+        self.list.iter().any(|engine| engine.number == number)
+    }
+
     /// The next message of engine `number`. One that has hung up, or talks nonsense, is forgotten.
     pub(crate) fn receive(&mut self, number: u32, epoll: &Epoll) -> Option<fdpass::Message> {
         let engine = self.list.iter().find(|engine| engine.number == number)?;

@@ -83,6 +83,8 @@ pub enum Ask {
     },
     /// Freeze.
     Pause,
+    /// Freeze until this engine says Resume, or is gone.
+    Hold,
     /// Thaw.
     Resume,
     /// Resize the terminal.

@@ -139,6 +139,7 @@ impl Supervisor {
                 complain(self.handle_due(due));
             }
             complain(self.sweep_clients());
+            self.release_hold();
         }
         if let Some(compression) = self.compression.take() {
             compression.abandon();

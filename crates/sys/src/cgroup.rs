@@ -76,9 +76,9 @@ impl Group {
         self.hierarchy.version()
     }
 
-    /// Whether the group exists in the hierarchy that says so first.
+    /// Whether anything of the group exists: whoever made or renamed it may have been killed half-way.
     pub fn exists(&self) -> bool {
-        self.hierarchy.roots().first().is_some_and(|root| below(root, &self.path).is_dir())
+        self.directories().any(|directory| directory.is_dir())
     }
 
     /// The group's directory for a controller, e.g. `memory`; `None` if the host has no such controller.

@@ -18,7 +18,7 @@ impl Containers {
         let container = self.house.index.find(&request.container)?;
         let freeze = request.pause && matches!(container.status().state, State::Running(_));
         if freeze {
-            self.pause(container.id.as_str()).await?;
+            self.hold(container.id.as_str()).await?;
         }
         let (comment, reference) = (request.comment.clone(), request.reference.clone().unwrap_or_default());
         let made = self.commit_layer(&container, request).await;

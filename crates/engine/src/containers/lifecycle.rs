@@ -57,6 +57,15 @@ impl Containers {
 
     /// Freezes it.
     pub async fn pause(&self, name: &str) -> Result<()> {
+        self.freeze(name, Ask::Pause).await
+    }
+
+    /// Freezes it until it is thawed or this engine is gone.
+    pub(super) async fn hold(&self, name: &str) -> Result<()> {
+        self.freeze(name, Ask::Hold).await
+    }
+
+    async fn freeze(&self, name: &str, how: Ask) -> Result<()> {
         let container = self.house.index.find(name)?;
         let id = container.id.clone();
         match container.status().state {
@@ -70,7 +79,7 @@ impl Containers {
             State::Running(_) => {}
             _ => return Err(container.not_running()),
         }
-        done(&container, Ask::Pause).await?;
+        done(&container, how).await?;
         wait_until(&container, |phase| !matches!(phase.status.state, State::Running(_))).await;
         Ok(())
     }

@@ -14,6 +14,9 @@ use crate::{Error, Result, record};
 /// Free space (bytes) below which a removal waits until the files are gone.
 const SHORT: u64 = 1 << 30;
 
+/// The end of a grave's name whose container's anonymous volumes go with it.
+const WITH_VOLUMES: &str = "-and-volumes";
+
 impl Containers {
     /// Removes it.
     pub async fn remove(&self, name: &str, options: RemoveOptions) -> Result<()> {
@@ -68,14 +71,16 @@ fn dismiss(container: &Container) {
 /// Takes a container that does not run off the disk and out of the index, with its anonymous volumes if wanted.
 pub(crate) async fn erase(house: &Arc<House>, container: &Arc<Container>, volumes: bool) -> Result<()> {
     container.inside().removing = true;
-    let grave = house.layout.tmp().join(format!("removed-{}", container.id));
+    let grave = house.layout.tmp().join(grave(container, volumes));
     if let Err(error) = std::fs::rename(&container.dir, &grave)
         && error.kind() != std::io::ErrorKind::NotFound
     {
         return Err(not_removed(container, &error));
     }
     // From here on the container is gone; its files follow in the background.
-    house.index.remove(&container.id);
+    if !house.index.remove(&container.id) {
+        return Ok(());
+    }
     container.inside().pin = None;
     if volumes {
         remove_anonymous_volumes(house, container);
@@ -89,6 +94,18 @@ pub(crate) async fn erase(house: &Arc<House>, container: &Arc<Container>, volume
         let _ = burial.await;
     }
     Ok(())
+}
+
+/// Where a removed container's files wait to be deleted; the name says what else goes with it.
+fn grave(container: &Container, volumes: bool) -> String {
+    format!("removed-{}{}", container.id, if volumes { WITH_VOLUMES } else { "" })
+}
+
+/// What the name of a grave says: whose it is, and whether its anonymous volumes go too.
+pub(crate) fn buried(name: &str) -> Option<(&str, bool)> {
+    let rest = name.strip_prefix("removed-")?;
+    let id = rest.strip_suffix(WITH_VOLUMES);
+    Some((id.unwrap_or(rest), id.is_some()))
 }
 
 /// Whether the disk below `path` is so full that somebody may wait for what is removed.
@@ -118,7 +135,7 @@ fn not_removed(container: &Container, cause: &std::io::Error) -> Error {
 }
 
 /// Volumes nobody named go with their container, unless another one uses them.
-fn remove_anonymous_volumes(house: &House, container: &Container) {
+pub(crate) fn remove_anonymous_volumes(house: &House, container: &Container) {
     let record = container.record();
     for mount in &record.mounts {
         let Origin::Volume(volume) = &mount.origin else { continue };

@@ -226,16 +226,27 @@ fn probe_command(record: &Record, config: &HealthConfig) -> Option<Vec<String>> 
 async fn launch(house: &Arc<House>, container: &Arc<Container>, description: Description) -> Result<()> {
     let attached = container.attaching.write().await;
     let link = house.supervisor(container)?;
+    let before = container.status().started_at;
     container.turn(|phase| phase.held = true);
+    // Before anything is made: whoever finds it half-made must know what to look for.
+    remember_run(container, Vec::new(), None)?;
     let (status, ports, cgroup) = match link.ask(Ask::Start(Box::new(description)), Vec::new()).await {
         Ok(Ok(Answer::Started { status, ports, cgroup })) => (status, ports, cgroup),
         Ok(Ok(_)) => return Err(Error::system("start container: the supervisor answered something else")),
         Ok(Err(failure)) => return Err(failed(house, container, failure)),
-        Err(error) => return Err(error),
+        Err(error) => {
+            // It was killed. Whoever follows it clears away what it left, and must not be overtaken.
+            let _ = settled(container).await;
+            return Err(error);
+        }
     };
     drop(attached);
-    remember_run(container, ports, Some(cgroup))?;
-    wait_until(container, |phase| phase.status.started_at >= status.started_at || phase.removed).await;
+    if !ports.is_empty() || cgroup != house.cgroup(container) {
+        remember_run(container, ports, Some(cgroup))?;
+    }
+    // Another time, not a later one: the clock may have been set back.
+    let began = |phase: &Phase| phase.status.started_at == status.started_at || phase.status.started_at != before;
+    wait_until(container, |phase| began(phase) || phase.removed).await;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use hako_model::event::Event;
@@ -17,20 +17,26 @@ pub(super) struct History {
     path: PathBuf,
     file: File,
     length: u64,
+    /// Whether the last line has no end: the disk was full, or the power went.
+    torn: bool,
 }
 
 impl History {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let failed = |e| Error::io(format!("open {}", path.display()), e);
-        let file = OpenOptions::new().create(true).append(true).open(path).map_err(failed)?;
+        let mut file = OpenOptions::new().create(true).append(true).read(true).open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
-        Ok(Self { path: path.to_owned(), file, length })
+        let torn = length > 0 && !ends_a_line(&mut file).map_err(failed)?;
+        Ok(Self { path: path.to_owned(), file, length, torn })
     }
 
     /// Appends one event. What cannot be written (a full disk) is still told to those who listen now.
     pub(super) fn append(&mut self, number: u64, event: &Event) {
-        let line = format!("{number} {}\n", serde_json::to_string(event).unwrap_or_default());
-        if let Err(error) = self.file.write_all(line.as_bytes()) {
+        let end = if self.torn { "\n" } else { "" };
+        let line = format!("{end}{number} {}\n", serde_json::to_string(event).unwrap_or_default());
+        let written = self.file.write_all(line.as_bytes());
+        self.torn = written.is_err();
+        if let Err(error) = written {
             tracing::warn!(%error, "event not recorded");
         }
         self.length += line.len() as u64;
@@ -49,14 +55,21 @@ impl History {
     }
 }
 
+fn ends_a_line(file: &mut File) -> std::io::Result<bool> {
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}
+
 fn predecessor(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".1");
     name.into()
 }
 
-/// Every recorded event whose number is greater than `after`, oldest first. Lines that do not parse (a torn last one)
-/// are passed over.
+/// Every recorded event whose number is greater than `after`, oldest first. Lines that do not parse (torn or damaged
+/// ones) are passed over.
 pub(super) fn read(path: &Path, after: u64) -> Vec<(u64, Event)> {
     let later = |line: &String| number(line).is_some_and(|number| number > after);
     lines(path).filter(later).filter_map(|line| parse(&line)).collect()
@@ -76,7 +89,8 @@ pub(super) fn tail(path: &Path, count: usize) -> Vec<(u64, Event)> {
 
 fn lines(path: &Path) -> impl Iterator<Item = String> {
     let files = [predecessor(path), path.to_owned()].into_iter().filter_map(|path| File::open(path).ok());
-    files.flat_map(|file| BufReader::new(file).lines().map_while(std::result::Result::ok))
+    let lines = files.flat_map(|file| BufReader::new(file).split(b'\n').map_while(std::result::Result::ok));
+    lines.filter_map(|line| String::from_utf8(line).ok())
 }
 
 fn number(line: &str) -> Option<u64> {

@@ -23,11 +23,18 @@ pub(crate) struct Link {
     /// Requests without a reply; none once the supervisor is gone.
     pending: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
     events: Mutex<Option<mpsc::UnboundedReceiver<Event>>>,
+    /// The group its seed waited in: still there if it was killed before it had a container.
+    seat: Option<String>,
 }
 
 impl Link {
     /// Wraps a connection and begins to read. Must be called on the runtime.
     pub(crate) fn new(handle: Handle) -> Result<Arc<Self>> {
+        Self::with_seat(handle, None)
+    }
+
+    /// The same to a supervisor whose seed waits in the control group `seat`.
+    pub(crate) fn with_seat(handle: Handle, seat: Option<String>) -> Result<Arc<Self>> {
         let readiness = Readiness::of(handle.as_fd()).map_err(|e| Error::io("watch supervisor", e))?;
         let (tell, events) = mpsc::unbounded_channel();
         let link = Arc::new(Self {
@@ -36,6 +43,7 @@ impl Link {
             next: AtomicU64::new(1),
             pending: Mutex::new(Some(HashMap::new())),
             events: Mutex::new(Some(events)),
+            seat,
         });
         tokio::spawn(read(Arc::clone(&link), tell));
         Ok(link)
@@ -122,9 +130,15 @@ impl Link {
     /// Forgets all who wait, which tells them, and reaps the process if it was this engine's.
     fn close(&self) {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(process) = self.handle.process().and_then(|p| p.try_clone().ok()) {
-            tokio::task::spawn_blocking(move || process.wait());
-        }
+        let Some(process) = self.handle.process().and_then(|p| p.try_clone().ok()) else { return };
+        let seat = self.seat.clone();
+        tokio::task::spawn_blocking(move || {
+            // How it ended says nothing: what counts is what it left.
+            let _ = process.wait();
+            if let Some(seat) = seat {
+                super::remains::clear_path(&seat);
+            }
+        });
     }
 }
 

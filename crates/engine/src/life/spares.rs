@@ -104,17 +104,17 @@ impl Pool {
     }
 
     fn spawn(&self) -> Result<Arc<Link>> {
-        Link::new(self.process()?)
+        let name = hako_sys::random::hex(8).map_err(|e| Error::io("start supervisor", e))?;
+        let cgroup = format!("{}/spare-{name}", self.cgroup_parent);
+        Link::with_seat(self.process(&cgroup)?, Some(cgroup))
     }
 
-    fn process(&self) -> Result<Handle> {
+    fn process(&self, cgroup: &str) -> Result<Handle> {
         let failed = |e: &dyn std::fmt::Display| Error::io("start supervisor", e);
-        let name = hako_sys::random::hex(8).map_err(|e| failed(&e))?;
-        let cgroup = format!("{}/spare-{name}", self.cgroup_parent);
         let own = self.binary == Path::new("/proc/self/exe");
         let program = if own { Program::own("hako") } else { Program::new(&self.binary) };
         let program = program.map_err(|e| failed(&e))?;
-        Handle::spawn_program(program, &cgroup).map_err(|e| failed(&e))
+        Handle::spawn_program(program, cgroup).map_err(|e| failed(&e))
     }
 
     fn ready(&self) -> usize {

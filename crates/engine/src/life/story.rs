@@ -19,13 +19,14 @@ use crate::{networks, record};
 /// Events after which the supervisor is told that they were heard, so that its journal does not grow.
 const HEARD_AT: u64 = 64;
 
-/// Follows a supervisor's story in a task of its own until it is over.
-pub(crate) fn follow(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link>) {
+/// Follows a supervisor's story in a task of its own until it is over. What is numbered below `last` happened before:
+/// an end told there was an earlier run's.
+pub(crate) fn follow(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link>, last: u64) {
     let Some(mut events) = link.events() else { return };
     let (house, container, link) = (Arc::clone(house), Arc::clone(container), Arc::clone(link));
     tokio::spawn(async move {
         while let Some(event) = events.recv().await {
-            take_in(&house, &container, &link, event).await;
+            take_in(&house, &container, &link, event, last).await;
         }
         let ours = container.link().is_some_and(|current| Arc::ptr_eq(&current, &link));
         if ours {
@@ -35,12 +36,12 @@ pub(crate) fn follow(house: &Arc<House>, container: &Arc<Container>, link: &Arc<
     });
 }
 
-async fn take_in(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link>, event: Event) {
-    let (seq, left) = (event.seq, event.kind == Kind::Left);
+async fn take_in(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link>, event: Event, last: u64) {
+    let (seq, left) = (event.seq, event.kind == Kind::Left && event.seq >= last);
     if left {
         container.inside().link = None;
     }
-    tell(house, container, &event);
+    tell(house, container, &event, event.seq > last);
     let died = matches!(event.kind, Kind::Life(Notice::Die { .. }));
     container.turn(|phase| {
         if let Some(status) = event.status {
@@ -61,19 +62,20 @@ async fn take_in(house: &Arc<House>, container: &Arc<Container>, link: &Arc<Link
 pub(crate) fn tell_journal(house: &House, container: &Container) {
     let path = container.dir.join("journal");
     match hako_supervisor::journal::read(&path, 0) {
-        Ok(events) => events.iter().for_each(|event| tell(house, container, event)),
+        Ok(events) => events.iter().for_each(|event| tell(house, container, event, false)),
         Err(error) => tracing::debug!(id = container.id.short(), %error, "no journal"),
     }
 }
 
-/// Makes a supervisor's event one of the engine's, unless it was told before.
-fn tell(house: &House, container: &Container, event: &Event) {
+/// Makes a supervisor's event one of the engine's, unless it is an old one that was told before. What happens now is
+/// told whatever the clock says.
+fn tell(house: &House, container: &Container, event: &Event, new: bool) {
     if let Kind::ExecDie { exec, exit_code } = &event.kind {
         end_exec(house, container, exec, *exit_code, event.time);
     }
     let Some((action, facts)) = words(&event.kind) else { return };
     let verb = action.split(':').next().unwrap_or(&action);
-    if house.hub.knows(container.id.as_str(), event.time, verb) {
+    if !new && house.hub.knows(container.id.as_str(), event.time, verb) {
         return;
     }
     let mut attributes = container.attributes();
@@ -195,7 +197,7 @@ pub(crate) async fn vanished(house: &Arc<House>, container: &Arc<Container>, aga
             kind: Kind::Life(Notice::Die { exit_code: 137, ran }),
             status: None,
         };
-        tell(house, container, &died);
+        tell(house, container, &died, true);
         container.turn(|phase| {
             phase.status = Arc::new(status);
             phase.exits += 1;
@@ -227,12 +229,7 @@ fn end_status(status: &mut Status) {
 pub(crate) fn clear_away(house: &House, container: &Container) -> crate::Result<()> {
     let failed = |what: &str, e: &dyn std::fmt::Display| crate::Error::io(what, e);
     let group = house.group(container)?;
-    if group.exists() {
-        // A frozen group does not die.
-        let _ = group.thaw();
-        group.kill_all().map_err(|e| failed("kill cgroup", &e))?;
-        delete_patiently(&group).map_err(|e| failed("remove cgroup", &e))?;
-    }
+    super::remains::clear(&group).map_err(|e| failed("clear cgroup", &e))?;
     let plans = container.inside().run.endpoints.clone();
     let table = house.networks.fabric.table();
     let ruled = !plans.is_empty() && matches!(table.exists(), Ok(true));
@@ -248,15 +245,4 @@ pub(crate) fn clear_away(house: &House, container: &Container) -> crate::Result<
     }
     let _ = std::fs::remove_file(house.layout.door(&container.id));
     Ok(())
-}
-
-/// Killed processes leave their group a moment after they were killed.
-fn delete_patiently(group: &hako_sys::cgroup::Group) -> Result<(), hako_sys::Error> {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
-    loop {
-        match group.delete() {
-            Err(_) if std::time::Instant::now() < until => std::thread::sleep(std::time::Duration::from_millis(5)),
-            outcome => return outcome,
-        }
-    }
 }

@@ -141,6 +141,11 @@ impl House {
         self.ok(["inspect", "--format", template, name])
     }
 
+    /// The same, or nothing if there is no such object.
+    pub(crate) fn inspect_or_empty(&self, name: &str, template: &str) -> String {
+        self.run(["inspect", "--format", template, name]).stdout.trim_end_matches('\n').to_owned()
+    }
+
     /// Waits until a field of `inspect` has a value. Bounded; asks again only when the container's state can have moved.
     pub(crate) fn await_field(&self, name: &str, template: &str, wanted: &str) {
         await_that(&format!("{template} of {name} to be {wanted}"), || self.inspect(name, template) == wanted);

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::house::{Ended, HAKO, alive, await_that, finish, run_tool};
 
 /// A bundle and the containers made of it, gone at the end of the test.
-struct Bundle {
+pub(crate) struct Bundle {
     dir: TempDir,
 }
 
@@ -23,7 +23,7 @@ const CONFIG: &str = r#"{"ociVersion":"1.2.0","root":{"path":"rootfs"},"hostname
  "maskedPaths":["/proc/kcore"],"readonlyPaths":["/proc/sys"]LINUX}}"#;
 
 impl Bundle {
-    fn new(args: &[&str], more: &[(&str, &str)]) -> Bundle {
+    pub(crate) fn new(args: &[&str], more: &[(&str, &str)]) -> Bundle {
         let dir = tempfile::Builder::new().prefix("hako-oci-").tempdir().unwrap();
         let root = dir.path().join("rootfs");
         for name in ["bin", "proc", "dev", "tmp"] {
@@ -48,11 +48,11 @@ impl Bundle {
         std::fs::write(self.path("config.json"), text).unwrap();
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    fn cgroup(&self) -> String {
+    pub(crate) fn cgroup(&self) -> String {
         format!("/hako-oci-test{}", self.dir.path().display().to_string().replace('/', "-"))
     }
 
@@ -63,28 +63,33 @@ impl Bundle {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         finish(self.command(args).output().unwrap())
     }
 
-    fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let ended = self.run(args);
         assert_eq!(ended.code, 0, "{args:?}\nstdout: {}\nstderr: {}", ended.stdout, ended.stderr);
         ended.stdout.trim_end().to_owned()
     }
 
-    fn fails(&self, args: &[&str]) -> String {
+    pub(crate) fn fails(&self, args: &[&str]) -> String {
         let ended = self.run(args);
         assert_ne!(ended.code, 0, "{args:?}: {}", ended.stdout);
         ended.stderr
     }
 
     /// For containers that outlive the command: what they hold must be no pipe that somebody reads to its end.
-    fn leave(&self, args: &[&str]) {
+    pub(crate) fn leave(&self, args: &[&str]) {
         let output = std::fs::File::create(self.path("output")).unwrap();
         let errors = output.try_clone().unwrap();
         let status = self.command(args).stdout(output).stderr(errors).status().unwrap();
         assert!(status.success(), "{args:?}: {}", self.output());
+    }
+
+    /// Starts a command whose end is not waited for.
+    pub(crate) fn begin(&self, args: &[&str]) -> std::process::Child {
+        self.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     }
 
     fn create(&self, id: &str) {
@@ -95,7 +100,7 @@ impl Bundle {
         std::fs::read_to_string(self.path("output")).unwrap()
     }
 
-    fn status(&self, id: &str) -> String {
+    pub(crate) fn status(&self, id: &str) -> String {
         field(&self.ok(&["state", id]), "status")
     }
 
@@ -113,7 +118,7 @@ impl Drop for Bundle {
 }
 
 /// A field of pretty JSON, without a parser.
-fn field(json: &str, name: &str) -> String {
+pub(crate) fn field(json: &str, name: &str) -> String {
     let line = json.lines().find(|line| line.trim_start().starts_with(&format!("\"{name}\""))).unwrap_or_default();
     line.split_once(':').map_or("", |(_, value)| value).trim().trim_matches([',', '"']).to_owned()
 }

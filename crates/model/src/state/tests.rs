@@ -45,6 +45,27 @@ fn a_container_that_never_ran_stays_created() {
 }
 
 #[test]
+fn a_clock_that_jumps_changes_times_only() {
+    let rules = rules(Policy::OnFailure { max: 3 });
+    for ended in [1, 1_000_000_000] {
+        let (mut status, _) = play(&[Input::Start, LAUNCHED], &rules).unwrap();
+        status.started_at = at(500_000_000);
+        let (status, effects) = transition(&status, Input::Exited { exit_code: 1 }, &rules, at(ended)).unwrap();
+        assert!(status.state.is_restarting() && status.finished_at == at(ended));
+        let ran = Duration::from_secs(u64::try_from(ended - 500_000_000).unwrap_or(0));
+        assert!(effects.contains(&Effect::Tell(Notice::Die { exit_code: 1, ran })), "{effects:?}");
+        let pause = effects.iter().find_map(|effect| match effect {
+            Effect::ArmRestart(pause) => Some(*pause),
+            _ => None,
+        });
+        assert!(pause.is_some_and(|pause| pause <= Duration::from_secs(60)));
+        let (status, _) = transition(&status, Input::RestartDue, &rules, at(3)).unwrap();
+        let (status, _) = transition(&status, LAUNCHED, &rules, at(2)).unwrap();
+        assert_eq!((status.pid(), status.started_at, status.restart_count), (7, at(2), 1));
+    }
+}
+
+#[test]
 fn a_stop_ends_every_policy() {
     let stop = Input::Stop { signal: 15, grace: Some(Duration::from_secs(10)) };
     for policy in [Policy::Always, Policy::UnlessStopped, Policy::OnFailure { max: 0 }] {

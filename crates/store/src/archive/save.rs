@@ -10,6 +10,7 @@ use hako_model::reference::Reference;
 
 use super::Saved;
 use super::describe::{Described, blob_name, named};
+use crate::hash::HashReader;
 use crate::tar::{Entry, Kind, Writer};
 use crate::{ChainId, Error, Hasher, Image, Result, Store};
 
@@ -67,6 +68,18 @@ impl<W: Write> Archive<'_, W> {
         self.writer.member(&entry, content)
     }
 
+    /// Writes a blob as it is kept. What the disk has spoilt is found here, not by whoever relies on the archive.
+    fn kept(&mut self, digest: &Digest, size: u64) -> Result<()> {
+        let mut content = HashReader::new(self.store.blobs().open(digest)?, digest.algorithm());
+        let known = self.written.contains(digest);
+        self.blob(digest, size, &mut content)?;
+        let (actual, _) = content.finish();
+        if !known && actual != *digest {
+            return Err(Error::DigestMismatch { what: "stored blob".to_owned(), actual, expected: digest.clone() });
+        }
+        Ok(())
+    }
+
     fn image(&mut self, image: &Image, references: &[String]) -> Result<()> {
         let mut layers = Vec::with_capacity(image.layers.len());
         for chain_id in &image.layers {
@@ -87,7 +100,7 @@ impl<W: Write> Archive<'_, W> {
         let kept = layer.blobs.iter().find(|blob| self.store.blobs().contains(&blob.digest));
         if let Some(blob) = kept {
             let descriptor = Descriptor::new(oci_type(&blob.media_type), blob.digest.clone(), blob.size);
-            self.blob(&blob.digest, blob.size, &mut self.store.blobs().open(&blob.digest)?)?;
+            self.kept(&blob.digest, blob.size)?;
             return Ok(descriptor);
         }
         if !self.written.contains(&layer.diff_id) {

@@ -20,6 +20,7 @@ pub(crate) const CASES: &[Case] = &[
     ("stop of a container that stopped is refused", stop_twice),
     ("kill ends a paused container", kill_paused),
     ("pause and resume", pause),
+    ("what an engine froze for itself goes on without it", hold),
     ("a policy restarts with growing pauses, a stop ends it", restarts),
     ("on-failure gives up", on_failure),
     ("a new engine hears what it missed", reconnect),
@@ -139,6 +140,35 @@ fn on_failure() {
     let engine = stage.start();
     assert_eq!(engine.finish(), 5);
     assert_eq!(stage.status().restart_count, 2);
+}
+
+/// Another engine, which hears everything from the beginning.
+fn come_back(stage: &Stage) -> Engine {
+    let mut engine = Engine::new(Handle::connect(&stage.description.socket).unwrap());
+    let Ok(Answer::Welcome(_)) = engine.ask(Ask::Hello { since: Some(0) }) else { panic!() };
+    engine
+}
+
+fn hold() {
+    let stage = Stage::new("while :; do echo tick; sleep 0.01; done");
+    let mut engine = stage.start();
+    let process = engine.handle.process().unwrap().try_clone().unwrap();
+    engine.ask(Ask::Hold).unwrap();
+    assert!(stage.status().state.is_paused());
+    drop(engine);
+    let mut later = come_back(&stage);
+    later.until("unpause");
+    assert!(!stage.status().state.is_paused());
+    later.ask(Ask::Hold).unwrap();
+    later.ask(Ask::Resume).unwrap();
+    later.ask(Ask::Pause).unwrap();
+    drop(later);
+    let mut last = come_back(&stage);
+    assert!(stage.status().state.is_paused(), "a plain pause stays");
+    last.ask(Ask::Kill { signal: 9 }).unwrap();
+    let left = last.until("left");
+    last.send(Ask::Acknowledge { seq: left.seq }, &[]);
+    process.wait().unwrap();
 }
 
 fn reconnect() {
