@@ -5,11 +5,14 @@
 //! process added it, and it outlives daemon and supervisor alike, so the kernel itself is the record of what is
 //! published.
 
+mod heritage;
+
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hako_model::port::{Port, PortBinding, PortMap, Protocol, Publication};
+use hako_sys::fdpass::Channel;
 use hako_sys::netlink::Socket;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +22,8 @@ use crate::nft::element::{self, Element};
 use crate::relay::Relay;
 use crate::reservation::Reservation;
 use crate::{Error, Result, conntrack};
+
+pub use heritage::Heritage;
 
 /// `EAFNOSUPPORT`.
 const NO_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
@@ -85,15 +90,23 @@ pub struct Published {
     socket: Socket,
     elements: Vec<Element>,
     bindings: Vec<Binding>,
-    reservations: Vec<OwnedFd>,
+    reservations: Vec<(Protocol, Reservation)>,
     relay: Option<Relay>,
     /// Whether there are too many for a socket each.
     many: bool,
+    /// Whether another container may have taken the ports over.
+    ceding: bool,
 }
 
 impl Published {
     /// Publishes all of `wanted`, or nothing.
     pub fn publish(table: &Table, target: Target, wanted: &[Publication]) -> Result<Self> {
+        Self::inherit(table, target, wanted, &Heritage::default())
+    }
+
+    /// [`Published::publish`] in the place of another container: at one moment everything that led there no longer does,
+    /// and all of `wanted` leads here.
+    pub fn inherit(table: &Table, target: Target, wanted: &[Publication], heritage: &Heritage) -> Result<Self> {
         make_room(wanted);
         let socket = element::socket().map_err(refused("open", table))?;
         let mut published = Self {
@@ -104,9 +117,10 @@ impl Published {
             reservations: Vec::new(),
             relay: None,
             many: wanted.len() > MANY,
+            ceding: false,
         };
         let mut taken = HashSet::new();
-        while let Err((index, error)) = published.attempt(target, wanted, &taken)? {
+        while let Err((index, error)) = published.attempt(target, wanted, heritage, &taken)? {
             taken.insert(published.clash(index, error, wanted)?);
         }
         published.forget_connections();
@@ -125,13 +139,14 @@ impl Published {
         &mut self,
         target: Target,
         wanted: &[Publication],
+        heritage: &Heritage,
         taken: &HashSet<(Protocol, u16)>,
     ) -> Result<Result<(), (usize, hako_sys::Error)>> {
         self.clear();
         for publication in wanted {
-            self.reserve(target, publication, taken)?;
+            self.reserve(target, publication, heritage, taken)?;
         }
-        Ok(element::add(&mut self.socket, self.table.name(), &self.elements))
+        Ok(element::replace(&mut self.socket, self.table.name(), &heritage.elements, &self.elements))
     }
 
     /// What was published, random and ranged host ports decided.
@@ -152,14 +167,49 @@ impl Published {
         }
     }
 
+    /// Hands the sockets of all host ports to a successor. The ports stay as they are until it has taken them over and
+    /// [`Published::step_back`] is called; until then it is looked whose they are before one is touched.
+    pub fn cede(&mut self, channel: &Channel) -> Result<()> {
+        self.ceding = true;
+        let reserved = self.reservations.iter().filter_map(|(protocol, reservation)| {
+            Some((*protocol, reservation.host, reservation.socket.as_ref()?.as_fd()))
+        });
+        let relayed = self.relay.iter().flat_map(Relay::sockets);
+        let held: Vec<_> = reserved.chain(relayed).collect();
+        heritage::send(channel, &held)
+    }
+
+    /// Another container has the ports now. What is being relayed already goes on.
+    pub fn step_back(&mut self) {
+        self.elements.clear();
+        self.bindings.clear();
+        self.reservations.clear();
+        if let Some(relay) = &mut self.relay {
+            relay.stop_accepting();
+        }
+        self.ceding = false;
+    }
+
+    /// Forgets the elements that lead elsewhere by now, if that may be.
+    fn forget_ceded(&mut self) -> Result<()> {
+        if self.ceding {
+            let now = read(&self.table)?;
+            let taken = |own: &Element| now.iter().any(|other| other.is_at(own) && other.target != own.target);
+            self.elements.retain(|own| !taken(own));
+        }
+        Ok(())
+    }
+
     /// Adds the elements again that somebody took out of the table.
     pub fn restore(&mut self) -> Result<()> {
+        self.forget_ceded()?;
         element::restore(&mut self.socket, self.table.name(), &self.elements)
             .map_err(refused("restore ports in", &self.table))
     }
 
     /// Takes the elements out of the table and frees the host ports. What is left may be dropped when there is time.
     pub fn withdraw(&mut self) -> Result<()> {
+        self.forget_ceded()?;
         let elements = std::mem::take(&mut self.elements);
         self.clear();
         withdraw(&mut self.socket, &self.table, &elements)
@@ -173,16 +223,25 @@ impl Published {
     }
 
     /// Finds a host port for one publication, on all its addresses.
-    fn reserve(&mut self, target: Target, publication: &Publication, taken: &HashSet<(Protocol, u16)>) -> Result<()> {
+    fn reserve(
+        &mut self,
+        target: Target,
+        publication: &Publication,
+        heritage: &Heritage,
+        taken: &HashSet<(Protocol, u16)>,
+    ) -> Result<()> {
         let routes = routes(target, publication, self.many)?;
         let hosts: Vec<IpAddr> = routes.iter().map(|route| route.host).collect();
         let protocol = publication.container.protocol;
-        let held = match &publication.ports {
-            None => any_port(protocol, &hosts, taken),
-            Some(range) => {
-                let free = range.clone().filter(|port| !taken.contains(&(protocol, *port)));
-                first_free(protocol, &hosts, free, *range.start())
-            }
+        let free = |port: &u16| !taken.contains(&(protocol, *port));
+        // A port that was left is asked for first, so that a container made anew keeps its random ports.
+        let left = heritage.port(hosts[0], publication.container).filter(free);
+        let left = left.filter(|port| publication.ports.as_ref().is_none_or(|range| range.contains(port)));
+        let inherited = left.and_then(|port| on_all(protocol, &hosts, port, heritage).ok());
+        let held = match (inherited, &publication.ports) {
+            (Some(held), _) => Ok(held),
+            (None, None) => any_port(protocol, &hosts, taken),
+            (None, Some(range)) => first_free(protocol, &hosts, range.clone().filter(free), *range.start()),
         };
         let held = held.map_err(|refusal| self.explain(refusal, publication, routes[0].to))?;
         for (reservation, route) in held.into_iter().zip(routes) {
@@ -205,7 +264,9 @@ impl Published {
                 self.relay(container.protocol, socket, target).map_err(kernel("relay port", host.to_string()))
             }
             socket => {
-                self.reservations.extend(socket.filter(|_| !self.many));
+                let kept = socket.filter(|_| !self.many);
+                self.reservations
+                    .extend(kept.map(|socket| (container.protocol, Reservation { host, socket: Some(socket) })));
                 Ok(())
             }
         }
@@ -295,7 +356,7 @@ fn first_free(
 ) -> Result<Vec<Reservation>, Refusal> {
     let mut refusal = None;
     for port in ports {
-        match on_all(protocol, hosts, port) {
+        match on_all(protocol, hosts, port, &Heritage::default()) {
             Ok(held) => return Ok(held),
             Err(new) => refusal = refusal.or(Some(new)),
         }
@@ -311,7 +372,7 @@ fn any_port(
 ) -> Result<Vec<Reservation>, Refusal> {
     let mut refusal = None;
     for _ in 0..TRIES {
-        match on_all(protocol, hosts, 0) {
+        match on_all(protocol, hosts, 0, &Heritage::default()) {
             Ok(held) if taken.contains(&(protocol, held[0].host.port())) => {}
             Ok(held) => return Ok(held),
             Err(new) => refusal = Some(new),
@@ -322,12 +383,12 @@ fn any_port(
 }
 
 /// One port on every address; for port 0 the kernel's choice for the first address is the port of all.
-fn on_all(protocol: Protocol, hosts: &[IpAddr], port: u16) -> Result<Vec<Reservation>, Refusal> {
+fn on_all(protocol: Protocol, hosts: &[IpAddr], port: u16, heritage: &Heritage) -> Result<Vec<Reservation>, Refusal> {
     let mut held: Vec<Reservation> = Vec::with_capacity(hosts.len());
     for host in hosts {
         let port = held.first().map_or(port, |first| first.host.port());
         let host = SocketAddr::new(*host, port);
-        match Reservation::take(protocol, host) {
+        match heritage.reservation(protocol, host).map_or_else(|| Reservation::take(protocol, host), Ok) {
             Ok(reservation) => held.push(reservation),
             // The host has no IPv6 at all: then "every address" means those of IPv4.
             Err(error) if !held.is_empty() && error.raw_os_error() == Some(NO_FAMILY) => {}

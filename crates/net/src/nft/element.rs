@@ -25,6 +25,11 @@ impl Element {
         Port { number: self.target.port(), protocol: self.protocol }
     }
 
+    /// Whether both cannot be in the table at the same time.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        (self.protocol, self.host) == (other.protocol, other.host)
+    }
+
     fn map(&self) -> &'static str {
         match (self.host.ip(), self.host.ip().is_unspecified()) {
             (IpAddr::V4(_), true) => PUBLISH4,
@@ -62,18 +67,44 @@ impl Element {
 /// What fits into one transaction: the kernel takes a message of some two hundred kilobytes.
 const PORTION: usize = 1000;
 
-/// Adds elements, all or none. On a refusal the index of the element refused is given.
-pub(crate) fn add(socket: &mut Socket, table: &str, elements: &[Element]) -> Result<(), (usize, hako_sys::Error)> {
-    for (portion, some) in elements.chunks(PORTION).enumerate() {
-        if let Err(error) = change(socket, Verb::NewElements, CREATE | EXCLUSIVE, table, some) {
+/// Takes the elements `old` out and adds `new`, all or none. What is in both changes its target without ever missing.
+/// On a refusal the index of the element refused is given.
+pub(crate) fn replace(
+    socket: &mut Socket,
+    table: &str,
+    old: &[Element],
+    new: &[Element],
+) -> Result<(), (usize, hako_sys::Error)> {
+    let (moving, going): (Vec<Element>, Vec<Element>) =
+        old.iter().partition(|old| new.iter().any(|new| new.is_at(old)));
+    let size = if moving.is_empty() { PORTION } else { PORTION / 2 };
+    for (portion, some) in new.chunks(size).enumerate() {
+        let first = portion * size;
+        let mut batch = Batch::new();
+        // Which element a message is about; the batch's opening message is number zero.
+        let mut about = vec![0];
+        for (index, element) in some.iter().enumerate() {
+            if moving.iter().any(|old| old.is_at(element)) {
+                push(&mut batch, Verb::DeleteElements, 0, table, element);
+                about.push(index);
+            }
+            push(&mut batch, Verb::NewElements, CREATE | EXCLUSIVE, table, element);
+            about.push(index);
+        }
+        if first + some.len() == new.len() {
+            going.iter().for_each(|old| push(&mut batch, Verb::DeleteElements, 0, table, old));
+        }
+        if let Err(error) = batch.commit(socket) {
             // The refusal is the error to tell.
-            let _ = remove(socket, table, &elements[..portion * PORTION]);
+            let _ = remove(socket, table, &new[..first]);
+            let back: Vec<Element> =
+                moving.iter().filter(|old| new[..first].iter().any(|new| new.is_at(old))).copied().collect();
+            let _ = restore(socket, table, &back);
             let index = if let hako_sys::Error::Netlink { index, .. } = error { index } else { 0 };
-            // The batch's opening message is number zero.
-            return Err((portion * PORTION + index.saturating_sub(1).min(some.len().saturating_sub(1)), error));
+            return Err((first + about.get(index).copied().unwrap_or(0), error));
         }
     }
-    Ok(())
+    if new.is_empty() { remove(socket, table, &going).map_err(|error| (0, error)) } else { Ok(()) }
 }
 
 /// Adds those elements that are not there.
@@ -103,17 +134,19 @@ pub(crate) fn remove(socket: &mut Socket, table: &str, elements: &[Element]) -> 
 
 fn change(socket: &mut Socket, verb: Verb, flags: u16, table: &str, elements: &[Element]) -> hako_sys::Result<()> {
     let mut batch = Batch::new();
-    for element in elements {
-        let key = Attributes::new().bytes(1, &element.key());
-        let one = Attributes::new().nest(1, &key);
-        let one = match verb {
-            Verb::NewElements => one.nest(2, &Attributes::new().bytes(1, &element.value())),
-            _ => one,
-        };
-        let list = Attributes::new().text(1, table).text(2, element.map()).nest(3, &Attributes::new().nest(1, &one));
-        batch.push(verb, flags, INET, &list);
-    }
+    elements.iter().for_each(|element| push(&mut batch, verb, flags, table, element));
     batch.commit(socket)
+}
+
+fn push(batch: &mut Batch, verb: Verb, flags: u16, table: &str, element: &Element) {
+    let key = Attributes::new().bytes(1, &element.key());
+    let one = Attributes::new().nest(1, &key);
+    let one = match verb {
+        Verb::NewElements => one.nest(2, &Attributes::new().bytes(1, &element.value())),
+        _ => one,
+    };
+    let list = Attributes::new().text(1, table).text(2, element.map()).nest(3, &Attributes::new().nest(1, &one));
+    batch.push(verb, flags, INET, &list);
 }
 
 /// All elements of the four maps; none if the table is gone.
