@@ -6,6 +6,7 @@
 //! published.
 
 mod heritage;
+mod run;
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -79,6 +80,32 @@ pub struct Binding {
     pub host: SocketAddr,
     /// The container's port.
     pub container: Port,
+    /// How many further ports follow on both sides.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more: u16,
+}
+
+/// Whether nothing follows.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_none(more: &u16) -> bool {
+    *more == 0
+}
+
+impl Binding {
+    /// Whether it publishes this host port.
+    pub fn has(&self, port: u16) -> bool {
+        (self.host.port()..=self.host.port().saturating_add(self.more)).contains(&port)
+    }
+
+    /// Its ports, one by one.
+    pub fn singles(&self) -> impl Iterator<Item = Self> {
+        let Self { host, container, more } = *self;
+        (0..=more).map(move |step| Self {
+            host: SocketAddr::new(host.ip(), host.port().saturating_add(step)),
+            container: Port { number: container.number.saturating_add(step), ..container },
+            more: 0,
+        })
+    }
 }
 
 /// Published ports. Dropping it frees the host ports but leaves the elements: call [`Published::withdraw`] first.
@@ -107,7 +134,10 @@ impl Published {
     /// [`Published::publish`] in the place of another container: at one moment everything that led there no longer does,
     /// and all of `wanted` leads here.
     pub fn inherit(table: &Table, target: Target, wanted: &[Publication], heritage: &Heritage) -> Result<Self> {
-        make_room(wanted);
+        let many = ports_of(wanted) > MANY;
+        if !many {
+            make_room(wanted);
+        }
         let socket = element::socket().map_err(refused("open", table))?;
         let mut published = Self {
             table: table.clone(),
@@ -116,12 +146,12 @@ impl Published {
             bindings: Vec::new(),
             reservations: Vec::new(),
             relay: None,
-            many: wanted.len() > MANY,
+            many,
             ceding: false,
         };
         let mut taken = HashSet::new();
-        while let Err((index, error)) = published.attempt(target, wanted, heritage, &taken)? {
-            taken.insert(published.clash(index, error, wanted)?);
+        while let Err(clash) = published.attempt(target, wanted, heritage, &taken)? {
+            taken.insert(published.other_than(clash, wanted)?);
         }
         published.forget_connections();
         Ok(published)
@@ -134,19 +164,46 @@ impl Published {
         }
     }
 
-    /// Reserves all host ports, then adds all elements; says which element was refused.
+    /// Reserves all host ports, then adds all elements; says which element cannot be.
     fn attempt(
         &mut self,
         target: Target,
         wanted: &[Publication],
         heritage: &Heritage,
         taken: &HashSet<(Protocol, u16)>,
-    ) -> Result<Result<(), (usize, hako_sys::Error)>> {
+    ) -> Result<Result<(), Clash>> {
         self.clear();
         for publication in wanted {
             self.reserve(target, publication, heritage, taken)?;
         }
-        Ok(element::replace(&mut self.socket, self.table.name(), &heritage.elements, &self.elements))
+        let old = &heritage.elements;
+        if let Err((index, cause)) = element::replace(&mut self.socket, self.table.name(), old, &self.elements) {
+            let port = self.elements.get(index).map_or(0, |element| element.host.port());
+            return Ok(Err(Clash { index, port, cause }));
+        }
+        let Some((index, port)) = self.overlap()? else { return Ok(Ok(())) };
+        let back = element::replace(&mut self.socket, self.table.name(), &self.elements, old);
+        back.map_err(|(_, cause)| refused("withdraw ports from", &self.table)(cause))?;
+        let cause = hako_sys::Error::os("publish", "port")(rustix::io::Errno::EXIST);
+        Ok(Err(Clash { index, port, cause }))
+    }
+
+    /// The first of the elements that another container's meets, and where. The kernel refuses two elements of the same
+    /// map only; ranges have maps of their own. Looked for after adding, so that of two at once at least one sees it.
+    fn overlap(&mut self) -> Result<Option<(usize, u16)>> {
+        let listed = if self.elements.iter().any(Element::is_range) {
+            element::list(&mut self.socket, self.table.name())
+        } else {
+            element::ranges(&mut self.socket, self.table.name())
+        };
+        let mut others = listed.map_err(refused("read", &self.table))?;
+        others.retain(|other| !self.elements.contains(other));
+        let mut pairs = self
+            .elements
+            .iter()
+            .enumerate()
+            .flat_map(|(index, own)| others.iter().filter_map(move |other| Some((index, own.overlap(other)?))));
+        Ok(pairs.next())
     }
 
     /// What was published, random and ranged host ports decided.
@@ -231,6 +288,12 @@ impl Published {
         taken: &HashSet<(Protocol, u16)>,
     ) -> Result<()> {
         let routes = routes(target, publication, self.many)?;
+        if publication.more > 0 {
+            return match run::is_whole(&routes) {
+                true => self.publish_run(publication, &routes),
+                false => run::singles(publication).try_for_each(|one| self.reserve(target, &one, heritage, taken)),
+            };
+        }
         let hosts: Vec<IpAddr> = routes.iter().map(|route| route.host).collect();
         let protocol = publication.container.protocol;
         let free = |port: &u16| !taken.contains(&(protocol, *port));
@@ -252,9 +315,9 @@ impl Published {
 
     fn open(&mut self, container: Port, reservation: Reservation, route: Route) -> Result<()> {
         let (host, target) = (reservation.host, SocketAddr::new(route.to, container.number));
-        self.bindings.push(Binding { host, container });
+        self.bindings.push(Binding { host, container, more: 0 });
         if route.redirected {
-            self.elements.push(Element { protocol: container.protocol, host, target });
+            self.elements.push(Element { protocol: container.protocol, host, target, more: 0 });
         }
         // Where both ways are open, what the kernel redirects never reaches the socket.
         match reservation.socket {
@@ -300,18 +363,40 @@ impl Published {
 
     /// Whether another host port may be tried instead of the one whose element was refused.
     ///
-    /// That happens where a supervisor was killed: its sockets are closed, its elements are still there.
-    fn clash(&self, index: usize, error: hako_sys::Error, wanted: &[Publication]) -> Result<(Protocol, u16)> {
-        let Some(refused) = self.elements.get(index).filter(|_| error.is_exists()) else {
-            return Err(kernel("publish ports in", format!("nft table inet {}", self.table.name()))(error));
+    /// That happens where a supervisor was killed: its sockets are closed, its elements are still there; and where a
+    /// container has very many ports, which no sockets hold.
+    fn other_than(&self, clash: Clash, wanted: &[Publication]) -> Result<(Protocol, u16)> {
+        let Clash { index, port, cause } = clash;
+        let Some(refused) = self.elements.get(index).filter(|_| cause.is_exists()) else {
+            return Err(kernel("publish ports in", format!("nft table inet {}", self.table.name()))(cause));
         };
-        let port = refused.host.port();
         let movable = wanted.iter().any(|publication| {
             publication.container == refused.container()
                 && publication.ports.as_ref().is_none_or(|range| range.len() > 1 && range.contains(&port))
         });
-        if movable { Ok((refused.protocol, port)) } else { Err(Error::PortAllocated { host: refused.host }) }
+        if movable {
+            Ok((refused.protocol, port))
+        } else {
+            Err(Error::PortAllocated { host: SocketAddr::new(refused.host.ip(), port) })
+        }
     }
+}
+
+/// An element that cannot be, the host port at which, and why.
+struct Clash {
+    index: usize,
+    port: u16,
+    cause: hako_sys::Error,
+}
+
+/// How many ports these are.
+fn ports_of(wanted: &[Publication]) -> usize {
+    wanted.iter().map(|publication| usize::from(publication.more) + 1).sum()
+}
+
+/// What very many publications are sent as: ports that follow each other in one piece.
+pub fn condensed(wanted: Vec<Publication>) -> Vec<Publication> {
+    if wanted.len() > MANY { hako_model::port::condense(&wanted) } else { wanted }
 }
 
 /// Lifts the limit on open files for a long range of ports: each takes a socket or two. If it cannot be lifted far
@@ -319,7 +404,7 @@ impl Published {
 fn make_room(wanted: &[Publication]) {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
-    if wanted.len() <= MANY && limit.current.is_some_and(|current| (wanted.len() * 4 + 256) as u64 > current) {
+    if limit.current.is_some_and(|current| (wanted.len() * 4 + 256) as u64 > current) {
         limit.current = limit.maximum;
         let _ = setrlimit(Resource::Nofile, limit);
     }
@@ -399,13 +484,13 @@ fn on_all(protocol: Protocol, hosts: &[IpAddr], port: u16, heritage: &Heritage) 
 }
 
 fn binding(element: &Element) -> Binding {
-    Binding { host: element.host, container: element.container() }
+    Binding { host: element.host, container: element.container(), more: element.more }
 }
 
 /// `NetworkSettings.Ports` for these bindings; `exposed` ports that are not published become `null`.
 pub fn port_map(bindings: &[Binding], exposed: impl IntoIterator<Item = Port>) -> PortMap {
     let mut map: PortMap = exposed.into_iter().map(|port| (port.to_string(), None)).collect();
-    for Binding { host, container } in bindings {
+    for Binding { host, container, .. } in bindings.iter().flat_map(Binding::singles) {
         let wire = PortBinding { host_ip: host.ip().to_string(), host_port: host.port().to_string() };
         map.entry(container.to_string()).or_default().get_or_insert_default().push(wire);
     }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use hako_model::state::{Input, Refused};
 use hako_net::endpoint::Plan;
+use hako_net::publish::Heritage;
 use hako_sys::fdpass::{self, Channel};
 use serde::Deserialize;
 
@@ -200,9 +201,10 @@ impl Supervisor {
     fn cede(&mut self, fds: Vec<std::os::fd::OwnedFd>) -> Result<(), Failure> {
         let channel = Channel::from(socket(fds)?);
         match &mut self.assigned()?.published {
-            Some(published) => published.cede(&channel).map_err(|error| network_failure(error.into())),
-            None => Ok(()),
+            Some(published) => published.cede(&channel),
+            None => Heritage::deny(&channel),
         }
+        .map_err(|error| network_failure(error.into()))
     }
 
     fn succeed(&mut self, addresses: &[IpAddr], fds: Vec<std::os::fd::OwnedFd>) -> Result<Answer, Failure> {

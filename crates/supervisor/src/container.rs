@@ -209,7 +209,10 @@ impl Container {
         if !self.description.network.aside {
             return Ok(());
         }
-        let heritage = Heritage::receive(channel, &self.table(), addresses)?;
+        let heritage = match addresses {
+            [] => Heritage::default(),
+            addresses => Heritage::receive(channel, &self.table(), addresses)?,
+        };
         self.published = self.publish_instead(&heritage)?;
         self.description.network.aside = false;
         self.name(witness, netns.as_fd())

@@ -140,7 +140,7 @@ pub(super) fn wanted_ports(house: &House, record: &Record) -> Result<Vec<port::P
     if !default.is_unspecified() {
         wanted.iter_mut().for_each(|publication| publication.host = publication.host.or(Some(default)));
     }
-    Ok(wanted)
+    Ok(hako_net::publish::condensed(wanted))
 }
 
 pub(super) fn lowers(house: &House, record: &Record) -> Result<Vec<std::path::PathBuf>> {
@@ -304,9 +304,8 @@ fn owner(house: &House, container: &Container, error: &str) -> String {
     let host = error.strip_prefix("Bind for ").and_then(|rest| rest.split_once(" failed: port is already allocated"));
     let port = host.and_then(|(host, _)| host.rsplit(':').next()?.parse::<u16>().ok());
     let others = house.index.all().into_iter().filter(|other| other.id != container.id);
-    let mut owners = others.filter(|other| {
-        other.inside().run.ports.iter().any(|binding| port.is_some_and(|port| binding.host.port() == port))
-    });
+    let mut owners = others
+        .filter(|other| other.inside().run.ports.iter().any(|binding| port.is_some_and(|port| binding.has(port))));
     owners.next().map(|other| format!(" (by container {})", other.record().name)).unwrap_or_default()
 }
 

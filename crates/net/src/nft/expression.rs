@@ -163,6 +163,13 @@ impl Expressions {
         self.push("nat", &data.number(3, R0).number(4, R0).number(5, port).number(6, port))
     }
 
+    /// Sends the connection to the address a map lookup left behind, to the port it was for.
+    pub(super) fn redirect_address(self, family: u8) -> Self {
+        const DNAT: u32 = 1;
+        let data = Attributes::new().number(1, DNAT).number(2, family.into());
+        self.push("nat", &data.number(3, R0).number(4, R0))
+    }
+
     /// Writes a port into the packet, and mends the checksum of its protocol.
     pub(super) fn set_port(self, field: Field, port: u16, protocol: u8) -> Self {
         const TCP: u8 = 6;

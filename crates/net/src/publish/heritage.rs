@@ -43,13 +43,17 @@ struct Name {
 }
 
 impl Heritage {
-    /// Takes what a predecessor at these addresses sent; the other end of the channel is closed by then.
+    /// Takes what a predecessor at these addresses has sent. It ends with an empty list: the channel's own end may be long
+    /// in coming, for a process that is just being made has duplicates of all descriptors.
     pub fn receive(channel: &Channel, table: &Table, addresses: &[IpAddr]) -> Result<Self> {
         let failed = || kernel("inherit", "sockets of published ports");
         channel.set_nonblocking(true).map_err(failed())?;
         let mut held = Vec::new();
         while let Some(message) = channel.recv().map_err(failed())? {
             let names: Vec<Name> = serde_json::from_slice(&message.bytes).unwrap_or_default();
+            if names.is_empty() {
+                break;
+            }
             let pairs = names.into_iter().zip(message.fds);
             held.extend(pairs.map(|(name, socket)| Held { protocol: name.protocol, host: name.host, socket }));
             if held.len() > MOST {
@@ -59,6 +63,11 @@ impl Heritage {
         let theirs = |element: &Element| addresses.contains(&element.target.ip());
         let elements = read(table)?.into_iter().filter(theirs).collect();
         Ok(Self { held, elements })
+    }
+
+    /// Says to a successor that there is nothing to inherit.
+    pub fn deny(channel: &Channel) -> Result<()> {
+        send(channel, &[])
     }
 
     /// A duplicate of the socket of a host port, if it was left.
@@ -76,7 +85,7 @@ impl Heritage {
 
 /// Sends sockets to a successor.
 pub(super) fn send(channel: &Channel, held: &[(Protocol, SocketAddr, BorrowedFd<'_>)]) -> Result<(), Error> {
-    for some in held.chunks(MAX_FDS) {
+    for some in held.chunks(MAX_FDS).chain([&[][..]]) {
         let names: Vec<Name> =
             some.iter().map(|(protocol, host, _)| Name { protocol: *protocol, host: *host }).collect();
         let sockets: Vec<BorrowedFd<'_>> = some.iter().map(|(_, _, socket)| *socket).collect();
