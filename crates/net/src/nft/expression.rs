@@ -125,6 +125,16 @@ impl Expressions {
         self.load_meta(which, R0).compare(R0, relation, &device_name(name))
     }
 
+    /// Goes on only if the name of the input or output device begins so.
+    pub(super) fn device_like(self, which: Meta, prefix: &str) -> Self {
+        self.load_meta(which, R0).compare(R0, Relation::Equal, prefix.as_bytes())
+    }
+
+    /// Lets connection tracking pass a packet by.
+    pub(super) fn untracked(self) -> Self {
+        self.push("notrack", &Attributes::new())
+    }
+
     /// Goes on only if the field is in the subnet of this address and prefix length.
     pub(super) fn subnet(self, field: Field, network: &[u8], prefix: u8) -> Self {
         let mask = prefix_mask(network.len(), prefix);

@@ -9,6 +9,7 @@ use super::expression::{
     SOURCE_V4, SOURCE_V6, STATE_ESTABLISHED, STATE_RELATED, STATUS_DNAT, device_name,
 };
 use super::wire::{APPEND, Attributes, Batch, CREATE, INET, IPV4, IPV6, Verb};
+use crate::annex::PREFIX;
 use crate::bridge::Bridge;
 
 /// Published ports of IPv4, by address, protocol and port.
@@ -267,6 +268,8 @@ impl Builder<'_> {
             let from_containers = on_bridge(Expressions::new(), Meta::InputName, Relation::Equal);
             self.rule(RAW, from_containers.family(IPV4).subnet(field, &[127, 0, 0, 0], 8).drop());
         }
+        // What is bridged from an annex on is tracked where it meets the host, and only there.
+        self.rule(RAW, Expressions::new().device_like(Meta::InputName, PREFIX).untracked());
     }
 
     fn publish(&mut self) {
@@ -299,6 +302,7 @@ impl Builder<'_> {
     fn input(&mut self) {
         const NEIGHBOURS: [u8; 2] = [135, 136];
         let from = || Expressions::new().load_meta(Meta::InputName, R0).member(R0, INTERNAL, Relation::Equal);
+        self.rule(INPUT, Expressions::new().device_like(Meta::InputName, PREFIX).drop());
         self.rule(INPUT, from().connection_state(STATE_ESTABLISHED | STATE_RELATED).accept());
         for kind in NEIGHBOURS {
             let neighbour = from().protocol(ICMP6).load_field(ICMP_KIND, R0).compare(R0, Relation::Equal, &[kind]);
@@ -309,6 +313,10 @@ impl Builder<'_> {
 
     fn forward(&mut self) {
         let into = || on_bridge(Expressions::new(), Meta::OutputName, Relation::Equal);
+        // Within annexes the ports keep neighbours apart that are to be; no way out begins there.
+        let within = Expressions::new().device_like(Meta::InputName, PREFIX);
+        self.rule(FORWARD, within.clone().device_like(Meta::OutputName, PREFIX).accept());
+        self.rule(FORWARD, within.drop());
         self.rule(FORWARD, on_bridge(Expressions::new(), Meta::OutputName, Relation::NotEqual).jump(LEAVE));
         self.rule(FORWARD, into().connection_state(STATE_ESTABLISHED | STATE_RELATED).accept());
         // Within a bridge packets are seen here only where they pass through IP's hooks (br_netfilter), or were turned
