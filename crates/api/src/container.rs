@@ -94,6 +94,10 @@ pub struct Summary {
     /// Its mounts.
     #[serde(deserialize_with = "nullable")]
     pub mounts: Vec<MountPoint>,
+    /// hako's own: it runs beside another container, so that neither ports nor names lead to it. A rollout that was cut
+    /// short leaves such containers.
+    #[serde(skip_serializing_if = "is_default")]
+    pub aside: bool,
 }
 
 /// The excerpt of a host configuration that lists show.

@@ -59,6 +59,11 @@ impl Containers<'_> {
         self.verb(id, "/stop", &options.write()).await
     }
 
+    /// Lets a container that was started aside take another's place.
+    pub async fn succeed(&self, id: &str, options: &query::Succeed) -> Result<()> {
+        self.client.post(&format!("/hako/succeed/{}", segment(id))).query(&options.write()).done().await
+    }
+
     /// Stops a container and starts it.
     pub async fn restart(&self, id: &str, options: &query::Stop) -> Result<()> {
         self.verb(id, "/restart", &options.write()).await

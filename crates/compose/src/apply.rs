@@ -137,7 +137,7 @@ pub(crate) fn gone(outcome: Result<(), hako_client::Error>) -> Outcome {
 }
 
 pub(crate) fn stop_options(timeout: Option<i64>) -> query::Stop {
-    query::Stop { signal: String::new(), timeout }
+    query::Stop { timeout, ..query::Stop::default() }
 }
 
 async fn resources(world: &World<'_>, project: &Project, found: &crate::plan::Found, plan: &Plan) -> Outcome {
@@ -244,7 +244,7 @@ impl Work<'_> {
         let steps = self.plan.services.get(name).map(Vec::as_slice).unwrap_or_default();
         let node = self.project.service(name).cloned().unwrap_or_default();
         self.await_namespaces(&node).await;
-        let (rolled, plain): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| self.rolls(step));
+        let (rolled, plain): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| self.rolls(&node, step));
         let made = crate::world::all(plain.iter().map(|step| self.make(name, step))).await;
         let made: Vec<Member> = match made {
             Ok(made) => made.into_iter().flatten().collect(),
@@ -264,9 +264,10 @@ impl Work<'_> {
     }
 
     /// Whether a step is left to the rollout.
-    fn rolls(&self, step: &Step) -> bool {
+    fn rolls(&self, node: &Node, step: &Step) -> bool {
         let was_running = matches!(step, Step::Recreate { existing, .. } if existing.state == "running");
-        self.manner.rollout && self.manner.start && was_running
+        let wanted = self.manner.rollout || node.at_path(&["deploy", "update_config"]).is_some();
+        wanted && self.manner.start && was_running
     }
 
     async fn start(&self, name: &str, node: &Node, made: &[Member], rolled: &[&Step]) -> Outcome {

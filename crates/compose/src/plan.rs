@@ -210,12 +210,18 @@ fn steps(
     remade: &BTreeSet<String>,
 ) -> Vec<Step> {
     let wanted = Project::scale(service);
-    let mut containers: Vec<(Existing, Vec<Reason>)> = containers_of(found, name)
+    // What stands aside was left by a rollout that was cut short: the one in force has a successor or is one.
+    let (aside, in_force): (Vec<&Summary>, Vec<&Summary>) =
+        containers_of(found, name).partition(|one| one.aside && one.state == "running");
+    let mut containers: Vec<(Existing, Vec<Reason>)> = in_force
+        .into_iter()
         .map(|one| (existing(one), reasons(project, name, service, one, found, recreate, remade)))
         .collect();
     // Those that are right and low in number stay.
     containers.sort_by_key(|(existing, reasons)| (!reasons.is_empty(), existing.number));
-    let next = containers.iter().map(|(existing, _)| existing.number).max().unwrap_or(0) + 1;
+    let aside: Vec<Existing> = aside.into_iter().map(existing).collect();
+    let numbers = containers.iter().map(|(existing, _)| existing.number).chain(aside.iter().map(|one| one.number));
+    let next = numbers.max().unwrap_or(0) + 1;
     let missing = wanted.saturating_sub(containers.len());
     let mut steps: Vec<Step> = containers
         .into_iter()
@@ -226,6 +232,7 @@ fn steps(
             () => Step::Recreate { name: container_name(project, name, existing.number), existing, reasons },
         })
         .collect();
+    steps.extend(aside.into_iter().map(Step::Remove));
     steps.extend(
         (next..next + missing).map(|number| Step::Create { number, name: container_name(project, name, number) }),
     );

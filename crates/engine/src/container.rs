@@ -69,6 +69,8 @@ pub(crate) struct Run {
     /// What each network gave it, in the order of its devices.
     pub(crate) endpoints: Vec<endpoint::Plan>,
     pub(crate) ports: Vec<Binding>,
+    /// Whether it runs beside another container, so that neither ports nor names lead to it.
+    pub(crate) aside: bool,
 }
 
 /// An exec instance.

@@ -17,6 +17,7 @@ mod sample;
 mod start;
 mod state_text;
 mod stats;
+mod succession;
 mod top;
 mod update;
 mod validate;

@@ -13,7 +13,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use crate::container::{PortBinding, PortMap};
-pub use spec::{parse_expose, parse_publish, publish, wanted};
+pub use spec::{condense, parse_expose, parse_publish, publish, wanted};
 
 /// A transport protocol a port belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -140,6 +140,15 @@ pub struct Publication {
     pub host: Option<IpAddr>,
     /// The host ports to choose from; `None` lets the kernel choose.
     pub ports: Option<RangeInclusive<u16>>,
+    /// How many further ports follow, each on the host port of its own number; see [`condense`].
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more: u16,
+}
+
+/// Whether nothing follows.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_none(more: &u16) -> bool {
+    *more == 0
 }
 
 /// Why a port text was refused; the messages are Docker's.

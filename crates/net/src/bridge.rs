@@ -95,6 +95,7 @@ pub fn ensure(bridge: &Bridge) -> Result<()> {
 
 /// Removes the bridge; one that is gone already is fine.
 pub fn remove(name: &str) -> Result<()> {
+    crate::annex::remove(name)?;
     crate::endpoint::detach(name)
 }
 

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::kernel;
 use crate::rtnetlink::{self, CHANGE, NEW, PUT, Requests};
-use crate::{Error, Result, address, sysctl};
+use crate::{Error, Result, address, annex, sysctl};
 
 pub(crate) use beside::info;
 
@@ -157,12 +157,19 @@ fn attach_with<'a>(
     within: impl FnOnce(Box<dyn FnOnce() -> Result<()> + Send + 'a>) -> hako_sys::Result<Result<()>>,
 ) -> Result<()> {
     let mut socket = rtnetlink::socket()?;
-    match plan.wire {
-        Wire::Bridge => make_pair(&mut socket, netns, plan)?,
-        Wire::Beside(kind) => beside::make(&mut socket, netns, plan, kind)?,
-    }
+    let home = match plan.wire {
+        Wire::Bridge => {
+            let home = annex::home(&mut socket, plan)?;
+            make_pair(&mut socket, netns, plan, &home)?;
+            home
+        }
+        Wire::Beside(kind) => {
+            beside::make(&mut socket, netns, plan, kind)?;
+            String::new()
+        }
+    };
     let raised = within(Box::new(|| raise_inside(plan))).map_err(plan.refused("raise")).flatten();
-    let done = raised.and_then(|()| settle(&mut socket, plan));
+    let done = raised.and_then(|()| settle(&mut socket, plan, &home));
     if done.is_err() {
         // The first error is the one to tell. A device without a host side goes with the namespace.
         let _ = detach(&plan.host_name);
@@ -172,13 +179,13 @@ fn attach_with<'a>(
 
 /// Makes the pair, its far end in the container's namespace under its final name. A retired pair of the same name,
 /// still on its way out, is waited for.
-fn make_pair(socket: &mut Socket, netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
-    let bridge = rtnetlink::index_of(socket.as_fd(), &plan.bridge)?;
-    let bridge = bridge.ok_or_else(|| plan.refused("find bridge of")(no_device(&plan.bridge)))?;
+fn make_pair(socket: &mut Socket, netns: BorrowedFd<'_>, plan: &Plan, home: &str) -> Result<()> {
+    let bridge = rtnetlink::index_of(socket.as_fd(), home)?;
+    let bridge = bridge.ok_or_else(|| plan.refused("find bridge of")(no_device(home)))?;
     let mut requests = Requests::new();
     requests.push(RouteNetlinkMessage::NewLink(pair(netns, plan, bridge)), NEW);
     // What the kernel does not take at birth.
-    requests.push(RouteNetlinkMessage::NewLink(port(plan)), CHANGE);
+    requests.push(RouteNetlinkMessage::NewLink(port(plan, home)), CHANGE);
     requests.push(RouteNetlinkMessage::SetLink(named(&plan.host_name, LinkFlags::Up)), CHANGE);
     let mut made = requests.send(socket);
     if made.as_ref().is_err_and(hako_sys::Error::is_exists) && gives_way(socket, &plan.host_name) {
@@ -198,44 +205,70 @@ pub fn rejoin(plan: &Plan) -> Result<()> {
         return Ok(());
     }
     let mut socket = rtnetlink::socket()?;
-    let bridge = rtnetlink::index_of(socket.as_fd(), &plan.bridge)?;
-    let bridge = bridge.ok_or_else(|| plan.refused("find bridge of")(no_device(&plan.bridge)))?;
+    let home = annex::home(&mut socket, plan)?;
+    let bridge = rtnetlink::index_of(socket.as_fd(), &home)?;
+    let bridge = bridge.ok_or_else(|| plan.refused("find bridge of")(no_device(&home)))?;
     let mut joined = named(&plan.host_name, LinkFlags::empty());
     joined.attributes.push(LinkAttribute::Controller(bridge));
     let mut requests = Requests::new();
     requests.push(RouteNetlinkMessage::SetLink(joined), CHANGE);
-    requests.push(RouteNetlinkMessage::NewLink(port(plan)), CHANGE);
+    requests.push(RouteNetlinkMessage::NewLink(port(plan, &home)), CHANGE);
     requests.push(RouteNetlinkMessage::SetLink(named(&plan.host_name, LinkFlags::Up)), CHANGE);
     requests.send(&mut socket).map(drop).map_err(plan.refused("plug in again"))?;
-    settle(&mut socket, plan)
+    settle(&mut socket, plan, &home)
 }
 
-/// Waits until packets get through. The kernel's link watch makes the bridge use a port, and the host use a bridge that
-/// had no port, some time after both ends are up; until then packets are lost, and a TCP client tries again only after
-/// a second.
-///
-/// Kernels since 6.8 do that work at once when they are asked for the state of the link; older ones are asked a few
-/// times, which gives the link watch a chance.
-fn settle(socket: &mut Socket, plan: &Plan) -> Result<()> {
+/// Waits until packets get through; opens an annex when the bridge is nearly full.
+fn settle(socket: &mut Socket, plan: &Plan, home: &str) -> Result<()> {
     if plan.wire != Wire::Bridge {
         return Ok(());
     }
+    let replies = await_up(socket, &[&plan.host_name, home]).map_err(plan.refused("look at"))?;
+    let number = replies.iter().find_map(port_number).unwrap_or(0);
+    if home == plan.bridge { annex::prepare(socket, plan, number) } else { Ok(()) }
+}
+
+/// Waits until packets get through devices. The kernel's link watch makes the bridge use a port, and the host use a bridge
+/// that had no port, some time after both ends are up; until then packets are lost, and a TCP client tries again only
+/// after a second.
+///
+/// Kernels since 6.8 do that work at once when they are asked for the state of the link; older ones are asked a few
+/// times, which gives the link watch a chance.
+pub(crate) fn await_up(socket: &mut Socket, devices: &[&str]) -> hako_sys::Result<Vec<RouteNetlinkMessage>> {
     let mut requests = Requests::new();
-    for device in [&plan.host_name, &plan.bridge] {
+    for device in devices {
         requests.push(RouteNetlinkMessage::GetLink(named(device, LinkFlags::empty())), CHANGE);
     }
     let is_up = |reply: &RouteNetlinkMessage| match reply {
         RouteNetlinkMessage::NewLink(link) => link.attributes.contains(&LinkAttribute::OperState(State::Up)),
         _ => false,
     };
-    for _ in 0..SETTLING {
-        let replies = requests.send(socket).map_err(plan.refused("look at"))?;
+    let mut replies = requests.send(socket)?;
+    for _ in 1..SETTLING {
         if replies.iter().all(is_up) {
             break;
         }
         std::thread::yield_now();
+        replies = requests.send(socket)?;
     }
-    Ok(())
+    Ok(replies)
+}
+
+/// The number of a bridge's port.
+fn port_number(reply: &RouteNetlinkMessage) -> Option<u16> {
+    let RouteNetlinkMessage::NewLink(link) = reply else { return None };
+    let infos = link.attributes.iter().filter_map(|attribute| match attribute {
+        LinkAttribute::LinkInfo(infos) => Some(infos),
+        _ => None,
+    });
+    let data = infos.flatten().filter_map(|info| match info {
+        LinkInfo::PortData(InfoPortData::BridgePort(settings)) => Some(settings),
+        _ => None,
+    });
+    data.flatten().find_map(|setting| match setting {
+        InfoBridgePort::PortNumber(number) => Some(*number),
+        _ => None,
+    })
 }
 
 const SETTLING: usize = 20;
@@ -274,13 +307,13 @@ fn pair(netns: BorrowedFd<'_>, plan: &Plan, bridge: u32) -> LinkMessage {
     near
 }
 
-fn port(plan: &Plan) -> LinkMessage {
+fn port(plan: &Plan, home: &str) -> LinkMessage {
     // Where bridged packets pass through IP's hooks (br_netfilter), a container's packet to its own published port is
     // turned around inside the bridge and must leave by the port it came from.
     let hairpin = sysctl::is_on("bridge/bridge-nf-call-iptables");
     // There the table's forward chain keeps neighbours apart; the bridge would also stop what a published port turned
-    // around.
-    let isolated = plan.isolated && !hairpin;
+    // around. No chain knows of annexes.
+    let isolated = plan.isolated && (!hairpin || home != plan.bridge);
     let settings = vec![InfoBridgePort::HairpinMode(hairpin), InfoBridgePort::Isolated(isolated)];
     let mut message = named(&plan.host_name, LinkFlags::empty());
     message.attributes.extend([

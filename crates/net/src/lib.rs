@@ -4,6 +4,7 @@
 //! and adds and removes *elements* of the table's maps. Nothing here is async; every call is a few system calls.
 
 mod address;
+mod annex;
 pub mod blueprint;
 pub mod bridge;
 mod conntrack;

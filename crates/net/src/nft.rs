@@ -11,11 +11,12 @@
 //! map publish4_at    address . protocol . port : address . port   -p 192.0.2.1:8080:80
 //! map publish4       protocol . port : address . port             -p 8080:80
 //! map publish6_at, publish6                                       the same for IPv6
+//! map ranges4_at, ranges4, ranges6_at, ranges6                    -p 10000-19999:10000-19999, where there are very many
 //! set open4, open6   address . protocol . port                    -p 80 on a routed network
 //! chain raw          packets from containers to or from 127.0.0.0/8 are dropped
 //! chain prerouting   what comes for an address of the host goes through `publish`
 //! chain output       the same for what the host itself sends
-//! chain publish      the four look-ups; a hit rewrites the destination
+//! chain publish      the look-ups; a hit rewrites the destination
 //! chain input        an internal network does not reach the host's services
 //! chain forward      into a bridge goes only what was published, and answers
 //! chain leave        what goes elsewhere: nothing from internal networks, nothing to metadata addresses

@@ -5,11 +5,15 @@
 //! process added it, and it outlives daemon and supervisor alike, so the kernel itself is the record of what is
 //! published.
 
+mod heritage;
+mod run;
+
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hako_model::port::{Port, PortBinding, PortMap, Protocol, Publication};
+use hako_sys::fdpass::Channel;
 use hako_sys::netlink::Socket;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +23,8 @@ use crate::nft::element::{self, Element};
 use crate::relay::Relay;
 use crate::reservation::Reservation;
 use crate::{Error, Result, conntrack};
+
+pub use heritage::Heritage;
 
 /// `EAFNOSUPPORT`.
 const NO_FAMILY: i32 = rustix::io::Errno::AFNOSUPPORT.raw_os_error();
@@ -74,6 +80,32 @@ pub struct Binding {
     pub host: SocketAddr,
     /// The container's port.
     pub container: Port,
+    /// How many further ports follow on both sides.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more: u16,
+}
+
+/// Whether nothing follows.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
+fn is_none(more: &u16) -> bool {
+    *more == 0
+}
+
+impl Binding {
+    /// Whether it publishes this host port.
+    pub fn has(&self, port: u16) -> bool {
+        (self.host.port()..=self.host.port().saturating_add(self.more)).contains(&port)
+    }
+
+    /// Its ports, one by one.
+    pub fn singles(&self) -> impl Iterator<Item = Self> {
+        let Self { host, container, more } = *self;
+        (0..=more).map(move |step| Self {
+            host: SocketAddr::new(host.ip(), host.port().saturating_add(step)),
+            container: Port { number: container.number.saturating_add(step), ..container },
+            more: 0,
+        })
+    }
 }
 
 /// Published ports. Dropping it frees the host ports but leaves the elements: call [`Published::withdraw`] first.
@@ -85,16 +117,27 @@ pub struct Published {
     socket: Socket,
     elements: Vec<Element>,
     bindings: Vec<Binding>,
-    reservations: Vec<OwnedFd>,
+    reservations: Vec<(Protocol, Reservation)>,
     relay: Option<Relay>,
     /// Whether there are too many for a socket each.
     many: bool,
+    /// Whether another container may have taken the ports over.
+    ceding: bool,
 }
 
 impl Published {
     /// Publishes all of `wanted`, or nothing.
     pub fn publish(table: &Table, target: Target, wanted: &[Publication]) -> Result<Self> {
-        make_room(wanted);
+        Self::inherit(table, target, wanted, &Heritage::default())
+    }
+
+    /// [`Published::publish`] in the place of another container: at one moment everything that led there no longer does,
+    /// and all of `wanted` leads here.
+    pub fn inherit(table: &Table, target: Target, wanted: &[Publication], heritage: &Heritage) -> Result<Self> {
+        let many = ports_of(wanted) > MANY;
+        if !many {
+            make_room(wanted);
+        }
         let socket = element::socket().map_err(refused("open", table))?;
         let mut published = Self {
             table: table.clone(),
@@ -103,11 +146,12 @@ impl Published {
             bindings: Vec::new(),
             reservations: Vec::new(),
             relay: None,
-            many: wanted.len() > MANY,
+            many,
+            ceding: false,
         };
         let mut taken = HashSet::new();
-        while let Err((index, error)) = published.attempt(target, wanted, &taken)? {
-            taken.insert(published.clash(index, error, wanted)?);
+        while let Err(clash) = published.attempt(target, wanted, heritage, &taken)? {
+            taken.insert(published.other_than(clash, wanted)?);
         }
         published.forget_connections();
         Ok(published)
@@ -120,18 +164,46 @@ impl Published {
         }
     }
 
-    /// Reserves all host ports, then adds all elements; says which element was refused.
+    /// Reserves all host ports, then adds all elements; says which element cannot be.
     fn attempt(
         &mut self,
         target: Target,
         wanted: &[Publication],
+        heritage: &Heritage,
         taken: &HashSet<(Protocol, u16)>,
-    ) -> Result<Result<(), (usize, hako_sys::Error)>> {
+    ) -> Result<Result<(), Clash>> {
         self.clear();
         for publication in wanted {
-            self.reserve(target, publication, taken)?;
+            self.reserve(target, publication, heritage, taken)?;
         }
-        Ok(element::add(&mut self.socket, self.table.name(), &self.elements))
+        let old = &heritage.elements;
+        if let Err((index, cause)) = element::replace(&mut self.socket, self.table.name(), old, &self.elements) {
+            let port = self.elements.get(index).map_or(0, |element| element.host.port());
+            return Ok(Err(Clash { index, port, cause }));
+        }
+        let Some((index, port)) = self.overlap()? else { return Ok(Ok(())) };
+        let back = element::replace(&mut self.socket, self.table.name(), &self.elements, old);
+        back.map_err(|(_, cause)| refused("withdraw ports from", &self.table)(cause))?;
+        let cause = hako_sys::Error::os("publish", "port")(rustix::io::Errno::EXIST);
+        Ok(Err(Clash { index, port, cause }))
+    }
+
+    /// The first of the elements that another container's meets, and where. The kernel refuses two elements of the same
+    /// map only; ranges have maps of their own. Looked for after adding, so that of two at once at least one sees it.
+    fn overlap(&mut self) -> Result<Option<(usize, u16)>> {
+        let listed = if self.elements.iter().any(Element::is_range) {
+            element::list(&mut self.socket, self.table.name())
+        } else {
+            element::ranges(&mut self.socket, self.table.name())
+        };
+        let mut others = listed.map_err(refused("read", &self.table))?;
+        others.retain(|other| !self.elements.contains(other));
+        let mut pairs = self
+            .elements
+            .iter()
+            .enumerate()
+            .flat_map(|(index, own)| others.iter().filter_map(move |other| Some((index, own.overlap(other)?))));
+        Ok(pairs.next())
     }
 
     /// What was published, random and ranged host ports decided.
@@ -152,14 +224,49 @@ impl Published {
         }
     }
 
+    /// Hands the sockets of all host ports to a successor. The ports stay as they are until it has taken them over and
+    /// [`Published::step_back`] is called; until then it is looked whose they are before one is touched.
+    pub fn cede(&mut self, channel: &Channel) -> Result<()> {
+        self.ceding = true;
+        let reserved = self.reservations.iter().filter_map(|(protocol, reservation)| {
+            Some((*protocol, reservation.host, reservation.socket.as_ref()?.as_fd()))
+        });
+        let relayed = self.relay.iter().flat_map(Relay::sockets);
+        let held: Vec<_> = reserved.chain(relayed).collect();
+        heritage::send(channel, &held)
+    }
+
+    /// Another container has the ports now. What is being relayed already goes on.
+    pub fn step_back(&mut self) {
+        self.elements.clear();
+        self.bindings.clear();
+        self.reservations.clear();
+        if let Some(relay) = &mut self.relay {
+            relay.stop_accepting();
+        }
+        self.ceding = false;
+    }
+
+    /// Forgets the elements that lead elsewhere by now, if that may be.
+    fn forget_ceded(&mut self) -> Result<()> {
+        if self.ceding {
+            let now = read(&self.table)?;
+            let taken = |own: &Element| now.iter().any(|other| other.is_at(own) && other.target != own.target);
+            self.elements.retain(|own| !taken(own));
+        }
+        Ok(())
+    }
+
     /// Adds the elements again that somebody took out of the table.
     pub fn restore(&mut self) -> Result<()> {
+        self.forget_ceded()?;
         element::restore(&mut self.socket, self.table.name(), &self.elements)
             .map_err(refused("restore ports in", &self.table))
     }
 
     /// Takes the elements out of the table and frees the host ports. What is left may be dropped when there is time.
     pub fn withdraw(&mut self) -> Result<()> {
+        self.forget_ceded()?;
         let elements = std::mem::take(&mut self.elements);
         self.clear();
         withdraw(&mut self.socket, &self.table, &elements)
@@ -173,16 +280,31 @@ impl Published {
     }
 
     /// Finds a host port for one publication, on all its addresses.
-    fn reserve(&mut self, target: Target, publication: &Publication, taken: &HashSet<(Protocol, u16)>) -> Result<()> {
+    fn reserve(
+        &mut self,
+        target: Target,
+        publication: &Publication,
+        heritage: &Heritage,
+        taken: &HashSet<(Protocol, u16)>,
+    ) -> Result<()> {
         let routes = routes(target, publication, self.many)?;
+        if publication.more > 0 {
+            return match run::is_whole(&routes) {
+                true => self.publish_run(publication, &routes),
+                false => run::singles(publication).try_for_each(|one| self.reserve(target, &one, heritage, taken)),
+            };
+        }
         let hosts: Vec<IpAddr> = routes.iter().map(|route| route.host).collect();
         let protocol = publication.container.protocol;
-        let held = match &publication.ports {
-            None => any_port(protocol, &hosts, taken),
-            Some(range) => {
-                let free = range.clone().filter(|port| !taken.contains(&(protocol, *port)));
-                first_free(protocol, &hosts, free, *range.start())
-            }
+        let free = |port: &u16| !taken.contains(&(protocol, *port));
+        // A port that was left is asked for first, so that a container made anew keeps its random ports.
+        let left = heritage.port(hosts[0], publication.container).filter(free);
+        let left = left.filter(|port| publication.ports.as_ref().is_none_or(|range| range.contains(port)));
+        let inherited = left.and_then(|port| on_all(protocol, &hosts, port, heritage).ok());
+        let held = match (inherited, &publication.ports) {
+            (Some(held), _) => Ok(held),
+            (None, None) => any_port(protocol, &hosts, taken),
+            (None, Some(range)) => first_free(protocol, &hosts, range.clone().filter(free), *range.start()),
         };
         let held = held.map_err(|refusal| self.explain(refusal, publication, routes[0].to))?;
         for (reservation, route) in held.into_iter().zip(routes) {
@@ -193,9 +315,9 @@ impl Published {
 
     fn open(&mut self, container: Port, reservation: Reservation, route: Route) -> Result<()> {
         let (host, target) = (reservation.host, SocketAddr::new(route.to, container.number));
-        self.bindings.push(Binding { host, container });
+        self.bindings.push(Binding { host, container, more: 0 });
         if route.redirected {
-            self.elements.push(Element { protocol: container.protocol, host, target });
+            self.elements.push(Element { protocol: container.protocol, host, target, more: 0 });
         }
         // Where both ways are open, what the kernel redirects never reaches the socket.
         match reservation.socket {
@@ -205,7 +327,9 @@ impl Published {
                 self.relay(container.protocol, socket, target).map_err(kernel("relay port", host.to_string()))
             }
             socket => {
-                self.reservations.extend(socket.filter(|_| !self.many));
+                let kept = socket.filter(|_| !self.many);
+                self.reservations
+                    .extend(kept.map(|socket| (container.protocol, Reservation { host, socket: Some(socket) })));
                 Ok(())
             }
         }
@@ -239,18 +363,40 @@ impl Published {
 
     /// Whether another host port may be tried instead of the one whose element was refused.
     ///
-    /// That happens where a supervisor was killed: its sockets are closed, its elements are still there.
-    fn clash(&self, index: usize, error: hako_sys::Error, wanted: &[Publication]) -> Result<(Protocol, u16)> {
-        let Some(refused) = self.elements.get(index).filter(|_| error.is_exists()) else {
-            return Err(kernel("publish ports in", format!("nft table inet {}", self.table.name()))(error));
+    /// That happens where a supervisor was killed: its sockets are closed, its elements are still there; and where a
+    /// container has very many ports, which no sockets hold.
+    fn other_than(&self, clash: Clash, wanted: &[Publication]) -> Result<(Protocol, u16)> {
+        let Clash { index, port, cause } = clash;
+        let Some(refused) = self.elements.get(index).filter(|_| cause.is_exists()) else {
+            return Err(kernel("publish ports in", format!("nft table inet {}", self.table.name()))(cause));
         };
-        let port = refused.host.port();
         let movable = wanted.iter().any(|publication| {
             publication.container == refused.container()
                 && publication.ports.as_ref().is_none_or(|range| range.len() > 1 && range.contains(&port))
         });
-        if movable { Ok((refused.protocol, port)) } else { Err(Error::PortAllocated { host: refused.host }) }
+        if movable {
+            Ok((refused.protocol, port))
+        } else {
+            Err(Error::PortAllocated { host: SocketAddr::new(refused.host.ip(), port) })
+        }
     }
+}
+
+/// An element that cannot be, the host port at which, and why.
+struct Clash {
+    index: usize,
+    port: u16,
+    cause: hako_sys::Error,
+}
+
+/// How many ports these are.
+fn ports_of(wanted: &[Publication]) -> usize {
+    wanted.iter().map(|publication| usize::from(publication.more) + 1).sum()
+}
+
+/// What very many publications are sent as: ports that follow each other in one piece.
+pub fn condensed(wanted: Vec<Publication>) -> Vec<Publication> {
+    if wanted.len() > MANY { hako_model::port::condense(&wanted) } else { wanted }
 }
 
 /// Lifts the limit on open files for a long range of ports: each takes a socket or two. If it cannot be lifted far
@@ -258,7 +404,7 @@ impl Published {
 fn make_room(wanted: &[Publication]) {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
-    if wanted.len() <= MANY && limit.current.is_some_and(|current| (wanted.len() * 4 + 256) as u64 > current) {
+    if limit.current.is_some_and(|current| (wanted.len() * 4 + 256) as u64 > current) {
         limit.current = limit.maximum;
         let _ = setrlimit(Resource::Nofile, limit);
     }
@@ -295,7 +441,7 @@ fn first_free(
 ) -> Result<Vec<Reservation>, Refusal> {
     let mut refusal = None;
     for port in ports {
-        match on_all(protocol, hosts, port) {
+        match on_all(protocol, hosts, port, &Heritage::default()) {
             Ok(held) => return Ok(held),
             Err(new) => refusal = refusal.or(Some(new)),
         }
@@ -311,7 +457,7 @@ fn any_port(
 ) -> Result<Vec<Reservation>, Refusal> {
     let mut refusal = None;
     for _ in 0..TRIES {
-        match on_all(protocol, hosts, 0) {
+        match on_all(protocol, hosts, 0, &Heritage::default()) {
             Ok(held) if taken.contains(&(protocol, held[0].host.port())) => {}
             Ok(held) => return Ok(held),
             Err(new) => refusal = Some(new),
@@ -322,12 +468,12 @@ fn any_port(
 }
 
 /// One port on every address; for port 0 the kernel's choice for the first address is the port of all.
-fn on_all(protocol: Protocol, hosts: &[IpAddr], port: u16) -> Result<Vec<Reservation>, Refusal> {
+fn on_all(protocol: Protocol, hosts: &[IpAddr], port: u16, heritage: &Heritage) -> Result<Vec<Reservation>, Refusal> {
     let mut held: Vec<Reservation> = Vec::with_capacity(hosts.len());
     for host in hosts {
         let port = held.first().map_or(port, |first| first.host.port());
         let host = SocketAddr::new(*host, port);
-        match Reservation::take(protocol, host) {
+        match heritage.reservation(protocol, host).map_or_else(|| Reservation::take(protocol, host), Ok) {
             Ok(reservation) => held.push(reservation),
             // The host has no IPv6 at all: then "every address" means those of IPv4.
             Err(error) if !held.is_empty() && error.raw_os_error() == Some(NO_FAMILY) => {}
@@ -338,13 +484,13 @@ fn on_all(protocol: Protocol, hosts: &[IpAddr], port: u16) -> Result<Vec<Reserva
 }
 
 fn binding(element: &Element) -> Binding {
-    Binding { host: element.host, container: element.container() }
+    Binding { host: element.host, container: element.container(), more: element.more }
 }
 
 /// `NetworkSettings.Ports` for these bindings; `exposed` ports that are not published become `null`.
 pub fn port_map(bindings: &[Binding], exposed: impl IntoIterator<Item = Port>) -> PortMap {
     let mut map: PortMap = exposed.into_iter().map(|port| (port.to_string(), None)).collect();
-    for Binding { host, container } in bindings {
+    for Binding { host, container, .. } in bindings.iter().flat_map(Binding::singles) {
         let wire = PortBinding { host_ip: host.ip().to_string(), host_port: host.port().to_string() };
         map.entry(container.to_string()).or_default().get_or_insert_default().push(wire);
     }

@@ -55,6 +55,24 @@ impl Relay {
         }
     }
 
+    /// The sockets clients come to.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = (Protocol, SocketAddr, BorrowedFd<'_>)> {
+        let streams = self
+            .listeners
+            .iter()
+            .filter_map(|(listener, _)| Some((Protocol::Tcp, listener.local_addr().ok()?, listener.as_fd())));
+        streams.chain(self.datagrams.sockets())
+    }
+
+    /// Takes no new clients; those it has are served until they leave.
+    pub(crate) fn stop_accepting(&mut self) {
+        for (listener, _) in self.listeners.drain(..) {
+            // The successor has a duplicate, which would keep the socket watched here.
+            let _ = self.epoll.remove(&listener);
+        }
+        self.datagrams.stop_asking(&self.epoll);
+    }
+
     /// Readable when there is something to do.
     pub(crate) fn watch(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()

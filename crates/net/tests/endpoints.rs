@@ -54,6 +54,75 @@ fn a_bridge_is_made_once_and_changed_when_told() {
     });
 }
 
+/// Stand-ins for neighbours: a bridge counts ports only, also those of devices that are down. Two are a pair.
+fn stand_ins(from: usize, to: usize, bridge: &str) {
+    use std::io::Write as _;
+    let line = |number| {
+        let join = |end: &str| format!("link set {end}{number} master {bridge}\n");
+        format!("link add d{number} type veth peer name e{number}\n{}{}", join("d"), join("e"))
+    };
+    let lines: String = (from..to).step_by(2).map(line).collect();
+    let mut ip = std::process::Command::new("ip");
+    let mut child = ip.args(["-batch", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+/// The kernel gives a bridge 1,023 ports; a network may have more containers.
+#[test]
+fn more_than_a_thousand_containers_on_one_network() {
+    lab(|lab| {
+        let first = lab.ready().container("172.17.0.2");
+        first.tcp(80);
+        stand_ins(0, 956, "hako0");
+        let master = |container: &Container| {
+            let shown = run(&format!("ip -o link show {}", container.plan.host_name));
+            shown.split("master ").nth(1).unwrap().split(' ').next().unwrap().to_owned()
+        };
+        let late: Vec<Container> = (1..9).map(|number| lab.container(&format!("172.17.4.{number}"))).collect();
+        let homes: Vec<String> = late.iter().map(master).collect();
+        assert_eq!(&homes[..2], ["hako0", "hako0"]);
+        assert!(homes[7].starts_with("hk.") && homes[7].ends_with(".1"), "{homes:?}");
+        stand_ins(956, 1920, &homes[7]);
+        let last = lab.container("172.17.8.1");
+        assert!(master(&last).ends_with(".2"), "a full annex is followed by the next");
+        last.tcp(80);
+
+        for container in late.iter().chain([&last]) {
+            assert_eq!(ask_from(&container.netns, "172.17.0.2:80"), container.plan.address.unwrap().addr().to_string());
+        }
+        assert_eq!(ask_from(&late[7].netns, "172.17.8.1:80"), "172.17.4.8", "from one annex to another");
+        let _published = lab.publish(&last, &["8080:80"]).unwrap();
+        assert_eq!(ask("127.0.0.1:8080"), "172.17.0.1");
+        assert_eq!(ask_from(&lab.outside, &format!("{HOST}:8080")), lab::OUTSIDE);
+        bridge::remove("hako0").unwrap();
+        let left = run("ip -o link show");
+        assert!(!left.contains("hk.") && !left.contains("hk_"), "{left}");
+    });
+}
+
+/// Neighbours that must not talk to each other do not by way of an annex either.
+#[test]
+fn annexes_keep_neighbours_apart() {
+    lab(|lab| {
+        let mut lab = lab.beside();
+        lab.bridge.talk = false;
+        let lab = &lab;
+        let first = lab.ready().container("172.17.0.2");
+        first.tcp(80);
+        stand_ins(0, 960, "hako0");
+        let _last_at_home = lab.container("172.17.4.1");
+        let (one, two) = (lab.container("172.17.4.2"), lab.container("172.17.4.3"));
+        one.tcp(80);
+        let shown = run(&format!("ip -o link show {}", one.plan.host_name));
+        assert!(shown.contains("master hk."), "{shown}");
+        assert_eq!(lab::knock_from(&two.netns, "172.17.4.2:80"), "TimedOut", "in one annex");
+        assert_eq!(lab::knock_from(&one.netns, "172.17.0.2:80"), "TimedOut", "out of the annex");
+        lab::serve_tcp(lab.outside.as_fd(), 9000);
+        assert_eq!(ask_from(&one.netns, &format!("{}:9000", lab::OUTSIDE)), HOST, "the world is reached");
+    });
+}
+
 #[test]
 fn a_refused_endpoint_leaves_nothing() {
     lab(|lab| {

@@ -221,6 +221,85 @@ fn a_thousand_ports_at_once() {
     });
 }
 
+/// What [`Lab::publish`] publishes, ports that follow each other in one piece.
+fn publish_runs(lab: &Lab, container: &lab::Container, values: &[&str]) -> Result<Published, Error> {
+    let (exposed, bindings) = hako_model::port::publish(values.iter().copied(), []).unwrap();
+    let wanted = hako_model::port::wanted(&bindings, exposed.keys().map(String::as_str), false).unwrap();
+    Published::publish(&lab.table, container.target(), &publish::condensed(wanted))
+}
+
+#[test]
+fn ten_thousand_ports_are_one_element() {
+    lab(|lab| {
+        let (one, two) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
+        one.udp(10_000);
+        one.udp(19_999);
+        two.udp(53);
+        let start = std::time::Instant::now();
+        let mut published = publish_runs(lab, &one, &["10000-19999:10000-19999/udp"]).unwrap();
+        println!("10000 ports published in {:?}", start.elapsed());
+        assert_eq!(publish::list(&lab.table).unwrap().len(), 1);
+        for port in [10_000, 19_999] {
+            assert_eq!(ask_udp(&format!("127.0.0.1:{port}")), "172.17.0.1");
+            assert_eq!(ask_udp_from(&lab.outside, &format!("{HOST}:{port}")), OUTSIDE);
+        }
+        let map = publish::port_map(published.bindings(), []);
+        assert_eq!((map.len(), map.contains_key("12345/udp")), (10_000, true));
+        let refused = lab.publish(&two, &["12345:53/udp"]).unwrap_err();
+        assert_eq!(refused.to_string(), "Bind for 0.0.0.0:12345 failed: port is already allocated");
+        let refused = publish_runs(lab, &two, &["19000-20999:19000-20999/udp"]).unwrap_err();
+        assert_eq!(refused.to_string(), "Bind for 0.0.0.0:19000 failed: port is already allocated");
+        let other = lab.publish(&two, &["19998-20005:53/udp"]).unwrap();
+        assert_eq!(hosts(&other), ["0.0.0.0:20000>53/udp"], "the first that is free");
+        let refused = publish_runs(lab, &two, &["20000-20999:20000-20999/udp"]).unwrap_err();
+        assert_eq!(refused.to_string(), "Bind for 0.0.0.0:20000 failed: port is already allocated");
+        assert_eq!(publish::list(&lab.table).unwrap().len(), 2, "what was refused leaves nothing");
+        published.withdraw().unwrap();
+        assert_eq!(publish::list(&lab.table).unwrap().len(), 1);
+        let process = UdpSocket::bind("127.0.0.1:15000").unwrap();
+        let refused = publish_runs(lab, &one, &["10000-19999:10000-19999/udp"]).unwrap_err();
+        assert!(refused.to_string().contains("address already in use"), "{refused}");
+        drop(process);
+        let _tcp = publish_runs(lab, &one, &["10000-10999:10000-10999"]).unwrap();
+    });
+}
+
+/// While clients ask without a pause, a port goes from one container to the next and back.
+#[test]
+fn a_port_passes_to_a_successor_without_a_gap() {
+    lab(|lab| {
+        let (one, two) = (lab.ready().container("172.17.0.2"), lab.container("172.17.0.3"));
+        one.tcp(80);
+        two.tcp(80);
+        let values = ["8080:80", "81"];
+        let mut current = lab.publish(&one, &values).unwrap();
+        let random = current.bindings().last().unwrap().host.port();
+        for round in 0..20 {
+            let (from, to) = if round % 2 == 0 { (&one, &two) } else { (&two, &one) };
+            let (ours, theirs) = hako_sys::fdpass::Channel::pair().unwrap();
+            current.cede(&theirs).unwrap();
+            let addresses = [from.plan.address.unwrap().addr().into()];
+            let heritage = publish::Heritage::receive(&ours, &lab.table, &addresses).unwrap();
+            let (exposed, bindings) = hako_model::port::publish(values, []).unwrap();
+            let wanted = hako_model::port::wanted(&bindings, exposed.keys().map(String::as_str), false).unwrap();
+            let next = Published::inherit(&lab.table, to.target(), &wanted, &heritage).unwrap();
+            if round == 7 {
+                // A predecessor that was never told takes nothing back.
+                current.restore().unwrap();
+                current.withdraw().unwrap();
+            }
+            current.step_back();
+            current = next;
+            assert_eq!(ask("127.0.0.1:8080"), "172.17.0.1", "round {round}");
+            assert_eq!(ask_from(&lab.outside, &format!("{HOST}:8080")), OUTSIDE, "round {round}");
+            assert_eq!(publish::list(&lab.table).unwrap().len(), 2);
+            assert_eq!(current.bindings().last().unwrap().host.port(), random, "random ports stay");
+        }
+        current.withdraw().unwrap();
+        assert!(publish::list(&lab.table).unwrap().is_empty());
+    });
+}
+
 #[test]
 fn udp_clients_follow_the_port_to_its_next_container() {
     lab(|lab| {

@@ -37,6 +37,7 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::ContainerStart => containers::start(asked).await,
         Endpoint::ContainerStop => containers::stop(asked).await,
         Endpoint::ContainerRestart => containers::restart(asked).await,
+        Endpoint::ContainerSucceed => containers::succeed(asked).await,
         Endpoint::ContainerKill => containers::kill(asked).await,
         Endpoint::ContainerUpdate => containers::update(asked).await,
         Endpoint::ContainerRename => containers::rename(asked).await,

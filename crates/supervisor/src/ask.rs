@@ -1,8 +1,11 @@
 //! Requests of engines.
 
+use std::net::IpAddr;
+
 use hako_model::state::{Input, Refused};
 use hako_net::endpoint::Plan;
-use hako_sys::fdpass;
+use hako_net::publish::Heritage;
+use hako_sys::fdpass::{self, Channel};
 use serde::Deserialize;
 
 use crate::Result;
@@ -102,6 +105,9 @@ impl Supervisor {
             Ask::Resize { rows, columns } => self.resize(CONTAINER, rows, columns).map(done),
             Ask::Update(update) => self.update(*update).map(done),
             Ask::Plug { endpoints, naming } => self.plug(endpoints, naming).map(Some),
+            Ask::Cede => self.cede(fds).map(done),
+            Ask::Succeed { addresses } => self.succeed(&addresses, fds).map(Some),
+            Ask::StepBack => self.assigned()?.step_back().map_err(system).map(done),
             Ask::Trace { name } => self.trace(&name).map(Some),
             Ask::Rename { name } => self.assigned()?.rename(name).map_err(system).map(done),
             Ask::Status => Ok(Some(Answer::Status(Box::new(self.assigned()?.status.clone())))),
@@ -208,6 +214,25 @@ impl Supervisor {
         let witness = self.witness;
         let container = self.assigned()?;
         container.plug(witness, endpoints, naming).map_err(network_failure)?;
+        let ports = container.bindings();
+        self.watch_network();
+        Ok(Answer::Plugged { ports })
+    }
+
+    fn cede(&mut self, fds: Vec<std::os::fd::OwnedFd>) -> Result<(), Failure> {
+        let channel = Channel::from(socket(fds)?);
+        match &mut self.assigned()?.published {
+            Some(published) => published.cede(&channel),
+            None => Heritage::deny(&channel),
+        }
+        .map_err(|error| network_failure(error.into()))
+    }
+
+    fn succeed(&mut self, addresses: &[IpAddr], fds: Vec<std::os::fd::OwnedFd>) -> Result<Answer, Failure> {
+        let channel = Channel::from(socket(fds)?);
+        let witness = self.witness;
+        let container = self.assigned()?;
+        container.succeed(witness, &channel, addresses).map_err(network_failure)?;
         let ports = container.bindings();
         self.watch_network();
         Ok(Answer::Plugged { ports })

@@ -9,10 +9,11 @@ use hako_net::blueprint::{Blueprint, Watch};
 use hako_net::dns::directory::{self, Entry};
 use hako_net::dns::{self, Answerer, Knowledge};
 use hako_net::endpoint::{Plan, Wire};
-use hako_net::publish::{Binding, Published, Target};
+use hako_net::publish::{Binding, Heritage, Published, Target};
 use hako_net::{endpoint, nft};
 use hako_runtime::spec::{Namespace, NamespaceKind, Spec};
 use hako_sys::cgroup::{Group, OomWatch};
+use hako_sys::fdpass::Channel;
 use hako_sys::file::{Durability, Lock};
 use hako_sys::process::SingleThreaded;
 
@@ -172,7 +173,7 @@ impl Container {
             published.restore()?;
         }
         let open = opened(&self.description.network);
-        if !open.is_empty() {
+        if !open.is_empty() && !self.description.network.aside {
             self.table().open(&open, true)?;
         }
         if let Some(watch) = &self.watch {
@@ -183,6 +184,15 @@ impl Container {
 
     fn publish(&self) -> Result<Option<Published>> {
         let network = &self.description.network;
+        if network.aside {
+            return Ok(None);
+        }
+        self.publish_instead(&Heritage::default())
+    }
+
+    /// Publishes its ports in the place of a container that leaves them to it.
+    fn publish_instead(&self, heritage: &Heritage) -> Result<Option<Published>> {
+        let network = &self.description.network;
         let open = opened(network);
         if !open.is_empty() {
             self.table().open(&open, true)?;
@@ -191,7 +201,38 @@ impl Container {
         if network.ports.is_empty() || (target.v4.is_none() && target.v6.is_none()) {
             return Ok(None);
         }
-        Ok(Some(Published::publish(&self.table(), target, &network.ports)?))
+        Ok(Some(Published::inherit(&self.table(), target, &network.ports, heritage)?))
+    }
+
+    /// Takes the place of the container at these addresses: from one moment to the next its published ports lead here.
+    pub(crate) fn succeed(&mut self, witness: SingleThreaded, channel: &Channel, addresses: &[IpAddr]) -> Result<()> {
+        let Some(netns) = self.netns()? else {
+            return Err(Error::NotPluggable { id: self.description.id.short().to_owned() });
+        };
+        if !self.description.network.aside {
+            return Ok(());
+        }
+        let heritage = match addresses {
+            [] => Heritage::default(),
+            addresses => Heritage::receive(channel, &self.table(), addresses)?,
+        };
+        self.published = self.publish_instead(&heritage)?;
+        self.description.network.aside = false;
+        self.name(witness, netns.as_fd())
+    }
+
+    /// Another container has taken its place.
+    pub(crate) fn step_back(&mut self) -> Result<()> {
+        self.description.network.aside = true;
+        self.withdraw_names(&[]);
+        let open = opened(&self.description.network);
+        if !open.is_empty() {
+            self.table().open(&open, false)?;
+        }
+        if let Some(published) = &mut self.published {
+            published.step_back();
+        }
+        Ok(())
     }
 
     /// Lets the container have these endpoints and no others. On an error it has those it had.
@@ -267,6 +308,9 @@ impl Container {
             let Some(plan) = endpoints.iter().find(|plan| plan.network == called.id) else { continue };
             let (v4, v6) = (plan.address.map(|net| net.addr()), plan.address6.map(|net| net.addr()));
             let entry = Entry { v4, v6, names: called.names.clone() };
+            if self.description.network.aside {
+                continue;
+            }
             let published = directory::publish(&called.directory, self.description.id.as_str(), &entry);
             published.map_err(Error::file("write names to", &called.directory))?;
         }

@@ -78,6 +78,9 @@ pub struct Network {
     /// Whether the host's input rules decide who reaches published ports.
     #[serde(default)]
     pub by_input: bool,
+    /// Whether it runs beside the container it is to replace: neither published ports nor names lead to it.
+    #[serde(default)]
+    pub aside: bool,
     /// The file that says what is on the host for all networks: what to restore should somebody take it away.
     #[serde(default)]
     pub blueprint: Option<PathBuf>,

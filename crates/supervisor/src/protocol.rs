@@ -3,6 +3,8 @@
 //! Supervisors outlive upgrades of the engine, so this is hako's one internal interface with a version. Fields are
 //! only ever added, with defaults; a test speaks version 1 word by word.
 
+use std::net::IpAddr;
+
 use hako_model::id::{ContainerId, ExecId};
 use hako_model::restart::Policy;
 use hako_model::state::{Notice, Refused, Status};
@@ -104,6 +106,16 @@ pub enum Ask {
         #[serde(default)]
         naming: Option<Naming>,
     },
+    /// Send the sockets of all published ports over the message's descriptor, and keep them for now. [`Answer::Done`].
+    Cede,
+    /// Take the place of the container at these addresses: what it ceded comes over the message's descriptor.
+    /// [`Answer::Plugged`].
+    Succeed {
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
+    },
+    /// Another container has taken this one's place: neither ports nor names lead here any more. [`Answer::Done`].
+    StepBack,
     /// Where a question of the container about a name goes. [`Answer::Traced`].
     Trace {
         /// The name.

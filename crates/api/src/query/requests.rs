@@ -170,6 +170,15 @@ requests! {
     Start {
         /// The keys that detach.
         detach_keys: String = "detachKeys",
+        /// hako's own: beside the container it is to replace, without published ports and names.
+        aside: bool = "aside",
+    }
+    /// `POST /hako/succeed/{id}`: take another container's place
+    Succeed {
+        /// The other container.
+        old: String = "old",
+        /// Seconds it gets to listen where the other one listens.
+        timeout: Option<i64> = "t",
     }
     /// `POST /containers/{id}/stop` and `…/restart`
     Stop {
@@ -177,6 +186,8 @@ requests! {
         signal: String = "signal",
         /// Seconds until it is killed; -1 waits for ever.
         timeout: Option<i64> = "t",
+        /// hako's own: seconds its clients' connections get to end before it is stopped.
+        drain: Option<i64> = "drain",
     }
     /// `POST /containers/{id}/kill`
     Kill {

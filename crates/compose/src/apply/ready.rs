@@ -29,6 +29,8 @@ pub type Patience = Option<Duration>;
 pub enum Condition {
     /// Running; healthy where that is checked.
     RunningOrHealthy,
+    /// The same of a container that is to take another's place: it must not end even once.
+    Succeeding,
     /// Healthy.
     Healthy,
     /// Ended, with code 0.
@@ -117,6 +119,19 @@ pub async fn await_ready(
     }
 }
 
+/// Watches a container that is ready for a while: it must stay so.
+///
+/// # Errors
+/// [`Trouble::Ill`] when it does not.
+pub(super) async fn await_steady(world: &World<'_>, id: &str, name: &str, service: &str, monitor: Duration) -> Outcome {
+    let until = Instant::now() + monitor;
+    while Instant::now() < until {
+        sleep(LAST_LOOK.min(monitor)).await;
+        await_ready(world, id, name, service, Condition::Succeeding, None).await?;
+    }
+    Ok(())
+}
+
 enum Verdict {
     Ready(&'static str),
     NotYet,
@@ -133,6 +148,10 @@ fn verdict(container: &Container, name: &str, service: &str, condition: Conditio
             (true, code) => Verdict::Never(format!("service {service:?} didn't complete successfully: exit {code}")),
         };
     }
+    if condition == Condition::Succeeding && (container.restart_count > 0 || state.status == "restarting") {
+        return Verdict::Never(format!("container {name} does not stay up: it ended with {}", state.exit_code));
+    }
+    let or_running = matches!(condition, Condition::RunningOrHealthy | Condition::Succeeding);
     if ended {
         return Verdict::Never(format!("dependency failed to start: container {name} exited ({})", state.exit_code));
     }
@@ -141,8 +160,8 @@ fn verdict(container: &Container, name: &str, service: &str, condition: Conditio
         Some("healthy") => Verdict::Ready("Healthy"),
         Some("unhealthy") => Verdict::Never(format!("dependency failed to start: container {name} is unhealthy")),
         Some(_) => Verdict::NotYet,
-        None if condition == Condition::RunningOrHealthy && state.status == "running" => Verdict::Ready("Healthy"),
-        None if condition == Condition::RunningOrHealthy => Verdict::NotYet,
+        None if or_running && state.status == "running" => Verdict::Ready("Healthy"),
+        None if or_running => Verdict::NotYet,
         None => Verdict::Never(format!(
             "dependency failed to start: container {name} has no healthcheck configured; give service {service:?} a \
              `healthcheck`, or wait for `service_started`"

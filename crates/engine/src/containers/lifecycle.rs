@@ -20,6 +20,9 @@ impl Containers {
         if !container.status().state.is_running() {
             return Err(Error::not_modified(format!("Container {} is already stopped", container.id)));
         }
+        if let Some(patience) = options.drain {
+            super::succession::drain(&container, patience).await;
+        }
         stop(&container, &options).await
     }
 
@@ -50,7 +53,7 @@ impl Containers {
         if container.status().state.is_running() {
             stop(&container, &options).await?;
         }
-        self.start_alone(&container).await?;
+        self.start_alone(&container, false).await?;
         self.house.tell(&container, "restart");
         Ok(())
     }

@@ -116,6 +116,7 @@ impl Containers {
             annotations: record.host_config.annotations.clone().unwrap_or_default(),
             networks,
             mounts: inspect::mounts(&self.house, &record),
+            aside: container.inside().run.aside,
         }
     }
 }

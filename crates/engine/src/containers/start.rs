@@ -30,15 +30,23 @@ impl Containers {
     pub async fn start(&self, name: &str) -> Result<()> {
         let container = self.house.index.find(name)?;
         let _alone = container.verbs.lock().await;
-        self.start_alone(&container).await
+        self.start_alone(&container, false).await
+    }
+
+    /// Starts it beside a container whose place it is to take with [`Containers::succeed`]: neither published ports nor
+    /// names lead to it yet.
+    pub async fn start_aside(&self, name: &str) -> Result<()> {
+        let container = self.house.index.find(name)?;
+        let _alone = container.verbs.lock().await;
+        self.start_alone(&container, true).await
     }
 
     /// Starts a container whose verbs the caller holds.
-    pub(super) async fn start_alone(&self, container: &Arc<Container>) -> Result<()> {
+    pub(super) async fn start_alone(&self, container: &Arc<Container>, aside: bool) -> Result<()> {
         check_startable(container)?;
         settled(container).await?;
         let house = &self.house;
-        let description = match blocking(|| prepare(house, container)) {
+        let description = match blocking(|| prepare(house, container, aside)) {
             Ok(description) => description,
             Err(error) => {
                 life::give_back(house, container);
@@ -99,12 +107,12 @@ async fn settled(container: &Container) -> Result<()> {
 }
 
 /// Everything a supervisor must know, with an address leased and the container's files written. Blocks.
-fn prepare(house: &House, container: &Arc<Container>) -> Result<Description> {
+fn prepare(house: &House, container: &Arc<Container>, aside: bool) -> Result<Description> {
     let record = container.record();
     let ports = wanted_ports(house, &record)?;
     house.networks.fabric.check();
     let endpoints = networks::lease_all(house, container, &record)?;
-    container.inside().run = Run { endpoints: endpoints.clone(), ..Run::default() };
+    container.inside().run = Run { endpoints: endpoints.clone(), aside, ..Run::default() };
     let naming = networks::naming(house, container, &record, &endpoints);
     if !record.host_config.network_mode.starts_with("container:") {
         let links = oci::links::of(house, &record)?;
@@ -114,11 +122,11 @@ fn prepare(house: &House, container: &Arc<Container>) -> Result<Description> {
     let accounts = accounts::of(house, container, &lowers)?;
     let spec = oci::spec(house, container, &accounts)?;
     let (by_input, blueprint) = (house.settings.publish_by_input, Some(house.layout.blueprint()));
-    let network = Network { endpoints, ports, naming, by_input, blueprint };
+    let network = Network { endpoints, ports, naming, by_input, aside, blueprint };
     describe(house, container, &record, spec, lowers, network)
 }
 
-fn wanted_ports(house: &House, record: &Record) -> Result<Vec<port::Publication>> {
+pub(super) fn wanted_ports(house: &House, record: &Record) -> Result<Vec<port::Publication>> {
     let host = &record.host_config;
     let mode = mode_network(&host.network_mode);
     if matches!(mode, "host" | "none") || mode.starts_with("container:") {
@@ -132,7 +140,7 @@ fn wanted_ports(house: &House, record: &Record) -> Result<Vec<port::Publication>
     if !default.is_unspecified() {
         wanted.iter_mut().for_each(|publication| publication.host = publication.host.or(Some(default)));
     }
-    Ok(wanted)
+    Ok(hako_net::publish::condensed(wanted))
 }
 
 pub(super) fn lowers(house: &House, record: &Record) -> Result<Vec<std::path::PathBuf>> {
@@ -307,9 +315,8 @@ fn owner(house: &House, container: &Container, error: &str) -> String {
     let host = error.strip_prefix("Bind for ").and_then(|rest| rest.split_once(" failed: port is already allocated"));
     let port = host.and_then(|(host, _)| host.rsplit(':').next()?.parse::<u16>().ok());
     let others = house.index.all().into_iter().filter(|other| other.id != container.id);
-    let mut owners = others.filter(|other| {
-        other.inside().run.ports.iter().any(|binding| port.is_some_and(|port| binding.host.port() == port))
-    });
+    let mut owners = others
+        .filter(|other| other.inside().run.ports.iter().any(|binding| port.is_some_and(|port| binding.has(port))));
     owners.next().map(|other| format!(" (by container {})", other.record().name)).unwrap_or_default()
 }
 

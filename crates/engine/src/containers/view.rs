@@ -42,6 +42,8 @@ pub struct StopOptions {
     pub signal: Option<String>,
     /// Seconds before SIGKILL; the container's own when absent; negative waits for ever.
     pub timeout: Option<i64>,
+    /// How long its clients' connections may take to end before it is stopped; none stops it at once.
+    pub drain: Option<std::time::Duration>,
 }
 
 /// How `rm` removes.
@@ -146,6 +148,8 @@ pub struct Summary {
     pub networks: BTreeMap<String, EndpointSettings>,
     /// Its mounts.
     pub mounts: Vec<MountPoint>,
+    /// Whether it runs beside another container, so that neither ports nor names lead to it.
+    pub aside: bool,
 }
 
 /// One probe of a health check.

@@ -75,11 +75,11 @@ impl Networks {
         let bridge = plan.map(|plan| plan.bridge.clone()).unwrap_or_default();
         let stations = blocking(|| firewall::stations(&bridge, table)).map_err(|e| Error::io("look at rules", e))?;
         let elements = blocking(|| hako_net::publish::list(table)).map_err(|e| Error::io("look at ports", e))?;
-        let reach = |binding: &Binding| {
+        let reach = |binding: &Binding| -> Vec<Reach> {
             let target = elements.iter().find(|(known, _)| known == binding).map(|(_, address)| *address);
-            reach(binding, target, &stations, table.name())
+            binding.singles().map(|one| reach(&one, target, binding.more > 0, &stations, table.name())).collect()
         };
-        Ok(bindings.iter().map(reach).collect())
+        Ok(bindings.iter().flat_map(reach).collect())
     }
 }
 
@@ -118,7 +118,7 @@ fn servers(servers: &[SocketAddr], name: &str, inside: Option<i32>) -> Vec<Step>
     steps
 }
 
-fn reach(binding: &Binding, target: Option<IpAddr>, stations: &[Station], table: &str) -> Reach {
+fn reach(binding: &Binding, target: Option<IpAddr>, ranged: bool, stations: &[Station], table: &str) -> Reach {
     let (address, port) = (binding.host.ip(), binding.host.port());
     let who = match address {
         address if address.is_loopback() => "this host only".to_owned(),
@@ -127,11 +127,12 @@ fn reach(binding: &Binding, target: Option<IpAddr>, stations: &[Station], table:
     };
     let family = if address.is_ipv4() { 4 } else { 6 };
     let at = if address.is_unspecified() { "" } else { "_at" };
+    let map = if ranged { "ranges" } else { "publish" };
     let protocol = binding.container.protocol;
     let (own, hooks): (String, &[&str]) = match target {
         Some(target) => (
             format!(
-                "table inet {table}, map publish{family}{at}: {protocol} {port} leads to {target} port {}, and chain forward \
+                "table inet {table}, map {map}{family}{at}: {protocol} {port} leads to {target} port {}, and chain forward \
                  accepts what it led",
                 binding.container.number
             ),

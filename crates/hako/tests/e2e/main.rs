@@ -33,6 +33,7 @@ mod networks;
 mod output;
 mod probe;
 mod refusals;
+mod rollouts;
 mod runtime;
 mod terminal;
 mod tutorial;

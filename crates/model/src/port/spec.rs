@@ -62,11 +62,37 @@ pub fn wanted<'a>(
     for port in exposed {
         let container = api_port(port)?;
         if all && !wanted.iter().any(|known| known.container == container) {
-            wanted.push(Publication { container, host: None, ports: None });
+            wanted.push(Publication { container, host: None, ports: None, more: 0 });
         }
     }
     wanted.sort_by_key(|publication| publication.container);
     Ok(wanted)
+}
+
+/// Makes one of ports that follow each other, each published on the host port of its own number.
+#[must_use]
+pub fn condense(wanted: &[Publication]) -> Vec<Publication> {
+    let same = |one: &Publication| {
+        let number = one.container.number;
+        one.more == 0 && one.ports == Some(number..=number)
+    };
+    let mut order: Vec<&Publication> = wanted.iter().collect();
+    order.sort_by_key(|one| (one.container.protocol.number(), one.host, one.container.number));
+    let mut runs: Vec<Publication> = Vec::new();
+    for one in order {
+        match runs.last_mut() {
+            Some(run)
+                if same(one)
+                    && run.ports == Some(run.container.number..=run.container.number)
+                    && (run.container.protocol, run.host) == (one.container.protocol, one.host)
+                    && run.container.number.checked_add(run.more + 1) == Some(one.container.number) =>
+            {
+                run.more += 1;
+            }
+            _ => runs.push(one.clone()),
+        }
+    }
+    runs
 }
 
 fn api_port(text: &str) -> Result<Port, PortError> {
@@ -84,7 +110,7 @@ fn publication(container: Port, binding: &PortBinding) -> Result<Publication, Po
         "" | "0" => None,
         _ => Some(range(text).map_err(|_| PortError::Specification { spec: binding.host_port.clone() })?),
     };
-    Ok(Publication { container, host, ports })
+    Ok(Publication { container, host, ports, more: 0 })
 }
 
 /// `target=80,published=8080,protocol=udp` as `8080:80/udp`.

@@ -124,13 +124,13 @@ fn a_port_map_asks_the_host() {
     let all = wanted(&map, ["7/tcp", "80/tcp"], true).unwrap();
     let (tcp80, v6) = (Port::tcp(80), Some("::1".parse().unwrap()));
     let expected = vec![
-        Publication { container: Port::udp(53), host: None, ports: None },
-        Publication { container: tcp80, host: None, ports: Some(8080..=8080) },
-        Publication { container: tcp80, host: v6, ports: Some(9000..=9010) },
+        Publication { container: Port::udp(53), host: None, ports: None, more: 0 },
+        Publication { container: tcp80, host: None, ports: Some(8080..=8080), more: 0 },
+        Publication { container: tcp80, host: v6, ports: Some(9000..=9010), more: 0 },
     ];
     assert_eq!(asked, expected);
     assert_eq!(all.len(), 4);
-    assert_eq!(all[0], Publication { container: Port::tcp(7), host: None, ports: None });
+    assert_eq!(all[0], Publication { container: Port::tcp(7), host: None, ports: None, more: 0 });
 }
 
 #[test]
@@ -163,6 +163,23 @@ proptest! {
     fn what_is_read_can_be_published(host in 1_u16.., container in 1_u16..) {
         let (_, map) = publish([format!("{host}:{container}").as_str()], []).unwrap();
         let asked = wanted(&map, [], false).unwrap();
-        prop_assert_eq!(asked, vec![Publication { container: Port::tcp(container), host: None, ports: Some(host..=host) }]);
+        prop_assert_eq!(asked, vec![Publication { container: Port::tcp(container), host: None, ports: Some(host..=host), more: 0 }]);
     }
+}
+
+#[test]
+fn ports_that_follow_each_other_are_one_run() {
+    let wanted = |specs: &[&str]| {
+        let (exposed, bindings) = publish(specs.iter().copied(), []).unwrap();
+        super::wanted(&bindings, exposed.keys().map(String::as_str), false).unwrap()
+    };
+    let runs = |specs: &[&str]| -> Vec<(u16, u16)> {
+        condense(&wanted(specs)).iter().map(|run| (run.container.number, run.more)).collect()
+    };
+    assert_eq!(runs(&["10000-19999:10000-19999/udp"]), [(10000, 9999)]);
+    assert_eq!(runs(&["10-12:10-12", "14:14", "13:13", "15:15/udp"]), [(10, 4), (15, 0)]);
+    assert_eq!(runs(&["10-12:20-22"]), [(20, 0), (21, 0), (22, 0)], "other numbers inside");
+    assert_eq!(runs(&["127.0.0.1:10:10", "11:11"]), [(11, 0), (10, 0)], "other addresses");
+    assert_eq!(runs(&["1-65535:1-65535"]), [(1, 65534)]);
+    assert_eq!(runs(&["10", "11-20:11"]), [(10, 0), (11, 0)], "ports of somebody's choice");
 }

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use hako_model::port::{Port, Protocol};
 use hako_sys::netlink::Socket;
 
-use super::schema::{OPEN4, OPEN6, PUBLISH4, PUBLISH4_AT, PUBLISH6, PUBLISH6_AT};
+use super::schema::{
+    OPEN4, OPEN6, PUBLISH4, PUBLISH4_AT, PUBLISH6, PUBLISH6_AT, RANGES4, RANGES4_AT, RANGES6, RANGES6_AT,
+};
 use super::wire::{Attributes, Batch, CREATE, EXCLUSIVE, INET, Verb, attribute, attributes, dump};
 
 pub(crate) use super::wire::socket;
@@ -17,6 +19,8 @@ pub(crate) struct Element {
     /// An unspecified address stands for all.
     pub(crate) host: SocketAddr,
     pub(crate) target: SocketAddr,
+    /// How many further ports follow; those keep their numbers.
+    pub(crate) more: u16,
 }
 
 impl Element {
@@ -25,55 +29,130 @@ impl Element {
         Port { number: self.target.port(), protocol: self.protocol }
     }
 
+    /// Whether both cannot be in the table at the same time.
+    pub(crate) fn is_at(&self, other: &Self) -> bool {
+        (self.protocol, self.host, self.more) == (other.protocol, other.host, other.more)
+    }
+
+    /// The first host port both lead away from, if there is one.
+    pub(crate) fn overlap(&self, other: &Self) -> Option<u16> {
+        let (one, two) = (self.host.ip(), other.host.ip());
+        let meet = one == two || one.is_unspecified() || two.is_unspecified();
+        let first = self.host.port().max(other.host.port());
+        let last = self.last().min(other.last());
+        let same = self.protocol == other.protocol && one.is_ipv4() == two.is_ipv4();
+        (same && meet && first <= last).then_some(first)
+    }
+
+    /// The last host port.
+    fn last(&self) -> u16 {
+        self.host.port().saturating_add(self.more)
+    }
+
+    /// Whether it stands for several ports.
+    pub(crate) fn is_range(&self) -> bool {
+        self.more > 0
+    }
+
     fn map(&self) -> &'static str {
-        match (self.host.ip(), self.host.ip().is_unspecified()) {
-            (IpAddr::V4(_), true) => PUBLISH4,
-            (IpAddr::V4(_), false) => PUBLISH4_AT,
-            (IpAddr::V6(_), true) => PUBLISH6,
-            (IpAddr::V6(_), false) => PUBLISH6_AT,
+        match (self.host.ip(), self.host.ip().is_unspecified(), self.is_range()) {
+            (IpAddr::V4(_), true, false) => PUBLISH4,
+            (IpAddr::V4(_), false, false) => PUBLISH4_AT,
+            (IpAddr::V6(_), true, false) => PUBLISH6,
+            (IpAddr::V6(_), false, false) => PUBLISH6_AT,
+            (IpAddr::V4(_), true, true) => RANGES4,
+            (IpAddr::V4(_), false, true) => RANGES4_AT,
+            (IpAddr::V6(_), true, true) => RANGES6,
+            (IpAddr::V6(_), false, true) => RANGES6_AT,
         }
     }
 
-    fn key(&self) -> Vec<u8> {
+    fn key(&self, port: u16) -> Vec<u8> {
         let mut key = if self.host.ip().is_unspecified() { Vec::new() } else { octets(self.host.ip()) };
         key.extend_from_slice(&[self.protocol.number(), 0, 0, 0]);
-        key.extend_from_slice(&service(self.host.port()));
+        key.extend_from_slice(&service(port));
         key
     }
 
     fn value(&self) -> Vec<u8> {
-        [octets(self.target.ip()), service(self.target.port()).to_vec()].concat()
+        let port = if self.is_range() { Vec::new() } else { service(self.target.port()).to_vec() };
+        [octets(self.target.ip()), port].concat()
     }
 
-    fn read(map: &str, key: &[u8], value: &[u8]) -> Option<Self> {
-        let (address, service) = match map {
-            PUBLISH4 => (Ipv4Addr::UNSPECIFIED.into(), key),
-            PUBLISH6 => (Ipv6Addr::UNSPECIFIED.into(), key),
-            _ => split_address(key)?,
+    /// Its attributes: key, the highest key of a range, and value.
+    fn attributes(&self, valued: bool) -> Attributes {
+        let data = |bytes: &[u8]| Attributes::new().bytes(1, bytes);
+        let one = Attributes::new().nest(1, &data(&self.key(self.host.port())));
+        let one = if valued { one.nest(2, &data(&self.value())) } else { one };
+        if self.is_range() { one.nest(10, &data(&self.key(self.last()))) } else { one }
+    }
+
+    /// Reads key, value and, in a map of ranges, the highest key.
+    fn read(map: &str, key: &[u8], value: &[u8], end: Option<&[u8]>) -> Option<Self> {
+        let split = |key| match map {
+            PUBLISH4 | RANGES4 => Some((Ipv4Addr::UNSPECIFIED.into(), key)),
+            PUBLISH6 | RANGES6 => Some((Ipv6Addr::UNSPECIFIED.into(), key)),
+            _ => split_address(key),
         };
-        let (target, port) = split_address(value)?;
+        let (address, service) = split(key)?;
         let protocol = [Protocol::Tcp, Protocol::Udp, Protocol::Sctp];
         let protocol = protocol.into_iter().find(|known| service.first() == Some(&known.number()))?;
-        let host = SocketAddr::new(address, read_port(service.get(4..)?)?);
-        Some(Self { protocol, host, target: SocketAddr::new(target, read_port(port)?) })
+        let first = read_port(service.get(4..)?)?;
+        let host = SocketAddr::new(address, first);
+        let Some(end) = end else {
+            let (target, port) = split_address(value)?;
+            return Some(Self { protocol, host, target: SocketAddr::new(target, read_port(port)?), more: 0 });
+        };
+        let last = read_port(split(end)?.1.get(4..)?)?;
+        let target: IpAddr = match value.len() {
+            4 => Ipv4Addr::from(<[u8; 4]>::try_from(value).ok()?).into(),
+            _ => Ipv6Addr::from(<[u8; 16]>::try_from(value).ok()?).into(),
+        };
+        Some(Self { protocol, host, target: SocketAddr::new(target, first), more: last.checked_sub(first)? })
     }
 }
 
 /// What fits into one transaction: the kernel takes a message of some two hundred kilobytes.
 const PORTION: usize = 1000;
 
-/// Adds elements, all or none. On a refusal the index of the element refused is given.
-pub(crate) fn add(socket: &mut Socket, table: &str, elements: &[Element]) -> Result<(), (usize, hako_sys::Error)> {
-    for (portion, some) in elements.chunks(PORTION).enumerate() {
-        if let Err(error) = change(socket, Verb::NewElements, CREATE | EXCLUSIVE, table, some) {
+/// Takes the elements `old` out and adds `new`, all or none. What is in both changes its target without ever missing.
+/// On a refusal the index of the element refused is given.
+pub(crate) fn replace(
+    socket: &mut Socket,
+    table: &str,
+    old: &[Element],
+    new: &[Element],
+) -> Result<(), (usize, hako_sys::Error)> {
+    let (moving, going): (Vec<Element>, Vec<Element>) =
+        old.iter().partition(|old| new.iter().any(|new| new.is_at(old)));
+    let size = if moving.is_empty() { PORTION } else { PORTION / 2 };
+    for (portion, some) in new.chunks(size).enumerate() {
+        let first = portion * size;
+        let mut batch = Batch::new();
+        // Which element a message is about; the batch's opening message is number zero.
+        let mut about = vec![0];
+        for (index, element) in some.iter().enumerate() {
+            if moving.iter().any(|old| old.is_at(element)) {
+                push(&mut batch, Verb::DeleteElements, 0, table, element);
+                about.push(index);
+            }
+            push(&mut batch, Verb::NewElements, CREATE | EXCLUSIVE, table, element);
+            about.push(index);
+        }
+        if first + some.len() == new.len() {
+            going.iter().for_each(|old| push(&mut batch, Verb::DeleteElements, 0, table, old));
+        }
+        if let Err(error) = batch.commit(socket) {
             // The refusal is the error to tell.
-            let _ = remove(socket, table, &elements[..portion * PORTION]);
+            let _ = remove(socket, table, &new[..first]);
+            let back: Vec<Element> =
+                moving.iter().filter(|old| new[..first].iter().any(|new| new.is_at(old))).copied().collect();
+            let _ = restore(socket, table, &back);
             let index = if let hako_sys::Error::Netlink { index, .. } = error { index } else { 0 };
-            // The batch's opening message is number zero.
-            return Err((portion * PORTION + index.saturating_sub(1).min(some.len().saturating_sub(1)), error));
+            return Err((first + about.get(index).copied().unwrap_or(0), error));
         }
     }
-    Ok(())
+    if new.is_empty() { remove(socket, table, &going).map_err(|error| (0, error)) } else { Ok(()) }
 }
 
 /// Adds those elements that are not there.
@@ -103,23 +182,35 @@ pub(crate) fn remove(socket: &mut Socket, table: &str, elements: &[Element]) -> 
 
 fn change(socket: &mut Socket, verb: Verb, flags: u16, table: &str, elements: &[Element]) -> hako_sys::Result<()> {
     let mut batch = Batch::new();
-    for element in elements {
-        let key = Attributes::new().bytes(1, &element.key());
-        let one = Attributes::new().nest(1, &key);
-        let one = match verb {
-            Verb::NewElements => one.nest(2, &Attributes::new().bytes(1, &element.value())),
-            _ => one,
-        };
-        let list = Attributes::new().text(1, table).text(2, element.map()).nest(3, &Attributes::new().nest(1, &one));
-        batch.push(verb, flags, INET, &list);
-    }
+    elements.iter().for_each(|element| push(&mut batch, verb, flags, table, element));
     batch.commit(socket)
 }
 
-/// All elements of the four maps; none if the table is gone.
+fn push(batch: &mut Batch, verb: Verb, flags: u16, table: &str, element: &Element) {
+    let one = element.attributes(verb == Verb::NewElements);
+    let list = Attributes::new().text(1, table).text(2, element.map()).nest(3, &Attributes::new().nest(1, &one));
+    batch.push(verb, flags, INET, &list);
+}
+
+/// The maps of single ports and of ranges.
+const SINGLE: [&str; 4] = [PUBLISH4_AT, PUBLISH4, PUBLISH6_AT, PUBLISH6];
+const RANGES: [&str; 4] = [RANGES4_AT, RANGES4, RANGES6_AT, RANGES6];
+
+/// All elements of the maps; none if the table is gone.
 pub(crate) fn list(socket: &mut Socket, table: &str) -> hako_sys::Result<Vec<Element>> {
+    let mut all = read_maps(socket, table, SINGLE)?;
+    all.append(&mut ranges(socket, table)?);
+    Ok(all)
+}
+
+/// All ranges.
+pub(crate) fn ranges(socket: &mut Socket, table: &str) -> hako_sys::Result<Vec<Element>> {
+    read_maps(socket, table, RANGES)
+}
+
+fn read_maps(socket: &mut Socket, table: &str, maps: [&str; 4]) -> hako_sys::Result<Vec<Element>> {
     let mut found = Vec::new();
-    for map in [PUBLISH4_AT, PUBLISH4, PUBLISH6_AT, PUBLISH6] {
+    for map in maps {
         let request = Attributes::new().text(1, table).text(2, map);
         let answers = match dump(socket, Verb::GetElements, INET, &request) {
             Err(error) if error.is_not_found() => return Ok(found),
@@ -136,7 +227,8 @@ pub(crate) fn list(socket: &mut Socket, table: &str) -> hako_sys::Result<Vec<Ele
 fn read(map: &str, element: &[u8]) -> Option<Element> {
     let key = attribute(attribute(element, 1)?, 1)?;
     let value = attribute(attribute(element, 2)?, 1)?;
-    Element::read(map, key, value)
+    let end = attribute(element, 10).and_then(|end| attribute(end, 1));
+    Element::read(map, key, value, end)
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {
@@ -173,8 +265,28 @@ mod tests {
     use super::*;
 
     fn check(protocol: Protocol, host: &str, target: &str) {
-        let element = Element { protocol, host: host.parse().unwrap(), target: target.parse().unwrap() };
-        assert_eq!(Element::read(element.map(), &element.key(), &element.value()), Some(element), "{host}");
+        check_range(protocol, host, target, 0);
+    }
+
+    fn check_range(protocol: Protocol, host: &str, target: &str, more: u16) {
+        let element = Element { protocol, host: host.parse().unwrap(), target: target.parse().unwrap(), more };
+        assert_eq!(read(element.map(), &element.attributes(true).0), Some(element), "{host}");
+    }
+
+    #[test]
+    fn overlaps_are_found() {
+        let element = |protocol, host: &str, more| {
+            let host = host.parse().unwrap();
+            Element { protocol, host, target: "172.17.0.2:1".parse().unwrap(), more }
+        };
+        let range = element(Protocol::Udp, "0.0.0.0:10000", 9999);
+        let meets = |protocol, host: &str, more| range.overlap(&element(protocol, host, more));
+        assert_eq!(meets(Protocol::Udp, "0.0.0.0:12000", 0), Some(12000));
+        assert_eq!(meets(Protocol::Udp, "192.0.2.1:9000", 1000), Some(10000));
+        assert_eq!(meets(Protocol::Udp, "192.0.2.1:19999", 1), Some(19999));
+        assert_eq!(meets(Protocol::Udp, "0.0.0.0:20000", 0), None);
+        assert_eq!(meets(Protocol::Tcp, "0.0.0.0:12000", 0), None);
+        assert_eq!(meets(Protocol::Udp, "[::]:12000", 0), None);
     }
 
     #[test]
@@ -183,14 +295,19 @@ mod tests {
         check(Protocol::Udp, "192.0.2.1:53", "172.17.0.2:5353");
         check(Protocol::Sctp, "[::]:1", "[fd00::2]:65535");
         check(Protocol::Tcp, "[2001:db8::1]:443", "[fd00::2]:8443");
+        check_range(Protocol::Udp, "0.0.0.0:10000", "172.17.0.2:10000", 9999);
+        check_range(Protocol::Udp, "192.0.2.1:1", "172.17.0.2:1", 65_534);
+        check_range(Protocol::Tcp, "[::]:10000", "[fd00::2]:10000", 1);
+        check_range(Protocol::Tcp, "[2001:db8::1]:10000", "[fd00::2]:10000", 600);
     }
 
     proptest! {
         #[test]
         fn any_bytes_are_read_or_left(bytes in prop::collection::vec(any::<u8>(), 0..80), split in 0_usize..80) {
             let (key, value) = bytes.split_at(split.min(bytes.len()));
-            for map in [PUBLISH4, PUBLISH4_AT, PUBLISH6, PUBLISH6_AT] {
-                let _ = Element::read(map, key, value);
+            for map in SINGLE.into_iter().chain(RANGES) {
+                let _ = Element::read(map, key, value, None);
+                let _ = Element::read(map, key, value, Some(key));
             }
             let _ = read(PUBLISH4, &bytes);
         }

@@ -125,6 +125,16 @@ impl Expressions {
         self.load_meta(which, R0).compare(R0, relation, &device_name(name))
     }
 
+    /// Goes on only if the name of the input or output device begins so.
+    pub(super) fn device_like(self, which: Meta, prefix: &str) -> Self {
+        self.load_meta(which, R0).compare(R0, Relation::Equal, prefix.as_bytes())
+    }
+
+    /// Lets connection tracking pass a packet by.
+    pub(super) fn untracked(self) -> Self {
+        self.push("notrack", &Attributes::new())
+    }
+
     /// Goes on only if the field is in the subnet of this address and prefix length.
     pub(super) fn subnet(self, field: Field, network: &[u8], prefix: u8) -> Self {
         let mask = prefix_mask(network.len(), prefix);
@@ -161,6 +171,13 @@ impl Expressions {
         let port = if family == super::wire::IPV4 { R0 + 1 } else { R0 + 4 };
         let data = Attributes::new().number(1, DNAT).number(2, family.into());
         self.push("nat", &data.number(3, R0).number(4, R0).number(5, port).number(6, port))
+    }
+
+    /// Sends the connection to the address a map lookup left behind, to the port it was for.
+    pub(super) fn redirect_address(self, family: u8) -> Self {
+        const DNAT: u32 = 1;
+        let data = Attributes::new().number(1, DNAT).number(2, family.into());
+        self.push("nat", &data.number(3, R0).number(4, R0))
     }
 
     /// Writes a port into the packet, and mends the checksum of its protocol.

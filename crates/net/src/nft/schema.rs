@@ -9,6 +9,7 @@ use super::expression::{
     SOURCE_V4, SOURCE_V6, STATE_ESTABLISHED, STATE_RELATED, STATUS_DNAT, device_name,
 };
 use super::wire::{APPEND, Attributes, Batch, CREATE, INET, IPV4, IPV6, Verb};
+use crate::annex::PREFIX;
 use crate::bridge::Bridge;
 
 /// Published ports of IPv4, by address, protocol and port.
@@ -19,6 +20,14 @@ pub(super) const PUBLISH4: &str = "publish4";
 pub(super) const PUBLISH6_AT: &str = "publish6_at";
 /// Published ports of IPv6 on every address.
 pub(super) const PUBLISH6: &str = "publish6";
+/// Published ranges of ports of IPv4 that keep their numbers, by address and protocol.
+pub(super) const RANGES4_AT: &str = "ranges4_at";
+/// Such ranges on every address.
+pub(super) const RANGES4: &str = "ranges4";
+/// The same for IPv6.
+pub(super) const RANGES6_AT: &str = "ranges6_at";
+/// The same for IPv6.
+pub(super) const RANGES6: &str = "ranges6";
 /// The container ports of routed networks that are open to others, by address, protocol and port.
 pub(super) const OPEN4: &str = "open4";
 /// The same for IPv6.
@@ -179,10 +188,14 @@ impl Builder<'_> {
             self.map(id, name, (DEVICE, 16), None);
         }
         self.map(12, PASSES, (types(&[DEVICE, DEVICE]), 32), None);
-        self.intervals(13, MASQUERADE4, (ADDRESS4, 4), &[]);
-        self.intervals(14, MASQUERADE6, (ADDRESS6, 16), &[]);
-        self.intervals(15, HAIRPIN4, (types(&[DEVICE, ADDRESS4]), 20), &[16, 4]);
-        self.intervals(16, HAIRPIN6, (types(&[DEVICE, ADDRESS6]), 32), &[16, 16]);
+        self.intervals(13, MASQUERADE4, (ADDRESS4, 4), &[], None);
+        self.intervals(14, MASQUERADE6, (ADDRESS6, 16), &[], None);
+        self.intervals(15, HAIRPIN4, (types(&[DEVICE, ADDRESS4]), 20), &[16, 4], None);
+        self.intervals(16, HAIRPIN6, (types(&[DEVICE, ADDRESS6]), 32), &[16, 16], None);
+        self.intervals(17, RANGES4_AT, (types(&at4), 12), &[4, 1, 2], Some((ADDRESS4, 4)));
+        self.intervals(18, RANGES4, (service, 8), &[1, 2], Some((ADDRESS4, 4)));
+        self.intervals(19, RANGES6_AT, (types(&at6), 24), &[16, 1, 2], Some((ADDRESS6, 16)));
+        self.intervals(20, RANGES6, (service, 8), &[1, 2], Some((ADDRESS6, 16)));
     }
 
     /// A map, or a set if there are no values. Keys and values are given as (type, length).
@@ -199,12 +212,15 @@ impl Builder<'_> {
         self.push(Verb::NewSet, CREATE, &set);
     }
 
-    /// A set of ranges; of several fields, whose lengths are given, if there are any.
-    fn intervals(&mut self, id: u32, name: &str, key: (u32, u32), fields: &[u32]) {
+    /// A set of ranges, or a map if there are values; of several fields, whose lengths are given, if there are any.
+    fn intervals(&mut self, id: u32, name: &str, key: (u32, u32), fields: &[u32], value: Option<(u32, u32)>) {
+        const MAP: u32 = 8;
         const INTERVAL: u32 = 4;
         const CONCATENATED: u32 = 0x80;
         let flags = if fields.is_empty() { INTERVAL } else { INTERVAL | CONCATENATED };
+        let flags = if value.is_some() { flags | MAP } else { flags };
         let set = self.named(name).number(3, flags).number(4, key.0).number(5, key.1).number(10, id);
+        let set = value.iter().fold(set, |set, (kind, length)| set.number(6, *kind).number(7, *length));
         let field = |list: Attributes, length: &u32| list.nest(1, &Attributes::new().number(1, *length));
         let set = match fields {
             [] => set,
@@ -252,6 +268,8 @@ impl Builder<'_> {
             let from_containers = on_bridge(Expressions::new(), Meta::InputName, Relation::Equal);
             self.rule(RAW, from_containers.family(IPV4).subnet(field, &[127, 0, 0, 0], 8).drop());
         }
+        // What is bridged from an annex on is tracked where it meets the host, and only there.
+        self.rule(RAW, Expressions::new().device_like(Meta::InputName, PREFIX).untracked());
     }
 
     fn publish(&mut self) {
@@ -263,13 +281,19 @@ impl Builder<'_> {
         let loopback = Expressions::new().family(IPV6);
         self.rule(OUTPUT, loopback.subnet(DESTINATION_V6, &Ipv6Addr::LOCALHOST.octets(), 128).leave());
         self.rule(OUTPUT, Expressions::new().local().jump(PUBLISH));
-        for (family, field, at, any) in
-            [(IPV4, DESTINATION_V4, PUBLISH4_AT, PUBLISH4), (IPV6, DESTINATION_V6, PUBLISH6_AT, PUBLISH6)]
-        {
-            let address = Expressions::new().family(family).load_field(field, R0);
-            let behind = R0 + if family == IPV4 { 1 } else { 4 };
-            self.rule(PUBLISH, service(address, behind).look_up(R0, at).redirect(family));
-            self.rule(PUBLISH, service(Expressions::new().family(family), R0).look_up(R0, any).redirect(family));
+        for (family, field, [at, any, range_at, range]) in [
+            (IPV4, DESTINATION_V4, [PUBLISH4_AT, PUBLISH4, RANGES4_AT, RANGES4]),
+            (IPV6, DESTINATION_V6, [PUBLISH6_AT, PUBLISH6, RANGES6_AT, RANGES6]),
+        ] {
+            let to_address = || {
+                let address = Expressions::new().family(family).load_field(field, R0);
+                service(address, R0 + if family == IPV4 { 1 } else { 4 })
+            };
+            let to_any = || service(Expressions::new().family(family), R0);
+            self.rule(PUBLISH, to_address().look_up(R0, at).redirect(family));
+            self.rule(PUBLISH, to_any().look_up(R0, any).redirect(family));
+            self.rule(PUBLISH, to_address().look_up(R0, range_at).redirect_address(family));
+            self.rule(PUBLISH, to_any().look_up(R0, range).redirect_address(family));
         }
     }
 
@@ -278,6 +302,7 @@ impl Builder<'_> {
     fn input(&mut self) {
         const NEIGHBOURS: [u8; 2] = [135, 136];
         let from = || Expressions::new().load_meta(Meta::InputName, R0).member(R0, INTERNAL, Relation::Equal);
+        self.rule(INPUT, Expressions::new().device_like(Meta::InputName, PREFIX).drop());
         self.rule(INPUT, from().connection_state(STATE_ESTABLISHED | STATE_RELATED).accept());
         for kind in NEIGHBOURS {
             let neighbour = from().protocol(ICMP6).load_field(ICMP_KIND, R0).compare(R0, Relation::Equal, &[kind]);
@@ -288,6 +313,10 @@ impl Builder<'_> {
 
     fn forward(&mut self) {
         let into = || on_bridge(Expressions::new(), Meta::OutputName, Relation::Equal);
+        // Within annexes the ports keep neighbours apart that are to be; no way out begins there.
+        let within = Expressions::new().device_like(Meta::InputName, PREFIX);
+        self.rule(FORWARD, within.clone().device_like(Meta::OutputName, PREFIX).accept());
+        self.rule(FORWARD, within.drop());
         self.rule(FORWARD, on_bridge(Expressions::new(), Meta::OutputName, Relation::NotEqual).jump(LEAVE));
         self.rule(FORWARD, into().connection_state(STATE_ESTABLISHED | STATE_RELATED).accept());
         // Within a bridge packets are seen here only where they pass through IP's hooks (br_netfilter), or were turned

@@ -3,8 +3,10 @@
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
+use hako_model::port::Protocol;
 use hako_sys::poll::{Epoll, Interest};
 
 use super::{FACE, SESSION, token};
@@ -43,6 +45,18 @@ impl Datagrams {
         epoll.add(&socket, token(FACE, self.faces.len() as u64), Interest::Read)?;
         self.faces.push(Face { socket, target });
         Ok(())
+    }
+
+    /// The sockets clients send to.
+    pub(super) fn sockets(&self) -> impl Iterator<Item = (Protocol, SocketAddr, BorrowedFd<'_>)> {
+        self.faces.iter().filter_map(|face| Some((Protocol::Udp, face.socket.local_addr().ok()?, face.socket.as_fd())))
+    }
+
+    /// Takes nothing more from clients; answers still go to them.
+    pub(super) fn stop_asking(&self, epoll: &Epoll) {
+        for face in &self.faces {
+            let _ = epoll.remove(&face.socket);
+        }
     }
 
     /// Takes what clients sent to a host port to the container.

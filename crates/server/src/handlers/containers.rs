@@ -1,5 +1,7 @@
 //! Container requests.
 
+use std::time::Duration;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use hako_api::container::{CreateBody, Created, UpdateBody, Updated};
@@ -76,8 +78,27 @@ pub(super) async fn changes(asked: Asked) -> Outcome {
 }
 
 pub(super) async fn start(asked: Asked) -> Outcome {
-    asked.engine.containers().start(&asked.name).await?;
+    let containers = asked.engine.containers();
+    if query::Start::read(&asked.query)?.aside {
+        containers.start_aside(&asked.name).await?;
+    } else {
+        containers.start(&asked.name).await?;
+    }
     reply::no_content()
+}
+
+pub(super) async fn succeed(asked: Asked) -> Outcome {
+    let query = query::Succeed::read(&asked.query)?;
+    let patience = seconds(query.timeout).unwrap_or(LISTENING);
+    asked.engine.containers().succeed(&asked.name, &query.old, patience).await?;
+    reply::no_content()
+}
+
+/// How long a container may take to listen, where nobody says.
+const LISTENING: Duration = Duration::from_secs(60);
+
+fn seconds(number: Option<i64>) -> Option<Duration> {
+    number.and_then(|number| u64::try_from(number).ok()).map(Duration::from_secs)
 }
 
 pub(super) async fn stop(asked: Asked) -> Outcome {
@@ -94,7 +115,8 @@ pub(super) async fn restart(asked: Asked) -> Outcome {
 
 fn stop_options(asked: &Asked) -> Result<StopOptions, Failure> {
     let query = query::Stop::read(&asked.query)?;
-    Ok(StopOptions { signal: Some(query.signal).filter(|signal| !signal.is_empty()), timeout: query.timeout })
+    let signal = Some(query.signal).filter(|signal| !signal.is_empty());
+    Ok(StopOptions { signal, timeout: query.timeout, drain: seconds(query.drain) })
 }
 
 pub(super) async fn kill(asked: Asked) -> Outcome {

@@ -33,6 +33,7 @@ pub(crate) fn summary(found: Summary) -> wire::Summary {
         },
         network_settings: wire::SummaryNetworks { networks: found.networks },
         mounts: found.mounts.into_iter().map(listed_mount).collect(),
+        aside: found.aside,
     }
 }
 

@@ -56,7 +56,8 @@ fn network(bridge: &Bridge, host_port: Option<u16>) -> Network {
         mac: endpoint::mac_of(address.addr()),
         ..Plan::default()
     };
-    let publication = Publication { container: Port::tcp(8080), host: None, ports: host_port.map(|port| port..=port) };
+    let publication =
+        Publication { container: Port::tcp(8080), host: None, ports: host_port.map(|port| port..=port), more: 0 };
     Network { endpoints: vec![plan], ports: vec![publication], ..Network::default() }
 }
 

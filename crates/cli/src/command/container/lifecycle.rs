@@ -79,7 +79,7 @@ pub(crate) static RENAME: Command = Command {
 
 fn stop_options(found: &Matches) -> query::Stop {
     let timeout = found.int_given("timeout").or(found.int_given("time"));
-    query::Stop { signal: found.text("signal").to_owned(), timeout }
+    query::Stop { signal: found.text("signal").to_owned(), timeout, ..query::Stop::default() }
 }
 
 async fn stop(session: &Session, found: &Matches) -> Outcome {

@@ -173,7 +173,11 @@ pub(crate) async fn together(
 }
 
 async fn start(client: &Client, id: &str, detach_keys: String) -> Result<(), Failure> {
-    client.containers().start(id, &query::Start { detach_keys }).await.map_err(|error| as_run(error.into()))
+    client
+        .containers()
+        .start(id, &query::Start { detach_keys, ..query::Start::default() })
+        .await
+        .map_err(|error| as_run(error.into()))
 }
 
 /// Failures of `run` carry its name, a pointer to help, and 125, 126 or 127.
