@@ -10,6 +10,7 @@ mod secrets;
 mod shop;
 mod step;
 mod sweep;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -30,6 +31,8 @@ use self::desk::Desk;
 pub use self::prune::Pruned;
 use self::shop::Shop;
 pub(crate) use self::sweep::sweep;
+pub(crate) use self::usage::list;
+pub use self::usage::{Kept, KeptKind};
 use crate::house::House;
 use crate::images::{Credential, Images};
 use crate::{Error, Result};
@@ -194,6 +197,7 @@ impl Builds {
         {
             tracing::warn!(%error, "layers of forgotten build steps stay");
         }
+        prune::clear_stale_contexts(&self.house);
         let made = Made { product: Arc::new(product) };
         match request.result {
             Becomes::Open => Ok(Told::Made(made)),

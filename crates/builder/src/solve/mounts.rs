@@ -141,13 +141,13 @@ impl<'a> Furniture<'a> {
             caches: Vec::new(),
             agents: Vec::new(),
         };
-        furniture.lay_stubs(stage, wanted, plan, draft)?;
         if let Some((name, text)) = &plan.script {
             furniture.script(name, text)?;
         }
         for wanted in wanted {
             furniture.add(stage, wanted)?;
         }
+        furniture.lay_stubs(stage, wanted, plan, draft)?;
         Ok(furniture)
     }
 
@@ -172,7 +172,9 @@ impl<'a> Furniture<'a> {
         };
         let mut places: Vec<(String, bool)> =
             USUAL.iter().map(|path| ((*path).to_owned(), path.starts_with("etc"))).collect();
-        places.extend(wanted.iter().map(|wanted| (wanted.target.clone(), files(&wanted))));
+        // A secret that nobody has leaves no trace.
+        let mounted = |wanted: &&Wanted| self.mounts.iter().any(|mount| mount.target == wanted.target);
+        places.extend(wanted.iter().filter(mounted).map(|wanted| (wanted.target.clone(), files(&wanted))));
         if plan.script.is_some() {
             places.push(("dev/pipes".to_owned(), false));
         }

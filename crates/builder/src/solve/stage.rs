@@ -114,6 +114,10 @@ impl<'scope> Stage<'_, 'scope, '_> {
     pub(super) fn image(&self, name: &str, step: usize) -> Result<Arc<State>> {
         Reference::parse(name)
             .map_err(|error| Error::refused(format!("failed to parse stage name {name:?}: {error}")))?;
+        self.build.tell(Event::Base {
+            step,
+            image: Reference::parse_tagged(name).map_or_else(|_| name.to_owned(), |r| r.to_string()),
+        });
         let platform = self.platform()?;
         let key = format!("{name} {platform}");
         let known = self.build.images.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&key).cloned();
@@ -122,10 +126,6 @@ impl<'scope> Stage<'_, 'scope, '_> {
         }
         let tools = &self.build.tools;
         let tell = |text: &str| self.build.tell(Event::Note { step, text: text.to_owned() });
-        self.build.tell(Event::Base {
-            step,
-            image: Reference::parse_tagged(name).map_or_else(|_| name.to_owned(), |r| r.to_string()),
-        });
         let image = tools.workshop.image(name, &platform, self.build.request.pull, &tell)?;
         let state = Arc::new(State::of(&image, tools.store)?);
         let mut images = self.build.images.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -355,7 +355,13 @@ pub struct PruneRequest {
     /// Nanoseconds since the last use for which a record stays.
     #[prost(int64, tag = "3")]
     pub keep_duration: i64,
-    /// Bytes that may stay.
+    /// Bytes that stay whatever happens.
     #[prost(int64, tag = "4")]
     pub reserved_space: i64,
+    /// Bytes that may stay.
+    #[prost(int64, tag = "5")]
+    pub max_used_space: i64,
+    /// Bytes of the disk that must be free.
+    #[prost(int64, tag = "6")]
+    pub min_free_space: i64,
 }

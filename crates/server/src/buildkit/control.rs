@@ -16,7 +16,7 @@ use hako_buildkit::{Code, Status};
 use hako_engine::Engine;
 use hako_engine::builds::desk::Desk;
 use hako_engine::builds::request::{Context, MAIN, Remote};
-use hako_engine::builds::{Becomes, BuildRequest, Builds, Failure, Told, context};
+use hako_engine::builds::{Becomes, BuildRequest, Builds, Failure, Kept, KeptKind, Told, context};
 use hako_engine::stream::ByteSource;
 
 use super::board::Board;
@@ -290,6 +290,31 @@ fn only_dockerfiles(what: &str) -> Status {
     Status::unimplemented(format!("hako builds Dockerfiles ({FRONTEND}): it has no {what}"))
 }
 
+fn refuse_filters(filters: &[String]) -> Result<(), Status> {
+    match filters.iter().find(|filter| !filter.is_empty()) {
+        None => Ok(()),
+        Some(filter) => Err(Status::unimplemented(format!("hako does not filter the build cache by {filter}"))),
+    }
+}
+
+fn record(kept: Kept) -> UsageRecord {
+    let moment = |time: hako_model::time::Timestamp| prost_types::Timestamp {
+        seconds: time.secs(),
+        ..prost_types::Timestamp::default()
+    };
+    UsageRecord {
+        id: kept.id,
+        mutable: kept.kind != KeptKind::Layer,
+        size: i64::try_from(kept.size).unwrap_or(i64::MAX),
+        created_at: Some(moment(kept.created)),
+        last_used_at: Some(moment(kept.used)),
+        description: kept.text,
+        record_type: kept.kind.word().to_owned(),
+        shared: kept.shared,
+        ..UsageRecord::default()
+    }
+}
+
 fn version() -> BuildkitVersion {
     BuildkitVersion {
         package: "hako".to_owned(),
@@ -349,12 +374,25 @@ impl Service for Workbench {
         InfoResponse { version: Some(version()) }
     }
 
-    async fn usage(&self, _asked: DiskUsageRequest) -> Result<DiskUsageResponse, Status> {
-        Err(Status::unimplemented("ask `docker builder` or `hako builder` for the build cache"))
+    async fn usage(&self, asked: DiskUsageRequest) -> Result<DiskUsageResponse, Status> {
+        refuse_filters(&asked.filter)?;
+        let kept = self.engine.builds().usage().await.map_err(failed)?;
+        Ok(DiskUsageResponse { record: kept.into_iter().map(record).collect() })
     }
 
-    async fn prune(&self, _asked: PruneRequest) -> Result<Answers<UsageRecord>, Status> {
-        Err(Status::unimplemented("ask `docker builder prune` or `hako builder prune`"))
+    async fn prune(&self, asked: PruneRequest) -> Result<Answers<UsageRecord>, Status> {
+        refuse_filters(&asked.filter)?;
+        if asked.reserved_space != 0 || asked.max_used_space != 0 || asked.min_free_space != 0 {
+            let why = "the build cache keeps itself below a tenth of its disk: prune takes --filter until= only";
+            return Err(Status::unimplemented(why));
+        }
+        let before = (asked.keep_duration > 0).then(|| {
+            let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_secs());
+            i64::try_from(now).unwrap_or(i64::MAX) - asked.keep_duration / 1_000_000_000
+        });
+        let pruned = self.engine.builds().forget(asked.all, before).await.map_err(failed)?;
+        let records = pruned.gone.into_iter().map(|kept| Ok(record(kept)));
+        Ok(Answers::new(futures_util::stream::iter(records.collect::<Vec<_>>())))
     }
 
     fn ping(&self) -> gateway::PongResponse {

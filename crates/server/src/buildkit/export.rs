@@ -9,6 +9,7 @@ use hako_buildkit::wire::client::BytesMessage;
 use hako_buildkit::wire::control::Exporter;
 use hako_buildkit::wire::fault;
 use hako_engine::builds::{Builds, Made};
+use hako_model::reference::Reference;
 use hako_sys::confined::Root;
 use tokio::runtime::Handle;
 
@@ -53,7 +54,8 @@ async fn image(
         return Err(Status::unimplemented(why));
     }
     let names = exporter.attrs.get("name").map(String::as_str).unwrap_or_default();
-    let names: Vec<String> = names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let full = |name: &str| Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.to_string());
+    let names: Vec<String> = names.split(',').filter(|name| !name.is_empty()).map(full).collect();
     let shown = job.begin("exporting to image").await;
     job.part(&shown, "exporting layers", "", 0, true).await;
     let kept = builds.keep(made, names.clone()).await;

@@ -234,7 +234,8 @@ pub(super) fn files(asked: Asked) -> Outcome {
 pub(super) async fn prune(asked: Asked) -> Outcome {
     let query = query::PruneBuilds::read(&asked.query)?;
     let pruned = asked.engine.builds().prune(query.all, &query.filters).await?;
-    let caches_deleted = Some(pruned.ids).filter(|ids| !ids.is_empty());
+    let caches_deleted =
+        Some(pruned.gone.into_iter().map(|kept| kept.id).collect::<Vec<_>>()).filter(|ids| !ids.is_empty());
     reply::json(&BuildsPruned { caches_deleted, space_reclaimed: pruned.reclaimed })
 }
 
