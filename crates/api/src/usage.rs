@@ -1,7 +1,6 @@
 //! `GET /system/df`: what takes space.
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::volume::Volume;
 use crate::{container, image};
@@ -19,7 +18,33 @@ pub struct DiskUsage {
     /// Volumes, with sizes.
     pub volumes: Option<Vec<Volume>>,
     /// The builder's cache.
-    pub build_cache: Option<Vec<Value>>,
+    pub build_cache: Option<Vec<BuildCache>>,
+}
+
+/// Something in the builder's cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct BuildCache {
+    /// Its name.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// What it is.
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// What made it.
+    pub description: String,
+    /// Whether a build needs it now.
+    pub in_use: bool,
+    /// Whether an image has it, too.
+    pub shared: bool,
+    /// Its bytes.
+    pub size: i64,
+    /// When it was made.
+    pub created_at: String,
+    /// When it was last used.
+    pub last_used_at: Option<String>,
+    /// How often it was used; hako does not count.
+    pub usage_count: i64,
 }
 
 /// The answer to `POST /build/prune`.

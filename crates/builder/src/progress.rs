@@ -11,6 +11,13 @@ pub trait Watcher: Send + Sync {
 pub enum Event {
     /// A step begins.
     Begun(Step),
+    /// It looks for an image.
+    Base {
+        /// Which step.
+        step: usize,
+        /// The image's full name.
+        image: String,
+    },
     /// Nothing had to be done: an earlier build did it.
     Cached {
         /// Which step.

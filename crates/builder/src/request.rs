@@ -61,6 +61,15 @@ pub enum Context {
     Files(Arc<Tree>),
     /// An image.
     Image(String),
+    /// Files that are fetched when a step needs them.
+    Remote(Arc<dyn Remote>),
+}
+
+/// Files that somebody else has.
+pub trait Remote: Send + Sync {
+    /// A tree with these paths, as far as they exist; all of it when there are none. `likely` are those that other steps
+    /// will ask for.
+    fn tree(&self, paths: &[String], likely: &[String]) -> crate::Result<Arc<Tree>>;
 }
 
 /// A secret's bytes. Shows nothing of itself.

@@ -5,6 +5,7 @@ mod key;
 mod layered;
 mod meta;
 mod mounts;
+mod reading;
 mod run;
 mod slots;
 mod source;

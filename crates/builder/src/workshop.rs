@@ -25,9 +25,19 @@ pub trait Workshop: Send + Sync {
     /// The bytes at an address of the web.
     fn fetch(&self, url: &str, cancel: &Cancel) -> Result<Fetched>;
 
+    /// A secret of the caller's; none if it has none of that name.
+    fn secret(&self, id: &str) -> Result<Option<Secret>>;
+
+    /// Makes a socket at a path, and connects who comes to an agent of the caller's, as long as what it gives lives; none
+    /// if the caller lends none of that name.
+    fn agent(&self, id: &str, socket: &std::path::Path) -> Result<Option<Box<dyn Relay>>>;
+
     /// Checks a git repository out into an empty directory: an address with an optional `#ref:folder`.
     fn checkout(&self, address: &str, keep_git: bool, into: &std::path::Path, cancel: &Cancel) -> Result<()>;
 }
+
+/// Goes on as long as it lives.
+pub trait Relay: Send {}
 
 /// What an address gave.
 pub struct Fetched {

@@ -2,12 +2,15 @@
 
 mod checkout;
 pub mod context;
+pub mod desk;
 mod export;
 mod prune;
+mod relay;
 mod secrets;
 mod shop;
 mod step;
 mod sweep;
+mod usage;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -19,14 +22,17 @@ pub use hako_builder::dockerfile::Lines;
 use hako_builder::progress::{Event, Watcher};
 use hako_builder::solve::{self, Product, Tools};
 use hako_builder::workshop::Cancel;
-pub use hako_builder::{progress, request};
+pub use hako_builder::{Error as BuildError, progress, request};
 use hako_model::digest::Digest;
 use hako_store::NewImage;
 use tokio::sync::mpsc;
 
+use self::desk::Desk;
 pub use self::prune::Pruned;
 use self::shop::Shop;
 pub(crate) use self::sweep::sweep;
+pub(crate) use self::usage::list;
+pub use self::usage::{Kept, KeptKind};
 use crate::house::House;
 use crate::images::{Credential, Images};
 use crate::{Error, Result};
@@ -48,10 +54,44 @@ pub struct BuildRequest {
     pub build: request::Request,
     /// Names for the image.
     pub tags: Vec<String>,
-    /// Whether the result becomes an image at all.
-    pub keep: bool,
+    /// What the result becomes.
+    pub result: Becomes,
     /// Credentials by registry, for base images.
     pub credentials: BTreeMap<String, Credential>,
+    /// What the client lends while the build goes on.
+    pub desk: Option<Arc<dyn Desk>>,
+}
+
+/// What becomes of a build's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Becomes {
+    /// An image.
+    #[default]
+    Image,
+    /// Files, which are asked for by their topmost layer.
+    Files,
+    /// Whatever is said later: it is kept until then.
+    Open,
+}
+
+/// The result of a build, before it is said what becomes of it. Holds its layers.
+#[derive(Clone)]
+pub struct Made {
+    product: Arc<Product>,
+}
+
+impl std::fmt::Debug for Made {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Made").field(&self.layer()).finish()
+    }
+}
+
+impl Made {
+    /// Its topmost layer.
+    #[must_use]
+    pub fn layer(&self) -> Option<Digest> {
+        self.product.state.top()
+    }
 }
 
 /// What a build tells.
@@ -63,6 +103,8 @@ pub enum Told {
     Image(Digest),
     /// It is done and no image was wanted: this is its topmost layer.
     Layer(Option<Digest>),
+    /// It is done, and nothing was made of it yet.
+    Made(Made),
     /// It failed.
     Failed(Failure),
 }
@@ -144,6 +186,7 @@ impl Builds {
             house: Arc::clone(&self.house),
             images: self.images.clone(),
             credentials: request.credentials.clone(),
+            desk: request.desk.clone(),
             runtime: runtime.clone(),
         };
         let cache = &self.house.cache;
@@ -154,14 +197,21 @@ impl Builds {
         {
             tracing::warn!(%error, "layers of forgotten build steps stay");
         }
-        if !request.keep {
-            return Ok(Told::Layer(product.state.top()));
+        prune::clear_stale_contexts(&self.house);
+        let made = Made { product: Arc::new(product) };
+        match request.result {
+            Becomes::Open => Ok(Told::Made(made)),
+            Becomes::Files => Ok(Told::Layer(made.layer())),
+            Becomes::Image => {
+                let image = runtime.block_on(self.keep(&made, request.tags));
+                image.map(Told::Image).map_err(|error| plain(&error))
+            }
         }
-        let made = runtime.block_on(self.keep(&product, request.tags)).map_err(|error| plain(&error))?;
-        Ok(Told::Image(made))
     }
 
-    async fn keep(&self, product: &Product, tags: Vec<String>) -> Result<Digest> {
+    /// Makes an image of a result, with these names.
+    pub async fn keep(&self, made: &Made, tags: Vec<String>) -> Result<Digest> {
+        let product = &made.product;
         let config = serde_json::to_vec(&product.config).map_err(|error| Error::io("write image", error))?;
         let image = NewImage { config, manifest: None, parent: None };
         self.images.add_built(image, tags).await

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use hako_model::time::Timestamp;
 
+use crate::builds::Kept;
 use crate::clock::now;
 use crate::containers::{Containers, ListOptions, Summary as ContainerSummary, machine_memory};
 use crate::house::House;
@@ -105,6 +106,8 @@ pub struct DiskUsage {
     pub containers: Vec<ContainerSummary>,
     /// Volumes, with their usage.
     pub volumes: Vec<Volume>,
+    /// The build cache.
+    pub builds: Vec<Kept>,
 }
 
 impl System {
@@ -142,14 +145,15 @@ impl System {
         let house = Arc::clone(&self.house);
         let measured = tokio::task::spawn_blocking(move || {
             let usage = house.store.usage().map_err(|e| Error::io("measure store", e))?;
-            Ok::<_, Error>((usage, Volumes { house }.measured()))
+            let builds = crate::builds::list(&house)?;
+            Ok::<_, Error>((usage, builds, Volumes { house }.measured()))
         });
-        let (usage, volumes) = measured.await.map_err(|e| Error::io("measure store", e))??;
+        let (usage, builds, volumes) = measured.await.map_err(|e| Error::io("measure store", e))??;
         let images = self.house.images.get().ok_or_else(|| Error::system("measure images: engine is not open"))?;
         let listed = images.list(ListRequest { all: true, shared_size: true, ..ListRequest::default() }).await?;
         let containers = Containers { house: Arc::clone(&self.house) };
         let containers = containers.list(ListOptions { all: true, size: true, ..ListOptions::default() }).await?;
-        Ok(DiskUsage { layers_size: usage.layers + usage.blobs, images: listed, containers, volumes })
+        Ok(DiskUsage { layers_size: usage.layers + usage.blobs, images: listed, containers, volumes, builds })
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::activity::Activity;
+use crate::buildkit::Bench;
 use crate::listen::{self, Listener};
 use crate::serve::{self, House};
 use options::Options;
@@ -84,7 +85,7 @@ async fn serve(options: Options, mut sockets: Sockets) -> Result<Option<Lock>, S
     // Taken before the engine is opened: whoever wants it to end early is heard.
     let mut stop = Stop::listen()?;
     let engine = Engine::open(options.settings).await.map_err(|cause| format!("open engine: {cause}"))?;
-    let house = House { engine: engine.clone(), activity: Activity::default(), leaving };
+    let house = House { engine: engine.clone(), activity: Activity::default(), bench: Bench::default(), leaving };
     let tidying = tokio::spawn(give_memory_back(house.activity.clone()));
     tracing::info!("listening on {sockets}");
     let lock = attend(&mut listeners, &house, &mut sockets, options.idle_timeout, &mut stop).await?;

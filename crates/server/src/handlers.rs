@@ -11,6 +11,7 @@ mod volumes;
 
 pub(crate) use containers::stream_type;
 
+use crate::buildkit;
 use crate::failure::Failure;
 use crate::reply::Outcome;
 use crate::request::{Asked, take_in};
@@ -82,6 +83,8 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::NetworkConnect => networks::connect(asked).await,
         Endpoint::NetworkDisconnect => networks::disconnect(asked).await,
         Endpoint::NetworkPrune => networks::prune(asked).await,
+        Endpoint::Session => buildkit::session(asked),
+        Endpoint::Grpc => buildkit::grpc(asked),
         Endpoint::Build => build::classic::build(asked).await,
         Endpoint::BuildCancel => build::cancel(),
         Endpoint::BuildOrder => build::build(asked).await,

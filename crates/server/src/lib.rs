@@ -2,6 +2,7 @@
 //! What a verb does is the engine's affair; bodies and parameters are spelled in `api`.
 
 mod activity;
+mod buildkit;
 mod daemon;
 mod failure;
 mod handlers;

@@ -17,6 +17,7 @@ use hyper::upgrade::OnUpgrade;
 use serde::de::DeserializeOwned;
 
 use crate::activity::Activity;
+use crate::buildkit::Bench;
 use crate::failure::Failure;
 use crate::listen::Peer;
 
@@ -41,6 +42,8 @@ pub(crate) struct Asked {
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Incoming,
+    /// What BuildKit's clients work at.
+    pub(crate) bench: Bench,
     /// For work that outlives the answer.
     pub(crate) activity: Activity,
     /// Who asks, if that is known.

@@ -78,6 +78,8 @@ pub(crate) enum Endpoint {
     BuildOrder,
     BuildFiles,
     BuildPrune,
+    Session,
+    Grpc,
     PluginList,
     PluginInspect,
     /// Something Docker has and hako does not have yet, or never will.
@@ -122,7 +124,6 @@ const fn put(path: &'static str, endpoint: Endpoint) -> Pattern {
 
 const PLUGINS: Endpoint = Endpoint::Absent("plugins");
 const SWARM: Endpoint = Endpoint::Absent("swarm mode");
-const SESSION: Endpoint = Endpoint::Absent("build sessions");
 const WEBSOCKET: Endpoint = Endpoint::Absent("attaching by websocket");
 
 const PATTERNS: &[Pattern] = &[
@@ -199,8 +200,8 @@ const PATTERNS: &[Pattern] = &[
     post("/build/cancel", Endpoint::BuildCancel),
     post("/hako/build", Endpoint::BuildOrder),
     get("/hako/build/files", Endpoint::BuildFiles),
-    post("/session", SESSION),
-    post("/grpc", SESSION),
+    post("/session", Endpoint::Session),
+    post("/grpc", Endpoint::Grpc),
     get("/plugins", Endpoint::PluginList),
     get("/plugins/privileges", PLUGINS),
     get("/plugins/*/json", Endpoint::PluginInspect),

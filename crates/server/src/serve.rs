@@ -17,6 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::watch;
 
 use crate::activity::{Activity, Guard};
+use crate::buildkit::Bench;
 use crate::failure::Failure;
 use crate::listen::{Connection, Listener, Peer};
 use crate::patience::{Errand, Patience, Patient};
@@ -41,6 +42,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct House {
     pub(crate) engine: Engine,
     pub(crate) activity: Activity,
+    /// What BuildKit's clients work at.
+    pub(crate) bench: Bench,
     /// Becomes true when the daemon leaves: connections finish what they are at.
     pub(crate) leaving: watch::Receiver<bool>,
 }
@@ -166,6 +169,7 @@ async fn respond(house: House, peer: Option<Peer>, mut request: Request<Incoming
         headers: head.headers,
         body,
         activity: house.activity,
+        bench: house.bench,
         peer,
         upgrade,
     };

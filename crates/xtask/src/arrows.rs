@@ -17,7 +17,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("supervisor", &["runtime", "net", "model", "sys"]),
     ("builder", &["store", "model", "sys"]),
     ("engine", &["builder", "store", "registry", "net", "supervisor", "model", "sys"]),
-    ("server", &["engine", "api", "model", "sys"]),
+    ("buildkit", &["sys"]),
+    ("server", &["buildkit", "engine", "api", "model", "sys"]),
     ("client", &["api", "model", "sys"]),
     ("compose", &["client", "api", "model"]),
     ("cli", &["client", "compose", "registry", "api", "model", "sys"]),
@@ -26,7 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates in which an async runtime may be named.
-const ASYNC: &[&str] = &["server", "engine", "client", "compose", "cli", "registry", "hako"];
+const ASYNC: &[&str] = &["buildkit", "server", "engine", "client", "compose", "cli", "registry", "hako"];
 
 /// The async runtime and what drives it.
 const ASYNC_DEPENDENCIES: &[&str] = &["tokio", "hyper", "hyper-util", "futures-util", "hickory-resolver"];

@@ -107,7 +107,7 @@ impl Stage<'_, '_, '_> {
         let remote = |source: &&String| add && is_remote(source);
         let local: Vec<String> = copying.sources.iter().filter(|source| !remote(source)).cloned().collect();
         if !local.is_empty() {
-            let tree = self.tree(&self.origin(copying.from.as_deref(), step)?)?;
+            let tree = self.tree(&self.origin(copying.from.as_deref(), step)?, &local)?;
             let selection = Selection { exclude: copying.exclude.clone(), parents: copying.parents };
             let sources = select(&tree, &local, &selection)?;
             if copying.checksum.is_some() {

@@ -19,7 +19,7 @@ use crate::files::contents;
 use crate::files::place::{Manners, Placer};
 use crate::files::select::{Selection, Source, select};
 use crate::files::tree::Tree;
-use crate::workshop::{Mounted, StepMount};
+use crate::workshop::{Mounted, Relay, StepMount};
 use crate::{Error, Result};
 
 /// A mount with its origin found.
@@ -88,7 +88,7 @@ impl Stage<'_, '_, '_> {
     }
 
     fn files(&self, origin: &Origin, source: &str) -> Result<Files> {
-        let tree = self.tree(origin)?;
+        let tree = self.tree(origin, &[source.to_owned()])?;
         // Layers have a digest already, as long as all of them is meant.
         let whole = source.trim_matches('/').is_empty();
         if let (Origin::Layers(state), true) = (origin, whole) {
@@ -110,6 +110,8 @@ pub(super) struct Furniture<'a> {
     /// Parts with a life of their own.
     drafts: Vec<LayerDraft>,
     caches: Vec<Occupied<'a>>,
+    /// What answers on sockets, as long as it lives.
+    agents: Vec<Box<dyn Relay>>,
 }
 
 impl Drop for Furniture<'_> {
@@ -131,15 +133,21 @@ impl<'a> Furniture<'a> {
         draft: &LayerDraft,
     ) -> Result<Self> {
         let scratch = stage.build.tools.store.scratch()?;
-        let mut furniture =
-            Self { mounts: Vec::new(), env: Vec::new(), scratch, drafts: Vec::new(), caches: Vec::new() };
-        furniture.lay_stubs(stage, wanted, plan, draft)?;
+        let mut furniture = Self {
+            mounts: Vec::new(),
+            env: Vec::new(),
+            scratch,
+            drafts: Vec::new(),
+            caches: Vec::new(),
+            agents: Vec::new(),
+        };
         if let Some((name, text)) = &plan.script {
             furniture.script(name, text)?;
         }
         for wanted in wanted {
             furniture.add(stage, wanted)?;
         }
+        furniture.lay_stubs(stage, wanted, plan, draft)?;
         Ok(furniture)
     }
 
@@ -164,7 +172,9 @@ impl<'a> Furniture<'a> {
         };
         let mut places: Vec<(String, bool)> =
             USUAL.iter().map(|path| ((*path).to_owned(), path.starts_with("etc"))).collect();
-        places.extend(wanted.iter().map(|wanted| (wanted.target.clone(), files(&wanted))));
+        // A secret that nobody has leaves no trace.
+        let mounted = |wanted: &&Wanted| self.mounts.iter().any(|mount| mount.target == wanted.target);
+        places.extend(wanted.iter().filter(mounted).map(|wanted| (wanted.target.clone(), files(&wanted))));
         if plan.script.is_some() {
             places.push(("dev/pipes".to_owned(), false));
         }
@@ -198,10 +208,10 @@ impl<'a> Furniture<'a> {
                 Some(what) => what,
                 None => return Ok(()),
             },
-            Kind::Ssh(ssh) if ssh.required => {
-                return Err(Error::refused("ssh agents cannot be given to steps: hako has no --ssh yet"));
-            }
-            Kind::Ssh(_) => return Ok(()),
+            Kind::Ssh(ssh) => match self.agent(stage, wanted, ssh)? {
+                Some(what) => what,
+                None => return Ok(()),
+            },
         };
         let read_only = wanted.mount.read_only;
         self.mounts.push(StepMount { target: wanted.target.clone(), read_only, what });
@@ -274,15 +284,35 @@ impl<'a> Furniture<'a> {
         std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).map_err(failed)?;
         chown(path, Some(cache.owner.uid), Some(cache.owner.gid)).map_err(failed)?;
         let Some(origin) = &wanted.origin else { return Ok(()) };
-        let tree = stage.tree(origin)?;
+        let tree = stage.tree(origin, std::slice::from_ref(&cache.source))?;
         let sources = select(&tree, std::slice::from_ref(&cache.source), &Selection::default())?;
         let manners = Manners::default();
         Placer::into(path, &manners)?.copy(&tree, &sources, "/", false)
     }
 
+    /// A socket that leads to an agent of the caller's.
+    fn agent(&mut self, stage: &Stage<'_, '_, '_>, wanted: &Wanted, ssh: &Secret) -> Result<Option<Mounted>> {
+        use std::os::unix::fs::{PermissionsExt, chown};
+        let id = ssh.id.clone().unwrap_or_else(|| "default".to_owned());
+        let socket = self.scratch.join(format!("agent-{}", self.agents.len()));
+        let Some(relay) = stage.build.tools.workshop.agent(&id, &socket)? else {
+            return if ssh.required { Err(Error::refused(format!("unset ssh forward key {id}"))) } else { Ok(None) };
+        };
+        let failed = |cause| Error::io("open the way to the ssh agent", cause);
+        std::fs::set_permissions(&socket, PermissionsExt::from_mode(ssh.owner.mode.unwrap_or(0o600)))
+            .map_err(failed)?;
+        chown(&socket, Some(ssh.owner.uid), Some(ssh.owner.gid)).map_err(failed)?;
+        if self.agents.is_empty() {
+            self.env.push(format!("SSH_AUTH_SOCK={}", wanted.target));
+        }
+        self.agents.push(relay);
+        Ok(Some(Mounted::Path(socket)))
+    }
+
     fn secret(&mut self, stage: &Stage<'_, '_, '_>, wanted: &Wanted, secret: &Secret) -> Result<Option<Mounted>> {
         let id = secret.id.clone().unwrap_or_else(|| wanted.target.rsplit('/').next().unwrap_or_default().to_owned());
-        let Some(found) = stage.build.request.secrets.get(&id) else {
+        let given = stage.build.request.secrets.get(&id).cloned();
+        let Some(found) = given.map_or_else(|| stage.build.tools.workshop.secret(&id), |given| Ok(Some(given)))? else {
             return if secret.required { Err(Error::refused(format!("secret {id}: not found"))) } else { Ok(None) };
         };
         if let Some(name) = &secret.env {
@@ -295,7 +325,7 @@ impl<'a> Furniture<'a> {
         }
         let owner = secret.owner;
         let mode = owner.mode.unwrap_or(0o400);
-        Ok(Some(Mounted::Secret { content: found.clone(), mode, uid: owner.uid, gid: owner.gid }))
+        Ok(Some(Mounted::Secret { content: found, mode, uid: owner.uid, gid: owner.gid }))
     }
 }
 

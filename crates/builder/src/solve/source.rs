@@ -7,13 +7,15 @@ use super::stage::Stage;
 use super::state::State;
 use crate::files::ignore::Ignore;
 use crate::files::tree::{Tree, TreeKind};
-use crate::request::{Context, MAIN};
+use crate::request::{Context, MAIN, Remote};
 use crate::{Error, Result};
 
 /// A source of files.
 pub(super) enum Origin {
     /// The caller's files.
     Files(Arc<Tree>),
+    /// The caller's files, not here yet, and the name of their context.
+    Remote(Arc<dyn Remote>, String),
     /// A stage's or an image's.
     Layers(Arc<State>),
 }
@@ -25,6 +27,7 @@ impl Stage<'_, '_, '_> {
         let Some(name) = name else {
             return match contexts.get(MAIN) {
                 Some(Context::Files(tree)) => Ok(Origin::Files(Arc::clone(tree))),
+                Some(Context::Remote(remote)) => Ok(Origin::Remote(Arc::clone(remote), MAIN.to_owned())),
                 _ => Err(Error::refused("this build has no context of files")),
             };
         };
@@ -34,6 +37,7 @@ impl Stage<'_, '_, '_> {
         }
         match contexts.get(name) {
             Some(Context::Files(tree)) => return Ok(Origin::Files(Arc::clone(tree))),
+            Some(Context::Remote(remote)) => return Ok(Origin::Remote(Arc::clone(remote), name.to_owned())),
             Some(Context::Image(image)) => return Ok(Origin::Layers(self.image(image, step)?)),
             None => {}
         }
@@ -49,10 +53,11 @@ impl Stage<'_, '_, '_> {
         self.image(name, step).map(Origin::Layers)
     }
 
-    /// The files of an origin as a tree.
-    pub(super) fn tree(&self, origin: &Origin) -> Result<Arc<Tree>> {
+    /// The files of an origin as a tree that has at least these paths.
+    pub(super) fn tree(&self, origin: &Origin, paths: &[String]) -> Result<Arc<Tree>> {
         match origin {
             Origin::Files(tree) => Ok(Arc::clone(tree)),
+            Origin::Remote(remote, name) => remote.tree(paths, &self.build.readings(name)),
             Origin::Layers(state) => {
                 let store = self.build.tools.store;
                 let view = store.rootfs(&state.lowers(store)?)?;

@@ -39,7 +39,8 @@ pub(super) fn run<'b, 'scope>(
     let state = State::default();
     let mut stage = Stage { build, threads, index, state, scope, number: 0, total: 0 };
     let own = &build.file.stages[index];
-    stage.total = 1 + own.instructions.iter().filter(|instruction| makes_layers(&instruction.kind)).count();
+    stage.total = usize::from(stage.has_own_base())
+        + own.instructions.iter().filter(|instruction| makes_layers(&instruction.kind)).count();
     stage.begin(own.lines)?;
     let triggers = stage.state.config.on_build.take().unwrap_or_default();
     let triggers: Vec<Instruction> =
@@ -61,17 +62,25 @@ impl<'scope> Stage<'_, 'scope, '_> {
     fn begin(&mut self, lines: Lines) -> Result<()> {
         let own = &self.build.file.stages[self.index];
         let text = own.source.clone();
-        let step = self.announce(text, true);
+        let step = self.announce(text, self.has_own_base());
         let state = self.base(step);
         let outcome = state.map(|state| self.state = state);
         self.conclude(step, outcome.map_err(|error| error.at(lines)))
+    }
+
+    /// Whether it begins with an image, which counts as a step, and not with another stage or nothing.
+    fn has_own_base(&self) -> bool {
+        self.build.base_name(self.index).is_ok_and(|name| {
+            let replaced = self.build.request.contexts.contains_key(&name);
+            replaced || name != "scratch" && self.build.file.find_named(&name, self.index).is_none()
+        })
     }
 
     fn base(&self, step: usize) -> Result<State> {
         let name = self.build.base_name(self.index)?;
         match self.build.request.contexts.get(&name) {
             Some(Context::Image(image)) => return Ok(State::clone(&*self.image(image, step)?)),
-            Some(Context::Files(_)) => {
+            Some(Context::Files(_) | Context::Remote(_)) => {
                 let why =
                     "is a directory of files, and cannot be a base: use COPY --from, or a docker-image:// context";
                 return Err(Error::refused(format!("build context {name:?} {why}")));
@@ -105,6 +114,10 @@ impl<'scope> Stage<'_, 'scope, '_> {
     pub(super) fn image(&self, name: &str, step: usize) -> Result<Arc<State>> {
         Reference::parse(name)
             .map_err(|error| Error::refused(format!("failed to parse stage name {name:?}: {error}")))?;
+        self.build.tell(Event::Base {
+            step,
+            image: Reference::parse_tagged(name).map_or_else(|_| name.to_owned(), |r| r.to_string()),
+        });
         let platform = self.platform()?;
         let key = format!("{name} {platform}");
         let known = self.build.images.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(&key).cloned();

@@ -2,14 +2,17 @@
 
 use std::fs::File;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hako_builder::files::ignore::Ignore;
-use hako_builder::files::tree::{Tree, TreeKind};
+pub use hako_builder::files::tree::Tree;
+use hako_builder::files::tree::TreeKind;
 use hako_builder::workshop::Cancel;
 use hako_store::tree::UnpackOptions;
 use hako_sys::confined::Root;
+use rustix::fs::FlockOperation;
 
 use super::Builds;
 use crate::stream::{self, ByteSource};
@@ -21,12 +24,16 @@ const TEXT: u64 = 4 << 20;
 /// A place for files that came with a request; it goes with the value.
 pub struct Origin {
     path: PathBuf,
+    /// Held while somebody uses a directory that stays for later builds.
+    lock: Option<File>,
 }
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        // Swept at the next start otherwise.
-        let _ = std::fs::remove_dir_all(&self.path);
+        if self.lock.is_none() {
+            // Swept at the next start otherwise.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
     }
 }
 
@@ -106,9 +113,28 @@ impl Builds {
         Ok(origin)
     }
 
-    fn place(&self) -> Result<Origin> {
+    /// An empty directory.
+    pub fn place(&self) -> Result<Origin> {
         let path = self.house.store.scratch().map_err(|e| Error::io("make place for context", e))?;
-        Ok(Origin { path })
+        Ok(Origin { path, lock: None })
+    }
+
+    /// The directory that a client's context of this name had in an earlier build, so that only differences need be sent; an
+    /// empty one if another build uses it.
+    pub fn standing(&self, name: &str) -> Result<Origin> {
+        let contexts = self.house.layout.builds().join("contexts");
+        let failed = |e: std::io::Error| Error::io("make place for context", e);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&contexts).map_err(failed)?;
+        let hex = hako_store::Hasher::digest(name.as_bytes());
+        let path = contexts.join(hex.hex());
+        let lock = File::options().create(true).append(true).open(path.with_extension("lock")).map_err(failed)?;
+        if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return self.place();
+        }
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(failed)?;
+        // Says when it was last used, for who clears away.
+        let _ = lock.set_modified(std::time::SystemTime::now());
+        Ok(Origin { path, lock: Some(lock) })
     }
 }
 

@@ -1,15 +1,25 @@
 //! Forgetting what builds keep.
 
+use std::fs::File;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
 use hako_model::filter::Filters;
+use rustix::fs::FlockOperation;
 
 use super::Builds;
+use super::usage::{self, Kept, KeptKind};
+use crate::house::House;
 use crate::{Error, Result};
+
+/// How long a context stays that nobody builds from.
+const STALE: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What was forgotten.
 #[derive(Debug, Clone, Default)]
 pub struct Pruned {
-    /// Ids of the cache's records.
-    pub ids: Vec<String>,
+    /// What it was.
+    pub gone: Vec<Kept>,
     /// Bytes given back.
     pub reclaimed: u64,
 }
@@ -17,20 +27,70 @@ pub struct Pruned {
 impl Builds {
     /// Forgets records, with `all` also the directories of cache mounts; `until` spares those used since.
     pub async fn prune(&self, all: bool, filters: &Filters) -> Result<Pruned> {
-        let before = until(filters)?;
+        self.forget(all, until(filters)?).await
+    }
+
+    /// Forgets what was last used before a moment, in seconds since the epoch, or everything; cache mounts only with `all`
+    /// and without such a moment.
+    pub async fn forget(&self, all: bool, before: Option<i64>) -> Result<Pruned> {
         let house = std::sync::Arc::clone(&self.house);
         let pruned = tokio::task::spawn_blocking(move || {
+            let known = usage::list(&house)?;
             let ids = house.cache.forget(|record| before.is_none_or(|before| record.used < before));
-            let mut pruned = Pruned { ids: ids.iter().map(|id| id.hex().to_owned()).collect(), reclaimed: 0 };
-            pruned.reclaimed += house.store.collect().map_err(|e| Error::io("collect layers", e))?.reclaimed;
+            let mut gone: Vec<String> = ids.iter().map(|id| id.hex().to_owned()).collect();
+            let mut reclaimed = house.store.collect().map_err(|e| Error::io("collect layers", e))?.reclaimed;
+            let age = before.map_or(Duration::ZERO, age_of);
+            for (name, bytes) in clear_contexts(&house, age)? {
+                gone.push(name);
+                reclaimed += bytes;
+            }
             if all && before.is_none() {
                 let cleared = house.cache.clear_mounts().map_err(|e| Error::io("clear cache mounts", e))?;
-                pruned.reclaimed += cleared.1;
+                reclaimed += cleared.1;
+                gone.extend(known.iter().filter(|kept| kept.kind == KeptKind::Mount).map(|kept| kept.id.clone()));
             }
-            Ok(pruned)
+            let gone = known.into_iter().filter(|kept| gone.contains(&kept.id)).collect();
+            Ok(Pruned { gone, reclaimed })
         });
         pruned.await.map_err(|e| Error::io("prune build cache", e))?
     }
+}
+
+/// Removes contexts that nobody used for that long; gives their names and bytes.
+pub(super) fn clear_contexts(house: &House, age: Duration) -> Result<Vec<(String, u64)>> {
+    let root = house.layout.builds().join("contexts");
+    let failed = |e: &dyn std::fmt::Display| Error::io("clear contexts", e);
+    let mut gone = Vec::new();
+    for entry in std::fs::read_dir(&root).into_iter().flatten().flatten() {
+        let Some(name) = entry.file_name().to_str().map(str::to_owned).filter(|name| !name.contains('.')) else {
+            continue;
+        };
+        let path = entry.path().with_extension("lock");
+        let Ok(lock) = File::options().create(true).append(true).open(&path) else { continue };
+        let used = lock.metadata().and_then(|about| about.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+        let is_old = used.elapsed().is_ok_and(|found| found >= age);
+        // One that a build uses stays. The lock stays with it: a name that is made anew would be another lock.
+        if !is_old || rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        let bytes = hako_store::disk_usage(&entry.path()).map_err(|e| failed(&e))?;
+        let confined = hako_sys::confined::Root::open(&root).map_err(|e| failed(&e))?;
+        confined.remove_all(Path::new(&name)).map_err(|e| failed(&e))?;
+        gone.push((name, bytes));
+    }
+    Ok(gone)
+}
+
+/// Removes contexts that nobody builds from any more.
+pub(super) fn clear_stale_contexts(house: &House) {
+    if let Err(error) = clear_contexts(house, STALE) {
+        tracing::warn!(%error, "old build contexts stay");
+    }
+}
+
+fn age_of(before: i64) -> Duration {
+    let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_secs());
+    Duration::from_secs(now.saturating_sub(u64::try_from(before).unwrap_or(0)))
 }
 
 /// `until=24h` as seconds since the epoch.

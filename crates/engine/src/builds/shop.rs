@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use hako_builder::workshop::{Cancel, Fetched, Step, Workshop};
+use hako_builder::request::Secret;
+use hako_builder::workshop::{Cancel, Fetched, Relay, Step, Workshop};
 use hako_builder::{Error as Refused, Result as Built};
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 use hako_store::Image;
 use tokio::runtime::Handle;
 
+use super::desk::Desk;
+use super::relay::Agent;
 use crate::accounts;
 use crate::house::House;
 use crate::images::{Credential, Images, Progress, PullRequest};
@@ -26,6 +29,7 @@ pub(super) struct Shop {
     pub(super) house: Arc<House>,
     pub(super) images: Images,
     pub(super) credentials: BTreeMap<String, Credential>,
+    pub(super) desk: Option<Arc<dyn Desk>>,
     pub(super) runtime: Handle,
 }
 
@@ -52,6 +56,21 @@ impl Workshop for Shop {
         self.runtime.block_on(self.download(url, cancel)).map_err(|error| Refused::refused(error.to_string()))
     }
 
+    fn secret(&self, id: &str) -> Built<Option<Secret>> {
+        let Some(desk) = &self.desk else { return Ok(None) };
+        self.runtime.block_on(desk.secret(id)).map_err(|error| Refused::refused(error.to_string()))
+    }
+
+    fn agent(&self, id: &str, socket: &Path) -> Built<Option<Box<dyn Relay>>> {
+        let refused = |error: Error| Refused::refused(error.to_string());
+        let Some(desk) = &self.desk else { return Ok(None) };
+        if !self.runtime.block_on(desk.lends(id)).map_err(refused)? {
+            return Ok(None);
+        }
+        let agent = Agent::listen(&self.runtime, Arc::clone(desk), id, socket).map_err(refused)?;
+        Ok(Some(Box::new(agent)))
+    }
+
     fn checkout(&self, address: &str, keep_git: bool, into: &Path, cancel: &Cancel) -> Built<()> {
         let done = self.runtime.block_on(super::checkout::checkout(address, keep_git, into, cancel));
         done.map_err(|error| Refused::refused(error.to_string()))
@@ -65,7 +84,10 @@ impl Shop {
             return Ok(image);
         }
         let reference = Reference::parse_tagged(name)?;
-        let credential = self.credentials.get(reference.domain()).cloned();
+        let mut credential = self.credentials.get(reference.domain()).cloned();
+        if let (None, Some(desk)) = (&credential, &self.desk) {
+            credential = desk.credential(reference.domain()).await?;
+        }
         let request =
             PullRequest { image: reference.to_string(), tag: String::new(), platform: wanted.clone(), credential };
         let mut lines = self.images.pull(request);

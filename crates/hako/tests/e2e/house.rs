@@ -81,6 +81,25 @@ impl House {
         finish(command.output().expect("the docker CLI"))
     }
 
+    /// The docker CLI of docker 28.5 with its buildx and compose plugins, pointed at this house's socket. None where
+    /// `./test` could not fetch them; then the test is skipped, and says so.
+    pub(crate) fn clients(&self) -> Option<Command> {
+        let Some(clients) = std::env::var_os("HAKO_TEST_CLIENTS").map(PathBuf::from) else {
+            println!("skipped: HAKO_TEST_CLIENTS names no docker CLI with buildx");
+            return None;
+        };
+        self.ok(["version"]);
+        let mut command = Command::new(clients.join("docker"));
+        self.at_home(&mut command);
+        let config = self.path().join("home/.docker");
+        std::fs::create_dir_all(&config).unwrap();
+        if !config.join("cli-plugins").exists() {
+            std::os::unix::fs::symlink(clients.join("cli-plugins"), config.join("cli-plugins")).unwrap();
+        }
+        command.env("DOCKER_HOST", format!("unix://{}", self.socket().display()));
+        Some(command)
+    }
+
     /// Gives a command this house's surroundings and nothing of the person's who runs the tests.
     pub(crate) fn at_home(&self, command: &mut Command) {
         let home = self.path().join("home");

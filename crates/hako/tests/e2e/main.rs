@@ -9,6 +9,7 @@ mod registry;
 mod transcript;
 
 mod answers;
+mod buildkit;
 mod builds;
 mod clients;
 mod commands;

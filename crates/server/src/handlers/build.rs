@@ -15,7 +15,7 @@ use hako_api::usage::BuildsPruned;
 use hako_engine::builds::context::{self, Origin};
 use hako_engine::builds::progress::Event;
 use hako_engine::builds::request::{Context, MAIN, Request, Reuse, Sandbox, Secret};
-use hako_engine::builds::{BuildRequest, Builds, Told};
+use hako_engine::builds::{Becomes, BuildRequest, Builds, Told};
 use hako_engine::images::Credential;
 use hako_engine::stream::ByteSource;
 use hako_model::container::Resources;
@@ -111,7 +111,8 @@ async fn assemble(
     kept.extend(sent);
     let dockerfile = dockerfile.ok_or_else(|| no_dockerfile(&order.name))?;
     let build = request(&order, dockerfile, contexts)?;
-    Ok((BuildRequest { build, tags: order.tags, keep: order.keep, credentials }, kept))
+    let result = if order.keep { Becomes::Image } else { Becomes::Files };
+    Ok((BuildRequest { build, tags: order.tags, result, credentials, desk: None }, kept))
 }
 
 fn no_dockerfile(name: &str) -> Failure {
@@ -195,6 +196,8 @@ fn credentials(asked: &Asked) -> Result<BTreeMap<String, Credential>, Failure> {
 fn message(told: Told) -> Option<Message> {
     Some(match told {
         Told::Image(id) => Message::Image { id: id.to_string() },
+        // Only asked for by BuildKit's clients.
+        Told::Made(_) => return None,
         Told::Layer(id) => Message::Layer { id: id.map(|id| id.to_string()) },
         Told::Failed(failure) => {
             let lines = failure.lines.unwrap_or_default();
@@ -205,6 +208,7 @@ fn message(told: Told) -> Option<Message> {
                 let title = if step.number > 0 { step.title() } else { String::new() };
                 Message::Begun { step: step.step, title }
             }
+            Event::Base { .. } => return None,
             Event::Cached { step } => Message::Cached { step },
             Event::Output { step, bytes, .. } => {
                 Message::Output { step, text: String::from_utf8_lossy(&bytes).into_owned() }
@@ -230,7 +234,8 @@ pub(super) fn files(asked: Asked) -> Outcome {
 pub(super) async fn prune(asked: Asked) -> Outcome {
     let query = query::PruneBuilds::read(&asked.query)?;
     let pruned = asked.engine.builds().prune(query.all, &query.filters).await?;
-    let caches_deleted = Some(pruned.ids).filter(|ids| !ids.is_empty());
+    let caches_deleted =
+        Some(pruned.gone.into_iter().map(|kept| kept.id).collect::<Vec<_>>()).filter(|ids| !ids.is_empty());
     reply::json(&BuildsPruned { caches_deleted, space_reclaimed: pruned.reclaimed })
 }
 

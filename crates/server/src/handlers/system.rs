@@ -20,8 +20,8 @@ pub(super) fn ping() -> Reply {
     let headers = reply.headers_mut();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store, must-revalidate"));
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
-    // "1" is the builder of old; until hako builds, clients must not open BuildKit sessions.
-    headers.insert(BUILDER_VERSION, HeaderValue::from_static("1"));
+    // "2": clients may speak BuildKit's protocol.
+    headers.insert(BUILDER_VERSION, HeaderValue::from_static("2"));
     headers.insert(SWARM, HeaderValue::from_static("inactive"));
     reply
 }

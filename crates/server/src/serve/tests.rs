@@ -26,7 +26,11 @@ impl Daemon {
         settings.spares = 0;
         let engine = Engine::open(settings).await.unwrap();
         let (leave, leaving) = watch::channel(false);
-        Self { house: House { engine, activity: Activity::default(), leaving }, leave, _root: root }
+        Self {
+            house: House { engine, activity: Activity::default(), bench: Bench::default(), leaving },
+            leave,
+            _root: root,
+        }
     }
 
     fn connect(&self) -> UnixStream {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use hako_api::system as wire;
-use hako_api::usage::DiskUsage as WireUsage;
+use hako_api::usage::{BuildCache, DiskUsage as WireUsage};
 use hako_api::version::ApiVersion;
+use hako_engine::builds::Kept;
 use hako_engine::system::{DiskUsage, Info};
 
 use super::{container, image, signed, storage};
@@ -150,6 +151,19 @@ fn registries(found: &Info) -> wire::RegistryConfig {
     }
 }
 
+fn build_cache(kept: Kept) -> BuildCache {
+    BuildCache {
+        kind: kept.kind.word().to_owned(),
+        shared: kept.shared,
+        size: signed(kept.size),
+        created_at: kept.created.to_string(),
+        last_used_at: Some(kept.used.to_string()),
+        id: kept.id,
+        description: kept.text,
+        ..BuildCache::default()
+    }
+}
+
 /// The answer to df; `kinds` are those asked for, all when there are none. Until 1.41 nobody could ask.
 pub(crate) fn usage(found: DiskUsage, kinds: &[String], version: ApiVersion) -> WireUsage {
     let all = kinds.is_empty() || version < ApiVersion::minor(42);
@@ -159,6 +173,6 @@ pub(crate) fn usage(found: DiskUsage, kinds: &[String], version: ApiVersion) -> 
         images: wanted("image").then(|| found.images.into_iter().map(|line| image::summary(line, version)).collect()),
         containers: wanted("container").then(|| found.containers.into_iter().map(container::summary).collect()),
         volumes: wanted("volume").then(|| found.volumes.into_iter().map(storage::volume).collect()),
-        build_cache: wanted("build-cache").then(Vec::new),
+        build_cache: wanted("build-cache").then(|| found.builds.into_iter().map(build_cache).collect()),
     }
 }

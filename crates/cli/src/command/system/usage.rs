@@ -2,7 +2,8 @@
 
 use hako_api::container::Summary as Container;
 use hako_api::image::Summary as Image;
-use hako_api::usage::DiskUsage;
+use hako_api::usage::{BuildCache, DiskUsage};
+use hako_model::time::Timestamp;
 
 use crate::command::{LIST_FORMAT, volume};
 use crate::flags::{Matches, quote, switch};
@@ -63,6 +64,7 @@ fn summary(usage: &DiskUsage) -> Vec<Row> {
     let images = usage.images.as_deref().unwrap_or_default();
     let containers = usage.containers.as_deref().unwrap_or_default();
     let volumes = usage.volumes.as_deref().unwrap_or_default();
+    let builds = usage.build_cache.as_deref().unwrap_or_default();
     let runs = |container: &&Container| ["running", "paused", "restarting"].contains(&container.state.as_str());
     let written = |all: &mut dyn Iterator<Item = &Container>| all.map(|container| container.size_rw).sum::<i64>();
     let size_of = |volume: &hako_api::volume::Volume| volume.usage_data.map_or(0, |usage| usage.size.max(0));
@@ -89,7 +91,14 @@ fn summary(usage: &DiskUsage) -> Vec<Row> {
             size: volumes.iter().map(size_of).sum(),
             reclaimable: volumes.iter().filter(|volume| links(volume) <= 0).map(size_of).sum(),
         },
-        Row { kind: "Build Cache", total: 0, active: 0, size: 0, reclaimable: 0 },
+        Row {
+            kind: "Build Cache",
+            total: builds.len(),
+            active: builds.iter().filter(|kept| kept.in_use).count(),
+            // What images hold, too, is theirs.
+            size: builds.iter().filter(|kept| !kept.shared).map(|kept| kept.size).sum(),
+            reclaimable: builds.iter().filter(|kept| !kept.in_use && !kept.shared).map(|kept| kept.size).sum(),
+        },
     ]
 }
 
@@ -111,9 +120,12 @@ fn details(usage: &DiskUsage) -> String {
     let containers = align(&container_lines(usage.containers.as_deref().unwrap_or_default()));
     let volumes = usage.volumes.as_deref().unwrap_or_default();
     let volumes = volume::ROWS.render_columns("", &["Name", "Links", "Size"], volumes).unwrap_or_default();
+    let builds = usage.build_cache.as_deref().unwrap_or_default();
+    let total: i64 = builds.iter().filter(|kept| !kept.shared).map(|kept| kept.size).sum();
+    let (total, builds) = (human_size(total as f64), align(&build_lines(builds)));
     format!(
         "Images space usage:\n\n{images}\nContainers space usage:\n\n{containers}\nLocal Volumes space usage:\n\n{volumes}\n\
-         Build cache usage: 0B\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n"
+         Build cache usage: {total}\n\n{builds}"
     )
 }
 
@@ -133,6 +145,24 @@ fn image_lines(images: &[Image]) -> String {
         out += &format!(
             "{repository}\t{tag}\t{id}\t{created}\t{all}\t{shared}\t{unique}\t{}\n",
             containers(image.containers)
+        );
+    }
+    out
+}
+
+fn build_lines(kept: &[BuildCache]) -> String {
+    let mut out = String::from("CACHE ID\tCACHE TYPE\tSIZE\tCREATED\tLAST USED\tUSAGE\tSHARED\n");
+    let since = |text: &str| Timestamp::parse(text).map_or_else(|_| String::new(), |time| ago(time.secs()));
+    for kept in kept {
+        out += &format!(
+            "{}\t{}\t{}\t{}\t{}\t{}\t{}\n",
+            short_id(&kept.id),
+            kept.kind,
+            human_size(kept.size as f64),
+            since(&kept.created_at),
+            since(kept.last_used_at.as_deref().unwrap_or_default()),
+            kept.usage_count,
+            kept.shared
         );
     }
     out

@@ -8,7 +8,7 @@ use hako_api::query;
 use hako_engine::builds::context;
 use hako_engine::builds::progress::Event;
 use hako_engine::builds::request::{Context, MAIN, Request, Reuse, Sandbox};
-use hako_engine::builds::{BuildRequest, Failure as Broken, Told};
+use hako_engine::builds::{Becomes, BuildRequest, Failure as Broken, Told};
 use hako_model::container::{Resources, Ulimit};
 use hako_model::reference::Reference;
 use serde::de::DeserializeOwned;
@@ -46,7 +46,7 @@ pub(in crate::handlers) async fn build(asked: Asked) -> Outcome {
     let contexts = BTreeMap::from([(MAIN.to_owned(), Context::Files(tree))]);
     let tags: Vec<String> = query.tags.iter().filter(|tag| !tag.is_empty()).cloned().collect();
     let build = request(&query, dockerfile, contexts)?;
-    let request = BuildRequest { build, tags: tags.clone(), keep: true, credentials };
+    let request = BuildRequest { build, tags: tags.clone(), result: Becomes::Image, credentials, desk: None };
     let lines = Lines { quiet: query.quiet, tags, told: 0, step: Vec::new() };
     Ok(reply::lines("\r\n", messages(builds.build(request, origin), lines)))
 }
@@ -138,7 +138,7 @@ impl Lines {
     fn of(&mut self, told: Told) -> Vec<Progress> {
         match told {
             Told::Step(event) if !self.quiet => self.event(event),
-            Told::Step(_) | Told::Layer(_) => Vec::new(),
+            Told::Step(_) | Told::Layer(_) | Told::Made(_) => Vec::new(),
             Told::Failed(failure) => vec![failed(failure)],
             Told::Image(id) if self.quiet => vec![text(format!("{id}\n"))],
             Told::Image(id) => {
@@ -170,7 +170,7 @@ impl Lines {
                 let shown = short(layer.strip_prefix("sha256:").unwrap_or(&layer));
                 if shown.is_empty() { Vec::new() } else { vec![text(format!(" ---> {shown}\n"))] }
             }
-            Event::Why { .. } | Event::Failed { .. } => Vec::new(),
+            Event::Base { .. } | Event::Why { .. } | Event::Failed { .. } => Vec::new(),
         }
     }
 }

@@ -1,0 +1,437 @@
+//! What BuildKit's clients ask: builds that they drive themselves through the bridge, or have driven; their progress; workers
+//! and the cache.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use hako_buildkit::caller::Caller;
+use hako_buildkit::door::{Answers, Service};
+use hako_buildkit::wire::control::{
+    BuildkitVersion, DiskUsageRequest, DiskUsageResponse, Exporter, InfoResponse, ListWorkersResponse, Platform,
+    PruneRequest, SolveRequest, SolveResponse, StatusRequest, StatusResponse, UsageRecord, WorkerRecord,
+};
+use hako_buildkit::wire::{fault, gateway};
+use hako_buildkit::{Code, Status};
+use hako_engine::Engine;
+use hako_engine::builds::desk::Desk;
+use hako_engine::builds::request::{Context, MAIN, Remote};
+use hako_engine::builds::{Becomes, BuildRequest, Builds, Failure, Kept, KeptKind, Told, context};
+use hako_engine::stream::ByteSource;
+
+use super::board::Board;
+use super::context::{Local, texts};
+use super::desk::Lent;
+use super::job::Job;
+use super::order::Order;
+use super::{Bench, export};
+
+/// The frontend that hako is.
+const FRONTEND: &str = "dockerfile.v0";
+
+/// What the bridge can, as BuildKit names it.
+const CAPABILITIES: &[&str] = &[
+    "solve.base",
+    "solve.inlinereturn",
+    "return",
+    "returnmap",
+    "proto.refarray",
+    "reference.output",
+    "gateway.solve.metadata",
+    "gateway.evaluate",
+    "gateway.solve.evaluate",
+    "importcaches",
+    "frontend.caps",
+];
+
+/// What a Dockerfile may use.
+const OPERATIONS: &[&str] = &[
+    "source.image",
+    "source.local",
+    "source.local.unique",
+    "source.local.sessionid",
+    "source.local.includepatterns",
+    "source.local.followpaths",
+    "source.local.excludepatterns",
+    "source.local.sharedkeyhint",
+    "source.git",
+    "source.git.keepgitdir",
+    "source.git.fullurl",
+    "source.http",
+    "exec.meta.base",
+    "exec.meta.proxyenv",
+    "exec.meta.network",
+    "exec.mount.bind",
+    "exec.mount.cache",
+    "exec.mount.cache.sharing",
+    "exec.mount.selector",
+    "exec.mount.tmpfs",
+    "exec.mount.secret",
+    "exec.mount.ssh",
+    "file.base",
+    "platform",
+    "constraints",
+];
+
+/// Where uploads of a session are said to be.
+const UPLOADS: &str = "http://buildkit-session/";
+
+/// One connection's view of the bench.
+pub(super) struct Workbench {
+    bench: Bench,
+    engine: Engine,
+}
+
+impl Workbench {
+    pub(super) fn new(bench: Bench, engine: Engine) -> Self {
+        Self { bench, engine }
+    }
+
+    /// Builds, and gives the name of the result.
+    async fn build(&self, job: &Arc<Job>, words: &HashMap<String, String>) -> Result<String, Status> {
+        let builds = self.engine.builds();
+        let order = Order(words);
+        order.check()?;
+        let inputs = Inputs::gather(job, &builds, &order).await?;
+        let desk = job.session.as_ref().map(|session| Arc::new(Lent(session.caller.clone())) as Arc<dyn Desk>);
+        let build = order.request(inputs.dockerfile.clone(), inputs.contexts)?;
+        let request = BuildRequest { build, result: Becomes::Open, desk, ..BuildRequest::default() };
+        let mut told = builds.build(request, inputs.kept);
+        let mut board = Board::new(job);
+        while let Some(told) = told.next().await {
+            match told {
+                Told::Step(event) => board.tell(event).await,
+                Told::Made(made) => return Ok(job.keep(made)),
+                Told::Failed(failure) => return Err(refusal(failure, order.file(), &inputs.dockerfile)),
+                Told::Image(_) | Told::Layer(_) => {}
+            }
+        }
+        Err(Status::internal("the build ended without a result"))
+    }
+
+    async fn export(&self, job: &Job, result: &str) -> Result<HashMap<String, String>, Status> {
+        let mut answer = HashMap::new();
+        if job.exporters.is_empty() || result.is_empty() {
+            return Ok(answer);
+        }
+        let made = job.made(result).ok_or_else(|| Status::not_found(format!("no such result {result}")))?;
+        for (number, exporter) in job.exporters.iter().enumerate() {
+            answer.extend(export::export(job, &self.engine.builds(), number, exporter, &made).await?);
+        }
+        Ok(answer)
+    }
+}
+
+/// A failure with its place in the Dockerfile.
+fn refusal(failure: Failure, name: &str, dockerfile: &[u8]) -> Status {
+    let line = |line: usize| fault::Position { line: i32::try_from(line).unwrap_or(i32::MAX), character: 0 };
+    let place = failure.lines.map(|lines| fault::Source {
+        info: Some(fault::SourceInfo {
+            filename: name.rsplit('/').next().unwrap_or(name).to_owned(),
+            data: dockerfile.to_vec(),
+            language: "Dockerfile".to_owned(),
+        }),
+        ranges: vec![fault::Range { start: Some(line(lines.first)), end: Some(line(lines.last)) }],
+    });
+    fault::Status::about(failure.message, place.as_ref()).into()
+}
+
+/// What a build reads.
+struct Inputs {
+    dockerfile: Vec<u8>,
+    contexts: BTreeMap<String, Context>,
+    kept: Vec<context::Origin>,
+}
+
+impl Inputs {
+    async fn gather(job: &Arc<Job>, builds: &Builds, order: &Order<'_>) -> Result<Self, Status> {
+        let mut inputs = Self { dockerfile: Vec::new(), contexts: BTreeMap::new(), kept: Vec::new() };
+        match order.word("context") {
+            Some(address) => inputs.fetch_main(job, builds, order, address).await?,
+            None => inputs.ask_for_main(job, builds, order).await?,
+        }
+        for (name, place) in order.contexts() {
+            let context = inputs.named(job, builds, &name, place).await?;
+            inputs.contexts.insert(name, context);
+        }
+        Ok(inputs)
+    }
+
+    /// The client has the context.
+    async fn ask_for_main(&mut self, job: &Arc<Job>, builds: &Builds, order: &Order<'_>) -> Result<(), Status> {
+        let caller = caller(job)?;
+        let name = order.word("contextkey").unwrap_or("context");
+        let own = self.read_dockerfile(job, builds, order).await?;
+        let ignore = match own {
+            Some(own) => own,
+            None => ignored(job, &caller, builds, name).await?,
+        };
+        self.contexts.insert(MAIN.to_owned(), local(job, &caller, builds, name, ignore)?);
+        Ok(())
+    }
+
+    /// The Dockerfile of the client's, and the ignore file that is its own.
+    async fn read_dockerfile(
+        &mut self,
+        job: &Arc<Job>,
+        builds: &Builds,
+        order: &Order<'_>,
+    ) -> Result<Option<Vec<u8>>, Status> {
+        let (caller, file) = (caller(job)?, order.file());
+        let directory = order.word("dockerfilekey").unwrap_or("dockerfile");
+        let title = format!("[internal] load build definition from {}", file.rsplit('/').next().unwrap_or(file));
+        let own = format!("{file}.dockerignore");
+        let what = (directory, title.as_str(), "transferring dockerfile:");
+        let (root, _origin) = texts(job, &caller, builds, what, vec![file.to_owned(), own.clone()]).await?;
+        let text = |path: &str| context::text(&root, path).map_err(failed);
+        let missing = || failed(format!("failed to read dockerfile: open {file}: no such file or directory"));
+        self.dockerfile = text(file)?.ok_or_else(missing)?;
+        text(&own)
+    }
+
+    /// The context is somewhere else: an upload of the client's, a repository, or an address.
+    async fn fetch_main(
+        &mut self,
+        job: &Arc<Job>,
+        builds: &Builds,
+        order: &Order<'_>,
+        address: &str,
+    ) -> Result<(), Status> {
+        let shown = job.begin(format!("[internal] load remote build context {address}")).await;
+        let fetched = fetch(job, builds, address).await;
+        let message = fetched.as_ref().err().map(|status| status.message().to_owned());
+        job.end(shown, false, message.as_deref()).await;
+        let origin = fetched?;
+        let root = origin.open().map_err(failed)?;
+        let file = order.file();
+        let mut own = context::text(&root, &format!("{file}.dockerignore")).map_err(failed)?;
+        if order.word("dockerfilekey").is_some() {
+            own = self.read_dockerfile(job, builds, order).await?.or(own);
+        } else {
+            let found = context::text(&root, file).map_err(failed)?;
+            let missing = || failed(format!("failed to read dockerfile: open {file}: no such file or directory"));
+            self.dockerfile = found.ok_or_else(missing)?;
+        }
+        let ignore = match own {
+            Some(own) => Some(own),
+            None => context::text(&root, ".dockerignore").map_err(failed)?,
+        };
+        let tree = context::tree(root, ignore.as_deref()).map_err(failed)?;
+        self.contexts.insert(MAIN.to_owned(), Context::Files(tree));
+        self.kept.push(origin);
+        Ok(())
+    }
+
+    async fn named(&mut self, job: &Arc<Job>, builds: &Builds, name: &str, place: &str) -> Result<Context, Status> {
+        if let Some(image) = place.strip_prefix("docker-image://") {
+            return Ok(Context::Image(image.to_owned()));
+        }
+        if let Some(directory) = place.strip_prefix("local:") {
+            let caller = caller(job)?;
+            let ignore = ignored(job, &caller, builds, directory).await?;
+            return local(job, &caller, builds, directory, ignore);
+        }
+        let known = ["http://", "https://", "git://", "git@", "ssh://", "github.com/"];
+        if !known.iter().any(|scheme| place.starts_with(scheme)) {
+            let why = format!("build context {name}={place}: hako takes directories, docker-image://, git and http(s)");
+            return Err(Status::unimplemented(why));
+        }
+        let origin = fetch(job, builds, place).await?;
+        let tree = context::tree(origin.open().map_err(failed)?, None).map_err(failed)?;
+        self.kept.push(origin);
+        Ok(Context::Files(tree))
+    }
+}
+
+fn failed(error: impl ToString) -> Status {
+    fault::Status::about(error.to_string(), None).into()
+}
+
+fn caller(job: &Job) -> Result<Caller, Status> {
+    let session = job.session.as_ref().map(|session| session.caller.clone());
+    session.ok_or_else(|| Status::failed_precondition("the build has no session that its files could come from"))
+}
+
+/// The context's own ignore file.
+async fn ignored(job: &Arc<Job>, caller: &Caller, builds: &Builds, name: &str) -> Result<Vec<u8>, Status> {
+    let title = if name == "context" {
+        "[internal] load .dockerignore".to_owned()
+    } else {
+        format!("[context {name}] load .dockerignore")
+    };
+    let what = (name, title.as_str(), "transferring context:");
+    let (root, _origin) = texts(job, caller, builds, what, vec![".dockerignore".to_owned()]).await?;
+    Ok(context::text(&root, ".dockerignore").map_err(failed)?.unwrap_or_default())
+}
+
+fn local(job: &Arc<Job>, caller: &Caller, builds: &Builds, name: &str, ignore: Vec<u8>) -> Result<Context, Status> {
+    let local = Local::new(Arc::clone(job), caller.clone(), builds, name, ignore)?;
+    Ok(Context::Remote(Arc::new(local) as Arc<dyn Remote>))
+}
+
+async fn fetch(job: &Arc<Job>, builds: &Builds, address: &str) -> Result<context::Origin, Status> {
+    let Some(upload) = address.strip_prefix(UPLOADS) else { return builds.fetch(address).await.map_err(failed) };
+    let pieces = caller(job)?.upload(&format!("/{upload}")).await.map_err(failed)?;
+    let pieces = pieces.map(|piece| piece.map(|piece| piece.data.into()).map_err(std::io::Error::other));
+    let pieces: ByteSource = Box::pin(pieces);
+    builds.receive(pieces).await.map_err(failed)
+}
+
+/// The outputs of a request, however its client says them.
+fn exporters(asked: &SolveRequest) -> Vec<Exporter> {
+    match (asked.exporters.is_empty(), asked.exporter.is_empty()) {
+        (false, _) => asked.exporters.clone(),
+        (true, true) => Vec::new(),
+        (true, false) => vec![Exporter { kind: asked.exporter.clone(), attrs: asked.exporter_attrs.clone() }],
+    }
+}
+
+fn only_dockerfiles(what: &str) -> Status {
+    Status::unimplemented(format!("hako builds Dockerfiles ({FRONTEND}): it has no {what}"))
+}
+
+fn refuse_filters(filters: &[String]) -> Result<(), Status> {
+    match filters.iter().find(|filter| !filter.is_empty()) {
+        None => Ok(()),
+        Some(filter) => Err(Status::unimplemented(format!("hako does not filter the build cache by {filter}"))),
+    }
+}
+
+fn record(kept: Kept) -> UsageRecord {
+    let moment = |time: hako_model::time::Timestamp| prost_types::Timestamp {
+        seconds: time.secs(),
+        ..prost_types::Timestamp::default()
+    };
+    UsageRecord {
+        id: kept.id,
+        mutable: kept.kind != KeptKind::Layer,
+        size: i64::try_from(kept.size).unwrap_or(i64::MAX),
+        created_at: Some(moment(kept.created)),
+        last_used_at: Some(moment(kept.used)),
+        description: kept.text,
+        record_type: kept.kind.word().to_owned(),
+        shared: kept.shared,
+        ..UsageRecord::default()
+    }
+}
+
+fn version() -> BuildkitVersion {
+    BuildkitVersion {
+        package: "hako".to_owned(),
+        version: concat!("v", env!("CARGO_PKG_VERSION")).to_owned(),
+        revision: String::new(),
+    }
+}
+
+impl Service for Workbench {
+    async fn solve(&self, asked: SolveRequest) -> Result<SolveResponse, Status> {
+        if asked.definition.as_ref().is_some_and(|definition| !definition.operations.is_empty()) {
+            return Err(only_dockerfiles("graphs of operations"));
+        }
+        let session = match asked.session.as_str() {
+            "" => None,
+            id => Some(self.bench.sessions.find(id).await?),
+        };
+        let exporters = exporters(&asked);
+        let known = self.bench.jobs.begin(Job::new(asked.reference, session, exporters))?;
+        let job = &known.job;
+        let result = match asked.frontend.as_str() {
+            FRONTEND => self.build(job, &asked.frontend_attrs).await?,
+            "" => {
+                let returned = job.returned().await?;
+                if let Some(error) = returned.error.filter(|error| error.code != Code::Ok as i32) {
+                    return Err(error.into());
+                }
+                let reference = returned.result.and_then(|result| result.reference);
+                reference.map(|reference| reference.id).unwrap_or_default()
+            }
+            other => return Err(only_dockerfiles(&format!("frontend {other:?}"))),
+        };
+        Ok(SolveResponse { exporter_response: self.export(job, &result).await? })
+    }
+
+    async fn status(&self, asked: StatusRequest) -> Result<Answers<StatusResponse>, Status> {
+        let job = self.bench.jobs.find(&asked.reference).await?;
+        let mut messages =
+            job.listen().ok_or_else(|| Status::already_exists("somebody listens to this build already"))?;
+        drop(job);
+        Ok(Answers::new(futures_util::stream::poll_fn(move |cx| messages.poll_recv(cx).map(|next| next.map(Ok)))))
+    }
+
+    fn workers(&self) -> ListWorkersResponse {
+        let host = hako_model::platform::Platform::host();
+        let platform = Platform { architecture: host.architecture, os: host.os, variant: host.variant };
+        let record = WorkerRecord {
+            id: "hako".to_owned(),
+            labels: HashMap::from([("org.mobyproject.buildkit.worker.executor".to_owned(), "hako".to_owned())]),
+            platforms: vec![platform],
+            version: Some(version()),
+        };
+        ListWorkersResponse { record: vec![record] }
+    }
+
+    fn info(&self) -> InfoResponse {
+        InfoResponse { version: Some(version()) }
+    }
+
+    async fn usage(&self, asked: DiskUsageRequest) -> Result<DiskUsageResponse, Status> {
+        refuse_filters(&asked.filter)?;
+        let kept = self.engine.builds().usage().await.map_err(failed)?;
+        Ok(DiskUsageResponse { record: kept.into_iter().map(record).collect() })
+    }
+
+    async fn prune(&self, asked: PruneRequest) -> Result<Answers<UsageRecord>, Status> {
+        refuse_filters(&asked.filter)?;
+        if asked.reserved_space != 0 || asked.max_used_space != 0 || asked.min_free_space != 0 {
+            let why = "the build cache keeps itself below a tenth of its disk: prune takes --filter until= only";
+            return Err(Status::unimplemented(why));
+        }
+        let before = (asked.keep_duration > 0).then(|| {
+            let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_secs());
+            i64::try_from(now).unwrap_or(i64::MAX) - asked.keep_duration / 1_000_000_000
+        });
+        let pruned = self.engine.builds().forget(asked.all, before).await.map_err(failed)?;
+        let records = pruned.gone.into_iter().map(|kept| Ok(record(kept)));
+        Ok(Answers::new(futures_util::stream::iter(records.collect::<Vec<_>>())))
+    }
+
+    fn ping(&self) -> gateway::PongResponse {
+        let able = |id: &&str| gateway::Capability { id: (*id).to_owned(), enabled: true };
+        gateway::PongResponse {
+            frontend_caps: CAPABILITIES.iter().map(able).collect(),
+            llb_caps: OPERATIONS.iter().map(able).collect(),
+            workers: self.workers().record,
+        }
+    }
+
+    async fn bridge_solve(
+        &self,
+        build: String,
+        asked: gateway::SolveRequest,
+    ) -> Result<gateway::SolveResponse, Status> {
+        if asked.frontend != FRONTEND {
+            return Err(only_dockerfiles(&format!("frontend {:?}", asked.frontend)));
+        }
+        let job = self.bench.jobs.find(&build).await?;
+        let id = self.build(&job, &asked.frontend_opt).await?;
+        let result = gateway::Outcome { reference: Some(gateway::Ref { id }), ..gateway::Outcome::default() };
+        Ok(gateway::SolveResponse { result: Some(result) })
+    }
+
+    async fn evaluate(
+        &self,
+        build: String,
+        asked: gateway::EvaluateRequest,
+    ) -> Result<gateway::EvaluateResponse, Status> {
+        let job = self.bench.jobs.find(&build).await?;
+        match job.made(&asked.reference) {
+            Some(_) => Ok(gateway::EvaluateResponse {}),
+            None => Err(Status::not_found(format!("no such result {}", asked.reference))),
+        }
+    }
+
+    async fn finish(&self, build: String, asked: gateway::ReturnRequest) -> Result<gateway::ReturnResponse, Status> {
+        self.bench.jobs.find(&build).await?.finish(asked);
+        Ok(gateway::ReturnResponse {})
+    }
+}
