@@ -12,6 +12,8 @@ mod reply;
 mod request;
 mod router;
 mod serve;
+mod tls;
+mod websocket;
 mod wire;
 
 pub use activity::{Activity, Guard};

@@ -35,6 +35,7 @@ pub(crate) enum Endpoint {
     ContainerPause,
     ContainerUnpause,
     ContainerAttach,
+    ContainerAttachSocket,
     ContainerWait,
     ContainerRemove,
     ArchiveStat,
@@ -79,7 +80,18 @@ pub(crate) enum Endpoint {
     BuildPrune,
     PluginList,
     PluginInspect,
-    /// Something Docker has and hako does not have yet, or never will.
+    /// Never done.
+    Refused(Refusal),
+}
+
+/// Why something is never done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Only the manager of a cluster does it.
+    NoManager,
+    /// Only a member of a cluster does it.
+    NoMember,
+    /// Docker has it and hako does not have it yet, or never will.
     Absent(&'static str),
 }
 
@@ -119,10 +131,9 @@ const fn put(path: &'static str, endpoint: Endpoint) -> Pattern {
     Pattern { method: Method::PUT, path, endpoint }
 }
 
-const PLUGINS: Endpoint = Endpoint::Absent("plugins");
-const SWARM: Endpoint = Endpoint::Absent("swarm mode");
-const SESSION: Endpoint = Endpoint::Absent("build sessions");
-const WEBSOCKET: Endpoint = Endpoint::Absent("attaching by websocket");
+const PLUGINS: Endpoint = Endpoint::Refused(Refusal::Absent("plugins"));
+const SWARM: Endpoint = Endpoint::Refused(Refusal::NoManager);
+const SESSION: Endpoint = Endpoint::Refused(Refusal::Absent("build sessions"));
 
 const PATTERNS: &[Pattern] = &[
     get("/_ping", Endpoint::Ping),
@@ -142,7 +153,7 @@ const PATTERNS: &[Pattern] = &[
     get("/containers/*/changes", Endpoint::ContainerChanges),
     get("/containers/*/export", Endpoint::ContainerExport),
     get("/containers/*/stats", Endpoint::ContainerStats),
-    get("/containers/*/attach/ws", WEBSOCKET),
+    get("/containers/*/attach/ws", Endpoint::ContainerAttachSocket),
     post("/containers/*/resize", Endpoint::ContainerResize),
     post("/containers/*/start", Endpoint::ContainerStart),
     post("/containers/*/stop", Endpoint::ContainerStop),
@@ -205,6 +216,7 @@ const PATTERNS: &[Pattern] = &[
     delete("/plugins/*", PLUGINS),
     post("/plugins/*", PLUGINS),
     get("/swarm", SWARM),
+    post("/swarm/leave", Endpoint::Refused(Refusal::NoMember)),
     get("/swarm/*", SWARM),
     post("/swarm/*", SWARM),
     get("/nodes", SWARM),

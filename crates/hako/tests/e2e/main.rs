@@ -15,6 +15,7 @@ mod commands;
 mod compose;
 mod copying;
 mod daemon;
+mod doors;
 mod execs;
 mod faults;
 mod healing;
