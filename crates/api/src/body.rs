@@ -1,4 +1,7 @@
-//! Reading JSON bodies the way Go does: `null` means "not said", and an unknown member is not an error.
+//! Reading JSON bodies the way Go does: `null` means "not said", the case of members does not matter, and an unknown
+//! member is not an error.
+
+mod member;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -22,7 +25,12 @@ fn forget_nulls(value: &mut Value) {
     match value {
         Value::Object(members) => {
             members.retain(|_, member| !member.is_null());
+            respell(members);
             for (name, member) in members {
+                if member::holds_names(name) && member.is_object() {
+                    keep_names(member);
+                    continue;
+                }
                 if NAMED.contains(&name.as_str()) {
                     fill_nulls(member, name.ends_with("Config") || name == "Volumes" || name == "ExposedPorts");
                 } else {
@@ -32,6 +40,24 @@ fn forget_nulls(value: &mut Value) {
         }
         Value::Array(items) => items.iter_mut().for_each(forget_nulls),
         _ => {}
+    }
+}
+
+/// Gives members the API's spelling; one that has it already wins.
+fn respell(members: &mut serde_json::Map<String, Value>) {
+    let otherwise = |name: &String| member::spelled(name).is_some_and(|known| known != name);
+    let names: Vec<String> = members.keys().filter(|name| otherwise(name)).cloned().collect();
+    for name in names {
+        if let (Some(value), Some(known)) = (members.remove(&name), member::spelled(&name)) {
+            members.entry(known).or_insert(value);
+        }
+    }
+}
+
+/// Of what people named only the nulls go.
+fn keep_names(value: &mut Value) {
+    if let Value::Object(members) = value {
+        members.retain(|_, member| !member.is_null());
     }
 }
 
@@ -50,6 +76,21 @@ fn fill_nulls(value: &mut Value, fill: bool) {
 mod tests {
     use super::*;
     use crate::container::CreateBody;
+    use crate::exec::ExecBody;
+
+    #[test]
+    fn the_case_of_members_does_not_matter_but_that_of_names_does() {
+        let exec: ExecBody = read(br#"{"detachKeys":"ctrl-p","CMD":["a"],"cmd":["b"],"Cmd":["c"]}"#).unwrap();
+        assert_eq!((exec.detach_keys.as_str(), exec.cmd), ("ctrl-p", vec!["c".to_owned()]));
+        let text = br#"{"image":"a","labels":{"image":"x","Cmd":"y"},"hostConfig":{"memory":7,"Sysctls":{"image":"z"},
+            "logConfig":{"type":"json-file","config":{"image":"l"}}}}"#;
+        let body: CreateBody = read(text).unwrap();
+        let host = body.host_config.unwrap();
+        assert_eq!((body.config.image.as_str(), host.resources.memory), ("a", 7));
+        assert!(body.config.labels.unwrap().contains_key("image"));
+        assert_eq!(host.log_config.driver, "json-file");
+        assert!(host.log_config.config.unwrap().contains_key("image"));
+    }
 
     #[test]
     fn nulls_are_as_good_as_silence() {

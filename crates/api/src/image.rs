@@ -62,6 +62,12 @@ pub struct Image {
     /// When it was made.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub created: String,
+    /// The container it was made of, for versions before 1.45.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// What that container ran, for versions before 1.45.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub container_config: Option<Value>,
     /// The version of Docker that made it.
     pub docker_version: String,
     /// Who made it.

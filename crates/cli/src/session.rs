@@ -3,13 +3,11 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use hako_client::{Choice, Client};
+use hako_client::{Choice, Client, Tls};
 
 use crate::config::{self, Config, contexts};
 use crate::failure::Failure;
 use crate::flags::{Flag, Matches, list, switch, text};
-
-const NO_TLS: &str = "TLS endpoints come with a later version; forward the socket with `ssh -L` instead";
 
 /// The flags before the command.
 pub(crate) const GLOBALS: &[Flag] = &[
@@ -27,11 +25,11 @@ pub(crate) const GLOBALS: &[Flag] = &[
         .default("info")
         .check(crate::level::check),
     text("root", "Keep everything of a private hako (data, runtime files, socket) below one directory"),
-    switch("tls", "Use TLS; implied by --tlsverify").refused(NO_TLS),
-    text("tlscacert", "Trust certs signed only by this CA").refused(NO_TLS),
-    text("tlscert", "Path to TLS certificate file").refused(NO_TLS),
-    text("tlskey", "Path to TLS key file").refused(NO_TLS),
-    switch("tlsverify", "Use TLS and verify the remote").refused(NO_TLS),
+    switch("tls", "Use TLS; implied by --tlsverify"),
+    text("tlscacert", "Trust certs signed only by this CA"),
+    text("tlscert", "Path to TLS certificate file"),
+    text("tlskey", "Path to TLS key file"),
+    switch("tlsverify", "Use TLS and verify the remote"),
     switch("version", "Print version information and quit").short('v'),
 ];
 
@@ -90,6 +88,7 @@ impl Session {
             context: given("context"),
             root: given("root").map(|root| absolute(&root)),
             config: Some(self.directory()),
+            tls: self.tls(),
             ..Choice::from_environment()
         };
         choice.hako_root = choice.hako_root.map(|root| absolute(&root.to_string_lossy()));
@@ -102,6 +101,27 @@ impl Session {
             choice.docker_context = Some(self.config().current_context.clone()).filter(|name| !name.is_empty());
         }
         Ok(choice)
+    }
+
+    /// TLS, as docker's flags and variables ask for it.
+    fn tls(&self) -> Option<Tls> {
+        let environment = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        let verify = match self.globals.given("tlsverify") {
+            true => self.globals.on("tlsverify"),
+            false => environment("DOCKER_TLS_VERIFY").is_some(),
+        };
+        if !verify && !self.globals.on("tls") && environment("DOCKER_TLS").is_none() {
+            return None;
+        }
+        let directory = environment("DOCKER_CERT_PATH").map_or_else(|| self.directory(), PathBuf::from);
+        let mut tls = Tls::in_directory(&directory, verify);
+        let given = |flag: &str| self.globals.text_given(flag).filter(|text| !text.is_empty()).map(PathBuf::from);
+        tls.authority = given("tlscacert").or(tls.authority);
+        if given("tlscert").is_some() || given("tlskey").is_some() {
+            let file = |flag: &str, usual: &str| given(flag).unwrap_or_else(|| directory.join(usual));
+            tls.identity = Some((file("tlscert", "cert.pem"), file("tlskey", "key.pem")));
+        }
+        Some(tls)
     }
 
     /// The name of the context in use, as `context show` tells it.

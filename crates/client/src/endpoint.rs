@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::secure::Tls;
+use crate::ssh::Ssh;
 use crate::{Error, Result, context};
 
 /// The directories of one hako, and its socket.
@@ -38,7 +40,11 @@ pub enum Endpoint {
         host: String,
         /// The port.
         port: u16,
+        /// TLS, if it is spoken there.
+        tls: Option<Tls>,
     },
+    /// Another machine, by ssh.
+    Ssh(Ssh),
 }
 
 /// The address makes no sense.
@@ -68,6 +74,8 @@ pub struct Choice {
     pub docker_host: Option<String>,
     /// `DOCKER_CONTEXT`.
     pub docker_context: Option<String>,
+    /// TLS for TCP hosts (`--tls…`, `DOCKER_TLS_VERIFY`, `DOCKER_CERT_PATH`); contexts have their own.
+    pub tls: Option<Tls>,
     /// Docker's configuration directory (`--config`, `DOCKER_CONFIG`, `~/.docker`), for contexts.
     pub config: Option<PathBuf>,
 }
@@ -96,7 +104,8 @@ impl Endpoint {
     /// [`Error::InvalidEndpoint`] or [`Error::Context`] when what decides makes no sense.
     pub fn choose(choice: &Choice) -> Result<Self> {
         let own = Roots { root: choice.root.clone().or_else(|| choice.hako_root.clone()) };
-        let host = |text: &Option<String>| text.as_deref().map(|text| Self::parse(text, &own)).transpose();
+        let tls = choice.tls.as_ref();
+        let host = |text: &Option<String>| text.as_deref().map(|text| Self::parse(text, &own, tls)).transpose();
         let named = |name: &Option<String>| name.as_deref().map(|name| from_context(choice, name, &own)).transpose();
         if let Some(found) = host(&choice.host)?.or(named(&choice.context)?) {
             return Ok(found);
@@ -113,20 +122,22 @@ impl Endpoint {
         Ok(host(&choice.docker_host)?.or(named(&choice.docker_context)?).unwrap_or(Self::Own(own)))
     }
 
-    /// Reads `unix:///path`, `tcp://host[:port]` or a plain path. The socket of `own` is [`Endpoint::Own`].
+    /// Reads `unix:///path`, `tcp://host[:port]`, `ssh://[user@]host[:port]` or a plain path. The socket of `own` is [`Endpoint::Own`].
     ///
     /// # Errors
     /// [`InvalidEndpoint`] when it is none of these.
-    pub fn parse(text: &str, own: &Roots) -> std::result::Result<Self, InvalidEndpoint> {
+    pub fn parse(text: &str, own: &Roots, tls: Option<&Tls>) -> std::result::Result<Self, InvalidEndpoint> {
         let refuse = |reason| InvalidEndpoint { text: text.to_owned(), reason };
         match text.split_once("://") {
             Some(("unix", path)) => unix(path, own).ok_or(refuse("the socket's path must begin with a slash")),
             None if text.starts_with('/') => unix(text, own).ok_or(refuse("the socket's path is missing")),
-            Some(("tcp" | "http", address)) => tcp(address.trim_end_matches('/')).ok_or(refuse("expected HOST:PORT")),
-            Some(("ssh", _)) => Err(refuse("ssh is not supported: forward the socket with `ssh -L` instead")),
-            Some(("https", _)) => Err(refuse("TLS is not supported")),
-            Some(_) => Err(refuse("expected unix:// or tcp://")),
-            None => Err(refuse("expected unix:///PATH or tcp://HOST:PORT")),
+            Some(("tcp" | "http", address)) => {
+                tcp(address.trim_end_matches('/'), tls).ok_or(refuse("expected HOST:PORT"))
+            }
+            Some(("ssh", place)) => Ssh::parse(place).map(Self::Ssh).map_err(refuse),
+            Some(("https", _)) => Err(refuse("use tcp://HOST:PORT with --tlsverify")),
+            Some(_) => Err(refuse("expected unix://, tcp:// or ssh://")),
+            None => Err(refuse("expected unix:///PATH, tcp://HOST:PORT or ssh://HOST")),
         }
     }
 }
@@ -137,8 +148,9 @@ impl std::fmt::Display for Endpoint {
         match self {
             Self::Own(roots) => write!(f, "unix://{}", roots.socket().display()),
             Self::Unix(path) => write!(f, "unix://{}", path.display()),
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "tcp://{host}:{port}"),
+            Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "tcp://[{host}]:{port}"),
+            Self::Tcp { host, port, .. } => write!(f, "tcp://{host}:{port}"),
+            Self::Ssh(ssh) => ssh.fmt(f),
         }
     }
 }
@@ -148,8 +160,8 @@ fn from_context(choice: &Choice, name: &str, own: &Roots) -> Result<Endpoint> {
         return Ok(Endpoint::Own(own.clone()));
     }
     let unknown = || Error::Context { name: name.to_owned(), reason: "no configuration directory".to_owned() };
-    let host = context::host(choice.config.as_deref().ok_or_else(unknown)?, name)?;
-    Ok(Endpoint::parse(&host, own)?)
+    let (host, tls) = context::host(choice.config.as_deref().ok_or_else(unknown)?, name)?;
+    Ok(Endpoint::parse(&host, own, tls.as_ref())?)
 }
 
 fn unix(path: &str, own: &Roots) -> Option<Endpoint> {
@@ -160,13 +172,13 @@ fn unix(path: &str, own: &Roots) -> Option<Endpoint> {
     Some(if socket == own.socket() { Endpoint::Own(own.clone()) } else { Endpoint::Unix(socket.to_owned()) })
 }
 
-fn tcp(address: &str) -> Option<Endpoint> {
+fn tcp(address: &str, tls: Option<&Tls>) -> Option<Endpoint> {
     let (host, port) = match address.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok()?),
-        _ => (address, 2375),
+        _ => (address, if tls.is_some() { 2376 } else { 2375 }),
     };
     let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    (!host.is_empty()).then(|| Endpoint::Tcp { host: host.to_owned(), port })
+    (!host.is_empty()).then(|| Endpoint::Tcp { host: host.to_owned(), port, tls: tls.cloned() })
 }
 
 #[cfg(test)]
@@ -174,7 +186,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> std::result::Result<Endpoint, &'static str> {
-        Endpoint::parse(text, &Roots { root: None }).map_err(|refused| refused.reason)
+        Endpoint::parse(text, &Roots { root: None }, None).map_err(|refused| refused.reason)
     }
 
     #[test]
@@ -182,12 +194,16 @@ mod tests {
         assert_eq!(parse("unix:///run/docker.sock"), Ok(Endpoint::Unix("/run/docker.sock".into())));
         assert_eq!(parse("unix:///run/hako/hako.sock"), Ok(Endpoint::Own(Roots { root: None })));
         assert_eq!(parse("/x.sock"), Ok(Endpoint::Unix("/x.sock".into())));
-        let tcp = |host: &str, port| Ok(Endpoint::Tcp { host: host.to_owned(), port });
+        let tcp = |host: &str, port| Ok(Endpoint::Tcp { host: host.to_owned(), port, tls: None });
         assert_eq!(parse("tcp://10.0.0.1:99"), tcp("10.0.0.1", 99));
         assert_eq!(parse("tcp://[::1]:99"), tcp("::1", 99));
         assert_eq!(parse("tcp://[::1]"), tcp("::1", 2375));
         assert_eq!(parse("tcp://localhost"), tcp("localhost", 2375));
-        for bad in ["", "nonsense", "unix://x", "tcp://", "tcp://:1", "tcp://h:99999", "ssh://u@h", "npipe:////x"] {
+        let tls = Some(Tls::default());
+        let secure = Endpoint::parse("tcp://far", &Roots { root: None }, tls.as_ref()).unwrap();
+        assert_eq!(secure, Endpoint::Tcp { host: "far".to_owned(), port: 2376, tls });
+        assert_eq!(parse("ssh://u@h").unwrap().to_string(), "ssh://u@h");
+        for bad in ["", "nonsense", "unix://x", "tcp://", "tcp://:1", "tcp://h:99999", "ssh://", "npipe:////x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

@@ -12,7 +12,9 @@ mod execs;
 mod images;
 mod networks;
 mod request;
+mod secure;
 mod socket;
+mod ssh;
 mod stream;
 mod system;
 mod volumes;
@@ -27,7 +29,9 @@ pub use execs::Execs;
 pub use hako_api as api;
 pub use images::Images;
 pub use networks::Networks;
+pub use secure::Tls;
 pub use socket::Socket;
+pub use ssh::{Ssh, Tunnel};
 pub use stream::{ByteStream, Hijacked, JsonStream, Upload, upload, upload_bytes};
 pub use system::System;
 pub use volumes::Volumes;
@@ -62,6 +66,16 @@ impl Client {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         self.pool.endpoint()
+    }
+
+    /// A connection of one's own, for whoever speaks for another program.
+    ///
+    /// # Errors
+    /// [`Error::Unreachable`] when nobody listens.
+    pub async fn connect(&self) -> Result<Socket> {
+        let endpoint = self.pool.endpoint();
+        let outcome = Socket::connect(endpoint).await;
+        outcome.map_err(|cause| Error::Unreachable { endpoint: endpoint.to_string(), cause })
     }
 
     /// Verbs on containers.

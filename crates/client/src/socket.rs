@@ -5,10 +5,13 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use hickory_resolver::TokioResolver;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
 
 use crate::endpoint::Endpoint;
+use crate::ssh::Tunnel;
 
 /// A connected socket.
 #[derive(Debug)]
@@ -17,6 +20,10 @@ pub enum Socket {
     Unix(UnixStream),
     /// A distant one.
     Tcp(TcpStream),
+    /// A distant one that nobody listens to.
+    Tls(Box<TlsStream<TcpStream>>),
+    /// One through ssh.
+    Ssh(Box<Tunnel>),
 }
 
 impl Socket {
@@ -25,21 +32,30 @@ impl Socket {
         match endpoint {
             Endpoint::Own(roots) => UnixStream::connect(roots.socket()).await.map(Self::Unix),
             Endpoint::Unix(path) => UnixStream::connect(path).await.map(Self::Unix),
-            Endpoint::Tcp { host, port } => {
-                let stream = TcpStream::connect((address(host)?, *port)).await?;
+            Endpoint::Tcp { host, port, tls } => {
+                let stream = TcpStream::connect((address(host).await?, *port)).await?;
                 stream.set_nodelay(true)?;
-                Ok(Self::Tcp(stream))
+                match tls {
+                    Some(tls) => tls.over(host, stream).await.map(Box::new).map(Self::Tls),
+                    None => Ok(Self::Tcp(stream)),
+                }
             }
+            Endpoint::Ssh(ssh) => ssh.connect().map(Box::new).map(Self::Ssh),
         }
     }
 }
 
-/// An address by itself or from /etc/hosts: a static binary must not ask the C library for names.
-fn address(host: &str) -> io::Result<IpAddr> {
+/// An address by itself, from /etc/hosts, or from a name server: a static binary must not ask the C library for names.
+async fn address(host: &str) -> io::Result<IpAddr> {
     let known = || std::fs::read_to_string("/etc/hosts").ok().and_then(|hosts| find_host(&hosts, host));
-    host.parse().ok().or_else(known).ok_or_else(|| {
-        io::Error::new(io::ErrorKind::NotFound, format!("{host} is neither an address nor a name in /etc/hosts"))
-    })
+    if let Some(address) = host.parse().ok().or_else(known) {
+        return Ok(address);
+    }
+    let unknown = |cause: &dyn std::fmt::Display| io::Error::other(format!("look up {host}: {cause}"));
+    let resolver =
+        TokioResolver::builder_tokio().and_then(|builder| builder.build()).map_err(|cause| unknown(&cause))?;
+    let found = resolver.lookup_ip(host).await.map_err(|cause| unknown(&cause))?;
+    found.iter().next().ok_or_else(|| unknown(&"no such host"))
 }
 
 fn find_host(hosts: &str, name: &str) -> Option<IpAddr> {
@@ -54,6 +70,8 @@ impl AsyncRead for Socket {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Ssh(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -63,6 +81,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Ssh(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -70,6 +90,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Ssh(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -77,6 +99,8 @@ impl AsyncWrite for Socket {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Ssh(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

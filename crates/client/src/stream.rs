@@ -186,8 +186,23 @@ impl Hijacked {
         let upgraded = hyper::upgrade::on(response).await.map_err(|cause| lost(explain(&cause)))?;
         let foreign = |_| lost("the connection is not a socket".to_owned());
         let parts = upgraded.downcast::<TokioIo<Socket>>().map_err(foreign)?;
-        Ok(Self { socket: parts.io.into_inner(), leftover: parts.read_buf, multiplexed })
+        let socket = plain(parts.io.into_inner()).map_err(|cause| lost(cause.to_string()))?;
+        Ok(Self { socket, leftover: parts.read_buf, multiplexed })
     }
+}
+
+/// A socket that both ends of a relay can hold: what is spoken through TLS or ssh is carried on to one.
+fn plain(socket: Socket) -> io::Result<Socket> {
+    let mut far = match socket {
+        Socket::Unix(_) | Socket::Tcp(_) => return Ok(socket),
+        far => far,
+    };
+    let (mut theirs, ours) = tokio::net::UnixStream::pair()?;
+    tokio::spawn(async move {
+        // An end is an end: whoever reads sees it.
+        let _ = tokio::io::copy_bidirectional(&mut far, &mut theirs).await;
+    });
+    Ok(Socket::Unix(ours))
 }
 
 /// Reads what was left over, then the socket.

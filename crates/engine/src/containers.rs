@@ -28,7 +28,7 @@ use std::sync::Arc;
 
 pub use attach::Attachment;
 pub(crate) use create::{complete_host, new_id};
-pub use logs::{Channel, Logs};
+pub use logs::{Channel, Logs, Piece as LogPiece};
 pub(crate) use mounts::check_driver;
 pub(crate) use prune::until;
 pub(crate) use remove::{buried, erase, remove_anonymous_volumes};

@@ -29,6 +29,18 @@ impl Failure {
         Self::new(StatusCode::NOT_IMPLEMENTED, format!("hako does not support {what} yet"))
     }
 
+    /// Docker's answer of a node outside any cluster to what only a manager does.
+    pub(crate) fn no_manager() -> Self {
+        let message = "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" to connect this \
+                       node to swarm and try again.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
+    /// See [`Failure::no_manager`]; who is nowhere cannot leave.
+    pub(crate) fn no_member() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "This node is not part of a swarm")
+    }
+
     /// A handler that panicked; the panic itself is in the daemon's log.
     pub(crate) fn crashed() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "the daemon failed on this request; see its log")

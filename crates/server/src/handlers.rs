@@ -15,7 +15,7 @@ use crate::buildkit;
 use crate::failure::Failure;
 use crate::reply::Outcome;
 use crate::request::{Asked, take_in};
-use crate::router::Endpoint;
+use crate::router::{Endpoint, Refusal};
 
 /// Answers a request.
 pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
@@ -45,6 +45,7 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::ContainerPause => containers::pause(asked).await,
         Endpoint::ContainerUnpause => containers::unpause(asked).await,
         Endpoint::ContainerAttach => containers::attach(asked).await,
+        Endpoint::ContainerAttachSocket => containers::attach_socket(asked).await,
         Endpoint::ContainerWait => containers::wait(asked).await,
         Endpoint::ContainerRemove => containers::remove(asked).await,
         Endpoint::ContainerExport => archive::export(asked).await,
@@ -92,9 +93,15 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::BuildPrune => build::prune(asked).await,
         Endpoint::PluginList => system::plugins(),
         Endpoint::PluginInspect => Err(system::no_plugin(&asked.name)),
-        Endpoint::Absent(what) => {
-            take_in(asked.body).await;
-            Err(Failure::absent(what))
-        }
+        Endpoint::Refused(why) => refuse(asked, why).await,
     }
+}
+
+async fn refuse(asked: Asked, why: Refusal) -> Outcome {
+    take_in(asked.body).await;
+    Err(match why {
+        Refusal::NoManager => Failure::no_manager(),
+        Refusal::NoMember => Failure::no_member(),
+        Refusal::Absent(what) => Failure::absent(what),
+    })
 }

@@ -85,7 +85,7 @@ async fn hand_over(upgraded: Upgraded, attachment: Attachment, careful: bool) ->
             }
             attachment.hand_over(client.into_std()?, parts.read_buf).await?;
         }
-        Connection::Tcp(mut client) => {
+        mut client => {
             let mut ours = connect_pair(attachment, parts.read_buf).await?;
             tokio::io::copy_bidirectional(&mut client, &mut ours).await?;
         }
@@ -94,7 +94,7 @@ async fn hand_over(upgraded: Upgraded, attachment: Attachment, careful: bool) ->
 }
 
 /// Gives the attachment one end of a pair of sockets.
-async fn connect_pair(attachment: Attachment, leftover: Bytes) -> Result<UnixStream, Broken> {
+pub(crate) async fn connect_pair(attachment: Attachment, leftover: Bytes) -> Result<UnixStream, Broken> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     theirs.set_nonblocking(true)?;

@@ -13,6 +13,8 @@ mod reply;
 mod request;
 mod router;
 mod serve;
+mod tls;
+mod websocket;
 mod wire;
 
 pub use activity::{Activity, Guard};

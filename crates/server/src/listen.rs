@@ -8,16 +8,22 @@ use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::net::SocketFlags;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// The first descriptor of the socket activation protocol.
 const FIRST_FD: i32 = 3;
 
 /// The most inherited sockets that are taken.
 const INHERITED_LIMIT: i32 = 64;
+
+/// How long a client may take to say who it is.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// Groups that may use the socket, the first that exists.
 const GROUPS: &[&str] = &["hako", "docker"];
@@ -27,6 +33,32 @@ const GROUPS: &[&str] = &["hako", "docker"];
 pub(crate) enum Connection {
     Unix(UnixStream),
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// A connection before anything was said on it.
+pub(crate) struct Arrival {
+    connection: Connection,
+    tls: Option<TlsAcceptor>,
+}
+
+impl From<Connection> for Arrival {
+    fn from(connection: Connection) -> Self {
+        Self { connection, tls: None }
+    }
+}
+
+impl Arrival {
+    /// Shakes hands where TLS is spoken.
+    pub(crate) async fn enter(self) -> io::Result<Connection> {
+        match (self.connection, self.tls) {
+            (Connection::Tcp(stream), Some(tls)) => {
+                let shaken = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await;
+                shaken.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?.map(Box::new).map(Connection::Tls)
+            }
+            (connection, _) => Ok(connection),
+        }
+    }
 }
 
 /// The process at the other end of a unix socket, as the kernel knows it.
@@ -46,17 +78,15 @@ impl Connection {
 }
 
 /// A socket clients connect to.
-#[derive(Debug)]
 pub(crate) enum Listener {
     Unix(UnixListener),
-    Tcp(TcpListener),
+    Tcp(TcpListener, Option<TlsAcceptor>),
 }
 
 /// A socket before the runtime exists.
-#[derive(Debug)]
 pub(crate) enum Bound {
     Unix(StdUnixListener),
-    Tcp(StdTcpListener),
+    Tcp(StdTcpListener, Option<TlsAcceptor>),
 }
 
 impl Bound {
@@ -67,9 +97,9 @@ impl Bound {
                 listener.set_nonblocking(true)?;
                 UnixListener::from_std(listener).map(Listener::Unix)
             }
-            Self::Tcp(listener) => {
+            Self::Tcp(listener, tls) => {
                 listener.set_nonblocking(true)?;
-                TcpListener::from_std(listener).map(Listener::Tcp)
+                TcpListener::from_std(listener).map(|listener| Listener::Tcp(listener, tls))
             }
         }
     }
@@ -78,7 +108,7 @@ impl Bound {
     pub(crate) fn try_clone(&self) -> io::Result<Self> {
         match self {
             Self::Unix(listener) => listener.try_clone().map(Self::Unix),
-            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
+            Self::Tcp(listener, tls) => listener.try_clone().map(|listener| Self::Tcp(listener, tls.clone())),
         }
     }
 
@@ -88,19 +118,19 @@ impl Bound {
             return Some(Self::Unix(listener));
         }
         let listener = StdTcpListener::from(OwnedFd::from(listener));
-        listener.local_addr().ok().map(|_| Self::Tcp(listener))
+        listener.local_addr().ok().map(|_| Self::Tcp(listener, None))
     }
 }
 
 impl Listener {
     /// Polls for the next connection.
-    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Connection>> {
+    pub(crate) fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Arrival>> {
         match self {
-            Self::Unix(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| Connection::Unix(stream)),
-            Self::Tcp(listener) => listener.poll_accept(cx).map(|outcome| {
+            Self::Unix(listener) => listener.poll_accept(cx).map_ok(|(stream, _)| Connection::Unix(stream).into()),
+            Self::Tcp(listener, tls) => listener.poll_accept(cx).map(|outcome| {
                 let (stream, _) = outcome?;
                 stream.set_nodelay(true)?;
-                Ok(Connection::Tcp(stream))
+                Ok(Arrival { connection: Connection::Tcp(stream), tls: tls.clone() })
             }),
         }
     }
@@ -108,16 +138,17 @@ impl Listener {
 
 impl Listener {
     /// Takes a waiting connection without asking the runtime, which may not have heard of it yet.
-    pub(crate) fn accept_now(&self) -> io::Result<Connection> {
+    pub(crate) fn accept_now(&self) -> io::Result<Arrival> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         match self {
             Self::Unix(listener) => {
                 let stream = rustix::net::accept_with(listener, flags)?;
-                UnixStream::from_std(stream.into()).map(Connection::Unix)
+                UnixStream::from_std(stream.into()).map(|stream| Connection::Unix(stream).into())
             }
-            Self::Tcp(listener) => {
+            Self::Tcp(listener, tls) => {
                 let stream = rustix::net::accept_with(listener, flags)?;
-                TcpStream::from_std(stream.into()).map(Connection::Tcp)
+                let connection = TcpStream::from_std(stream.into()).map(Connection::Tcp)?;
+                Ok(Arrival { connection, tls: tls.clone() })
             }
         }
     }
@@ -203,21 +234,35 @@ fn group_id(file: &str, name: &str) -> Option<u32> {
     })
 }
 
-/// Binds a TCP socket. Everybody who reaches it is root, so beyond this machine it must be asked for twice.
-pub(crate) fn tcp(address: &str, open_to_others: bool) -> Result<Bound, String> {
+/// Binds a TCP socket. Everybody who reaches it is root: without TLS it is on this machine only, and asked for twice.
+pub(crate) fn tcp(address: &str, tls: Option<TlsAcceptor>, plain: bool) -> Result<Bound, String> {
     let (host, port) = address.rsplit_once(':').ok_or_else(|| format!("tcp://{address}: expected HOST:PORT"))?;
     let port: u16 = port.parse().map_err(|_| format!("tcp://{address}: invalid port"))?;
     let host = if host == "localhost" { "127.0.0.1" } else { host.trim_matches(['[', ']']) };
     let host: IpAddr = host.parse().map_err(|_| format!("tcp://{address}: the host must be an IP address"))?;
-    if !host.is_loopback() && !open_to_others {
-        return Err(format!(
-            "tcp://{address}: without TLS everybody who reaches this address is root on this machine; \
-             add --tls=false to do it nevertheless"
-        ));
+    if tls.is_none() {
+        check_plain(&format!("tcp://{address}"), host, plain)?;
     }
     let listener =
         StdTcpListener::bind(SocketAddr::new(host, port)).map_err(|cause| format!("tcp://{address}: {cause}"))?;
-    Ok(Bound::Tcp(listener))
+    Ok(Bound::Tcp(listener, tls))
+}
+
+/// Refuses a plain socket that others reach, or that nobody named as one.
+pub(crate) fn check_plain(name: &str, host: IpAddr, plain: bool) -> Result<(), String> {
+    if !host.is_loopback() {
+        return Err(format!(
+            "{name}: without TLS everybody who reaches this address is root on this machine; give the daemon \
+             --tlsverify with --tlscacert, --tlscert and --tlskey, or let clients come by ssh"
+        ));
+    }
+    if !plain {
+        return Err(format!(
+            "{name}: without TLS every user of this machine is root through this address; add --tls=false if that is \
+             wanted, or --tlsverify with --tlscacert, --tlscert and --tlskey"
+        ));
+    }
+    Ok(())
 }
 
 impl AsyncRead for Connection {
@@ -225,6 +270,7 @@ impl AsyncRead for Connection {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -234,6 +280,7 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -245,6 +292,7 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -256,6 +304,7 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -263,6 +312,7 @@ impl AsyncWrite for Connection {
         match self.get_mut() {
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
@@ -280,12 +330,13 @@ mod tests {
     }
 
     #[test]
-    fn tcp_beyond_this_machine_must_be_asked_for_twice() {
-        assert!(tcp("127.0.0.1:0", false).is_ok());
-        assert!(tcp("[::1]:0", false).is_ok());
-        assert!(tcp("0.0.0.0:0", false).unwrap_err().contains("--tls=false"));
-        assert!(tcp("0.0.0.0:0", true).is_ok());
-        assert!(tcp("example.org:1", true).unwrap_err().contains("must be an IP address"));
+    fn plain_tcp_stays_on_this_machine_and_is_asked_for_twice() {
+        let refused = |address: &str, plain| tcp(address, None, plain).err().unwrap_or_default();
+        assert_eq!(refused("127.0.0.1:0", true), "");
+        assert_eq!(refused("[::1]:0", true), "");
+        assert!(refused("127.0.0.1:0", false).contains("--tls=false"));
+        assert!(refused("0.0.0.0:0", true).contains("--tlsverify"));
+        assert!(refused("example.org:1", true).contains("must be an IP address"));
     }
 
     #[test]

@@ -36,6 +36,7 @@ pub(crate) enum Endpoint {
     ContainerPause,
     ContainerUnpause,
     ContainerAttach,
+    ContainerAttachSocket,
     ContainerWait,
     ContainerRemove,
     ArchiveStat,
@@ -82,7 +83,18 @@ pub(crate) enum Endpoint {
     Grpc,
     PluginList,
     PluginInspect,
-    /// Something Docker has and hako does not have yet, or never will.
+    /// Never done.
+    Refused(Refusal),
+}
+
+/// Why something is never done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// Only the manager of a cluster does it.
+    NoManager,
+    /// Only a member of a cluster does it.
+    NoMember,
+    /// Docker has it and hako does not have it yet, or never will.
     Absent(&'static str),
 }
 
@@ -122,9 +134,8 @@ const fn put(path: &'static str, endpoint: Endpoint) -> Pattern {
     Pattern { method: Method::PUT, path, endpoint }
 }
 
-const PLUGINS: Endpoint = Endpoint::Absent("plugins");
-const SWARM: Endpoint = Endpoint::Absent("swarm mode");
-const WEBSOCKET: Endpoint = Endpoint::Absent("attaching by websocket");
+const PLUGINS: Endpoint = Endpoint::Refused(Refusal::Absent("plugins"));
+const SWARM: Endpoint = Endpoint::Refused(Refusal::NoManager);
 
 const PATTERNS: &[Pattern] = &[
     get("/_ping", Endpoint::Ping),
@@ -144,7 +155,7 @@ const PATTERNS: &[Pattern] = &[
     get("/containers/*/changes", Endpoint::ContainerChanges),
     get("/containers/*/export", Endpoint::ContainerExport),
     get("/containers/*/stats", Endpoint::ContainerStats),
-    get("/containers/*/attach/ws", WEBSOCKET),
+    get("/containers/*/attach/ws", Endpoint::ContainerAttachSocket),
     post("/containers/*/resize", Endpoint::ContainerResize),
     post("/containers/*/start", Endpoint::ContainerStart),
     post("/containers/*/stop", Endpoint::ContainerStop),
@@ -208,6 +219,7 @@ const PATTERNS: &[Pattern] = &[
     delete("/plugins/*", PLUGINS),
     post("/plugins/*", PLUGINS),
     get("/swarm", SWARM),
+    post("/swarm/leave", Endpoint::Refused(Refusal::NoMember)),
     get("/swarm/*", SWARM),
     post("/swarm/*", SWARM),
     get("/nodes", SWARM),

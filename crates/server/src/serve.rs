@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use crate::activity::{Activity, Guard};
 use crate::buildkit::Bench;
 use crate::failure::Failure;
-use crate::listen::{Connection, Listener, Peer};
+use crate::listen::{Arrival, Connection, Listener, Peer};
 use crate::patience::{Errand, Patience, Patient};
 use crate::reply::{self, Outcome, Reply};
 use crate::request::{Asked, is_json, take_in};
@@ -73,7 +73,7 @@ pub(crate) fn accept_waiting(listeners: &[Listener], house: &House) -> bool {
     any
 }
 
-async fn next(listeners: &[Listener]) -> io::Result<Connection> {
+async fn next(listeners: &[Listener]) -> io::Result<Arrival> {
     std::future::poll_fn(|cx| {
         for listener in listeners {
             if let Poll::Ready(outcome) = listener.poll_accept(cx) {
@@ -85,11 +85,16 @@ async fn next(listeners: &[Listener]) -> io::Result<Connection> {
     .await
 }
 
-fn welcome(connection: Connection, house: &House) {
+fn welcome(arrival: Arrival, house: &House) {
     let (house, guard) = (house.clone(), house.activity.begin());
     tokio::spawn(async move {
-        if let Err(cause) = converse(connection, house, guard).await {
-            tracing::debug!("serve connection: {cause}");
+        match arrival.enter().await {
+            Ok(connection) => {
+                if let Err(cause) = converse(connection, house, guard).await {
+                    tracing::debug!("serve connection: {cause}");
+                }
+            }
+            Err(cause) => tracing::warn!("refuse connection: {cause}"),
         }
     });
 }
@@ -146,7 +151,8 @@ async fn handle(
 }
 
 fn log_failure(name: &str, failure: &Failure) {
-    if failure.status.is_server_error() && failure.status != http::StatusCode::NOT_IMPLEMENTED {
+    let expected = [http::StatusCode::NOT_IMPLEMENTED, http::StatusCode::SERVICE_UNAVAILABLE];
+    if failure.status.is_server_error() && !expected.contains(&failure.status) {
         tracing::error!("{name}: {} {}", failure.status, failure.message);
     }
 }

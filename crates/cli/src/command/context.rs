@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 use crate::archive::header::{Kind, Member, finish, pad};
 use crate::command::{LIST_FORMAT, OBJECT_FORMAT, together};
 use crate::config;
-use crate::config::contexts::{self, Context, DEFAULT, Endpoint};
+use crate::config::contexts::{self, Context, DEFAULT, Endpoint, Material};
 use crate::failure::{Failure, path_failure};
-use crate::flags::{Matches, csv, switch, text as text_flag};
+use crate::flags::{Matches, csv, parse_bool, switch, text as text_flag};
 use crate::output;
 use crate::render::listing::{Listing, column, text};
 use crate::session::Session;
@@ -36,7 +36,7 @@ pub(crate) static CONTEXT: Group = Group {
 };
 
 const ENDPOINT: crate::flags::Flag =
-    csv("docker", "Set the endpoint (host=unix:///PATH or host=tcp://HOST:PORT)").word("stringToString");
+    csv("docker", "Set the endpoint (host=URL,ca=FILE,cert=FILE,key=FILE,skip-tls-verify=BOOL)").word("stringToString");
 
 static CREATE: Command = Command {
     usage: &["[OPTIONS] CONTEXT"],
@@ -108,21 +108,34 @@ static USE: Command = Command {
     ..Command::new("Set the current context", run!(choose))
 };
 
-/// Reads `host=URL,skip-tls-verify=…`.
-fn endpoint(found: &Matches) -> Result<Endpoint, Failure> {
+/// Reads `host=URL,ca=FILE,cert=FILE,key=FILE,skip-tls-verify=…`; the files are the second half.
+fn endpoint(found: &Matches) -> Result<(Endpoint, Material), Failure> {
     let mut endpoint = Endpoint::default();
+    let mut files = Vec::new();
     for pair in found.list("docker") {
         match pair.split_once('=') {
             Some(("host", host)) => endpoint.host = host.to_owned(),
-            Some(("skip-tls-verify", value)) if ["false", "0"].contains(&value) => {}
-            Some(("ca" | "cert" | "key" | "skip-tls-verify", _)) => {
-                return Err(Failure::Refused { message: format!("{pair}: TLS endpoints come with a later version") });
+            Some(("skip-tls-verify", value)) => {
+                let wrong = || Failure::local(format!("skip-tls-verify: parsing {value:?}: invalid syntax"));
+                endpoint.skip_tls_verify = parse_bool(value).map_err(|_| wrong())?;
+            }
+            Some((key @ ("ca" | "cert" | "key"), path)) => {
+                let name = contexts::MATERIAL.iter().find(|name| name.strip_suffix(".pem") == Some(key));
+                let bytes = std::fs::read(path).map_err(|error| path_failure("open", path, &error))?;
+                files.extend(name.map(|name| (*name, bytes)));
             }
             Some(("from", _)) | None => return Err(Failure::local(format!("{pair} must be formatted as key=value"))),
             Some((key, _)) => return Err(Failure::local(format!("unrecognized config key: {key}"))),
         }
     }
-    Ok(endpoint)
+    Ok((endpoint, files))
+}
+
+/// Puts what `--docker` says in place.
+fn set_endpoint(session: &Session, context: &mut Context, found: &Matches) -> Result<(), Failure> {
+    let (endpoint, files) = endpoint(found)?;
+    context.endpoints.insert("docker".to_owned(), endpoint);
+    contexts::store_material(&session.directory(), &context.name, &files)
 }
 
 async fn create(session: &Session, found: &Matches) -> Outcome {
@@ -138,7 +151,7 @@ async fn create(session: &Session, found: &Matches) -> Outcome {
     context.name = name.to_owned();
     describe(&mut context, found);
     match found.given("docker") {
-        true => drop(context.endpoints.insert("docker".to_owned(), endpoint(found)?)),
+        true => set_endpoint(session, &mut context, found)?,
         false if context.endpoints.is_empty() => {
             return Err(Failure::local("docker endpoint configuration is required: --docker host=unix:///PATH"));
         }
@@ -160,7 +173,7 @@ async fn update(session: &Session, found: &Matches) -> Outcome {
     let mut context = contexts::load(&directory, name)?;
     describe(&mut context, found);
     if found.given("docker") {
-        context.endpoints.insert("docker".to_owned(), endpoint(found)?);
+        set_endpoint(session, &mut context, found)?;
     }
     contexts::store(&directory, &context)?;
     output::line(name)?;
@@ -287,11 +300,15 @@ fn description(session: &Session, context: &Context) -> String {
         name => contexts::place(&directory, part, name).display().to_string(),
     };
     let part = |value: Value| value.to_string();
+    let material = contexts::material(&directory, &context.name);
+    let names: Vec<&str> = material.iter().map(|(name, _)| *name).collect();
+    let material = if names.is_empty() { json!({}) } else { json!({"docker": names}) };
     format!(
-        "{{\"Name\":{},\"Metadata\":{},\"Endpoints\":{},\"TLSMaterial\":{{}},\"Storage\":{{\"MetadataPath\":{},\"TLSPath\":{}}}}}",
+        "{{\"Name\":{},\"Metadata\":{},\"Endpoints\":{},\"TLSMaterial\":{},\"Storage\":{{\"MetadataPath\":{},\"TLSPath\":{}}}}}",
         part(json!(context.name)),
         part(json!(context.metadata)),
         serde_json::to_string(&context.endpoints).unwrap_or_default(),
+        part(material),
         part(json!(place("meta"))),
         part(json!(place("tls")))
     )
@@ -301,7 +318,8 @@ async fn export(session: &Session, found: &Matches) -> Outcome {
     let name = found.word(0);
     let context = contexts::load(&session.directory(), name)?;
     let mut bytes = Vec::new();
-    pack(&context, &mut bytes).map_err(|error| Failure::local(error.to_string()))?;
+    pack(&context, &contexts::material(&session.directory(), name), &mut bytes)
+        .map_err(|error| Failure::local(error.to_string()))?;
     let path = match found.word(1) {
         "" => format!("{name}.dockercontext"),
         path => path.to_owned(),
@@ -317,25 +335,34 @@ async fn export(session: &Session, found: &Matches) -> Outcome {
     output::complain(format!("Written file {path:?}\n"))
 }
 
-fn pack(context: &Context, out: &mut Vec<u8>) -> io::Result<()> {
-    let text = serde_json::to_vec(context)?;
+fn pack(context: &Context, material: &Material, out: &mut Vec<u8>) -> io::Result<()> {
+    pack_file("meta.json", &serde_json::to_vec(context)?, out)?;
+    for (name, bytes) in material {
+        pack_file(&format!("{MATERIAL_DIRECTORY}{name}"), bytes, out)?;
+    }
+    finish(out)
+}
+
+fn pack_file(name: &str, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
     let member = Member {
-        name: b"meta.json".to_vec(),
+        name: name.as_bytes().to_vec(),
         link: Vec::new(),
         kind: Kind::File,
         mode: 0o644,
         uid: 0,
         gid: 0,
-        size: text.len() as u64,
+        size: bytes.len() as u64,
         mtime: 0,
         device: (0, 0),
         xattrs: Vec::new(),
     };
     member.write(out)?;
-    out.extend_from_slice(&text);
-    pad(out, member.size)?;
-    finish(out)
+    out.extend_from_slice(bytes);
+    pad(out, member.size)
 }
+
+/// Where a context's certificates lie in its archive.
+const MATERIAL_DIRECTORY: &str = "tls/docker/";
 
 /// The longest description of a context that is read.
 const LIMIT: u64 = 1 << 20;
@@ -343,18 +370,20 @@ const LIMIT: u64 = 1 << 20;
 async fn import(session: &Session, found: &Matches) -> Outcome {
     let (name, path) = (found.word(0), found.word(1));
     contexts::check_name(name)?;
-    let mut context = match path {
+    let (mut context, material) = match path {
         "-" => unpack(&mut io::stdin().lock())?,
         path => unpack(&mut File::open(path).map_err(|error| path_failure("open", path, &error))?)?,
     };
     context.name = name.to_owned();
     contexts::store(&session.directory(), &context)?;
+    contexts::store_material(&session.directory(), name, &material)?;
     output::line(name)?;
     output::complain(format!("Successfully imported context {name:?}\n"))
 }
 
-fn unpack(input: &mut impl Read) -> Result<Context, Failure> {
+fn unpack(input: &mut impl Read) -> Result<(Context, Material), Failure> {
     let failed = |error: io::Error| Failure::local(format!("read context: {error}"));
+    let (mut context, mut material) = (None, Vec::new());
     while let Some(member) = Member::read(input).map_err(failed)? {
         if member.kind == Kind::File && member.size > LIMIT {
             return Err(Failure::local(format!(
@@ -364,10 +393,17 @@ fn unpack(input: &mut impl Read) -> Result<Context, Failure> {
         }
         let mut bytes = Vec::new();
         input.by_ref().take(member.size + member.padding()).read_to_end(&mut bytes).map_err(failed)?;
+        bytes.truncate(usize::try_from(member.size).unwrap_or(0));
         if member.name == b"meta.json" {
-            bytes.truncate(usize::try_from(member.size).unwrap_or(0));
-            return serde_json::from_slice(&bytes).map_err(|error| Failure::local(format!("read context: {error}")));
+            let read = serde_json::from_slice(&bytes);
+            context = Some(read.map_err(|error| Failure::local(format!("read context: {error}")))?);
+        }
+        // Nothing but the known names is ever written: an archive may say anything.
+        let known = |name: &&&str| member.name == format!("{MATERIAL_DIRECTORY}{name}").as_bytes();
+        if let Some(name) = contexts::MATERIAL.iter().find(known) {
+            material.push((*name, bytes));
         }
     }
-    Err(Failure::local("invalid context: no meta.json in the archive"))
+    let context = context.ok_or_else(|| Failure::local("invalid context: no meta.json in the archive"))?;
+    Ok((context, material))
 }

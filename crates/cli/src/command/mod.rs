@@ -176,6 +176,7 @@ static SYSTEM: Group = Group {
     flags: &[],
     nodes: &[
         Node::command("df", &system::usage::USAGE),
+        Node::command("dial-stdio", &system::dial::DIAL),
         Node::command("events", &system::events::EVENTS),
         Node::command("info", &system::info::INFO),
         Node::command("prune", &prune::SYSTEM),

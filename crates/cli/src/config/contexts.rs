@@ -85,6 +85,40 @@ pub(crate) fn store(config: &Path, context: &Context) -> Result<(), Failure> {
     fs::rename(&fresh, &path).map_err(failed)
 }
 
+/// The files of a context's certificates.
+pub(crate) const MATERIAL: &[&str] = &["ca.pem", "cert.pem", "key.pem"];
+
+/// Certificates, by the names of their files.
+pub(crate) type Material = Vec<(&'static str, Vec<u8>)>;
+
+/// Reads the certificates of a context, as far as it has any.
+pub(crate) fn material(config: &Path, name: &str) -> Material {
+    let directory = place(config, "tls", name).join("docker");
+    MATERIAL.iter().filter_map(|file| Some((*file, fs::read(directory.join(file)).ok()?))).collect()
+}
+
+/// Replaces the certificates of a context.
+pub(crate) fn store_material(config: &Path, name: &str, files: &Material) -> Result<(), Failure> {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+    let directory = place(config, "tls", name);
+    match fs::remove_dir_all(&directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(path_failure("remove", &directory.display().to_string(), &error));
+        }
+        _ => {}
+    }
+    let directory = directory.join("docker");
+    for (file, bytes) in files {
+        let path = directory.join(file);
+        let failed = |error| path_failure("write", &path.display().to_string(), &error);
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).map_err(failed)?;
+        let mut open = fs::OpenOptions::new();
+        let mut written = open.write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+        std::io::Write::write_all(&mut written, bytes).map_err(failed)?;
+    }
+    Ok(())
+}
+
 /// Removes one context.
 pub(crate) fn remove(config: &Path, name: &str) -> Result<(), Failure> {
     let directory = place(config, "meta", name);

@@ -16,6 +16,8 @@ pub(super) fn carry(socket: &Socket, keys: &str) -> io::Result<oneshot::Receiver
     let connection = match socket {
         Socket::Unix(stream) => stream.as_fd().try_clone_to_owned()?,
         Socket::Tcp(stream) => stream.as_fd().try_clone_to_owned()?,
+        // Hijacked streams come as sockets of this machine.
+        Socket::Tls(_) | Socket::Ssh(_) => return Err(io::ErrorKind::Unsupported.into()),
     };
     let mut watch = Watch::new(keys);
     let (tell, told) = oneshot::channel();

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use hako_model::id::ExecId;
 use hako_model::state::State;
 use hako_supervisor::protocol::{Ask, Attach, ExecClient, Framing};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::OwnedRwLockReadGuard;
 
 use super::lifecycle::failure;
-use super::{AttachOptions, Containers};
+use super::{AttachOptions, Containers, LogsOptions};
 use crate::container::Container;
 use crate::house::House;
 use crate::{Error, Result};
@@ -48,7 +49,7 @@ impl Containers {
             stderr: options.stderr,
             logs: options.logs,
             stream: options.stream,
-            framing: if terminal { Framing::Raw } else { Framing::Multiplexed },
+            framing: if terminal || options.mixed { Framing::Raw } else { Framing::Multiplexed },
             detach_keys: detach_keys(options.detach_keys.as_deref())?,
             leftover: Vec::new(),
         };
@@ -80,13 +81,18 @@ impl Attachment {
 
     /// Gives the client's connection to the supervisor, with what was already read from it. The caller sends the
     /// `101` (or `200`) head before this, and drops its own side after.
-    pub async fn hand_over(self, client: UnixStream, leftover: Bytes) -> Result<()> {
+    pub async fn hand_over(self, mut client: UnixStream, leftover: Bytes) -> Result<()> {
         let framing = if self.terminal { Framing::Raw } else { Framing::Multiplexed };
         let leftover = leftover.to_vec();
         let (link, ask, _turn) = match self.kind {
             Kind::Attach { attach, turn } => {
                 if self.container.phase.borrow().removed {
                     return Err(Error::not_found(format!("No such container: {}", self.container.id)));
+                }
+                let (client_now, attach) = self.house.replay(&self.container, client, attach).await?;
+                client = client_now;
+                if !(attach.logs || attach.stream) {
+                    return Ok(());
                 }
                 let link = self.house.supervisor(&self.container)?;
                 (link, Ask::Attach(Attach { leftover, ..attach }), Some(turn))
@@ -98,6 +104,32 @@ impl Attachment {
         };
         let reply = link.ask(ask, vec![OwnedFd::from(client)]).await?;
         reply.map(|_| ()).map_err(|other| failure(&self.container, other))
+    }
+}
+
+impl House {
+    /// The log of a container that does not run: its supervisor, if it has one, is new and knows nothing of it. Others'
+    /// log is the supervisor's to replay, without a gap to what comes then.
+    async fn replay(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        client: UnixStream,
+        attach: Attach,
+    ) -> Result<(UnixStream, Attach)> {
+        if !attach.logs || container.status().state.is_running() {
+            return Ok((client, attach));
+        }
+        let options = LogsOptions { stdout: attach.stdout, stderr: attach.stderr, ..LogsOptions::default() };
+        let broken = |cause| Error::io("replay log", cause);
+        let mut client = tokio::net::UnixStream::from_std(client).map_err(broken)?;
+        // A driver that cannot be read has nothing to replay.
+        if let Ok(mut logs) = (Containers { house: Arc::clone(self) }).logs(container.id.as_str(), options).await {
+            while let Some(piece) = logs.next().await.transpose()? {
+                let bytes = if attach.framing == Framing::Raw { piece.bytes } else { piece.framed() };
+                client.write_all(&bytes).await.map_err(broken)?;
+            }
+        }
+        Ok((client.into_std().map_err(broken)?, Attach { logs: false, ..attach }))
     }
 }
 

@@ -17,13 +17,12 @@ impl Containers {
     pub async fn commit(&self, request: CommitRequest) -> Result<String> {
         let container = self.house.index.find(&request.container)?;
         let freeze = request.pause && matches!(container.status().state, State::Running(_));
-        if freeze {
-            self.hold(container.id.as_str()).await?;
-        }
+        // It may end at any moment; what has ended needs no pause.
+        let frozen = freeze && still(&container, self.hold(container.id.as_str()).await)?;
         let (comment, reference) = (request.comment.clone(), request.reference.clone().unwrap_or_default());
         let made = self.commit_layer(&container, request).await;
-        if freeze {
-            self.unpause(container.id.as_str()).await?;
+        if frozen {
+            still(&container, self.unpause(container.id.as_str()).await)?;
         }
         let image = made?;
         let mut facts = container.attributes();
@@ -55,6 +54,15 @@ impl Containers {
         let (writable, layers) = (self.house.store.writable(&container.dir), self.house.store.layers());
         let staged = tokio::task::spawn_blocking(move || writable.commit(&layers, &Limits::default())).await;
         staged.map_err(|e| Error::io("copy layer", e))?.map_err(|e| Error::io("copy layer", e))
+    }
+}
+
+/// Whether a pause, or its end, took place; one that failed because the container is gone did not, and that is no error.
+fn still(container: &Container, outcome: Result<()>) -> Result<bool> {
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(_) if !container.status().state.is_running() => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

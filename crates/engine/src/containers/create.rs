@@ -99,7 +99,8 @@ pub(crate) fn complete_host(house: &House, host: &mut HostConfig) {
     fill(&mut host.ipc_mode, "private");
     fill(&mut host.cgroupns_mode, house.settings.cgroupns_mode.as_deref().unwrap_or("private"));
     fill(&mut host.log_config.driver, &house.settings.log.driver);
-    fill(&mut host.runtime, "hako");
+    // The name everybody knows; hako is what it means here.
+    fill(&mut host.runtime, "runc");
     host.log_config.config.get_or_insert_default();
     if host.restart_policy.name == RestartName::Unset {
         host.restart_policy.name = RestartName::No;

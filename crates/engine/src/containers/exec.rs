@@ -51,7 +51,8 @@ impl Containers {
             (rows, columns)
         });
         if !start.detach {
-            let terminal = instance.request.tty;
+            // As with Docker, the word of the start decides how the stream is packed, whatever the exec has.
+            let terminal = start.tty;
             let kind = Kind::Exec { exec, size };
             return Ok(Some(Attachment { house: Arc::clone(&self.house), container, terminal, kind }));
         }

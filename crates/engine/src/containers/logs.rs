@@ -1,21 +1,26 @@
 //! Reading logs: in pieces ready to be sent, from the files the supervisor writes; following them costs no polling.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hako_model::state::State;
 use hako_supervisor::log::Stream;
-use hako_supervisor::log::config::Driver;
+use hako_supervisor::log::config::{Driver, LogConfig};
 use hako_supervisor::log::read::{Entry, Query, Reader};
 use tokio::sync::mpsc;
 
 use super::{Containers, LogsOptions};
+use crate::clock::now;
 use crate::container::{Container, Phase};
 use crate::readiness::Readiness;
 use crate::{Error, Result};
 
 /// Pieces of one channel are joined up to this many bytes.
 const PIECE: usize = 32 * 1024;
+
+/// How long after its start a container's log is waited for.
+const BEGINNING: Duration = Duration::from_millis(300);
 
 /// Which stream a piece of a log came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +60,9 @@ impl Containers {
             stderr: options.stderr,
             follow: options.follow,
         };
+        if !options.follow {
+            let_begin(&container, &config).await?;
+        }
         let reader = Reader::open(&config, query).map_err(|e| Error::io("open log", e))?;
         let (send, pieces) = mpsc::channel(4);
         let pump = Pump { reader, container, options, carry: None, send };
@@ -66,7 +74,38 @@ impl Containers {
 /// A log being read.
 pub struct Logs {
     terminal: bool,
-    pieces: mpsc::Receiver<Result<(Channel, Bytes)>>,
+    pieces: mpsc::Receiver<Result<Piece>>,
+}
+
+impl Piece {
+    /// The entries as frames of a multiplexed stream. A frame each: clients take a frame for a line.
+    pub fn framed(&self) -> Bytes {
+        let kind = match self.channel {
+            Channel::Stdout => 1,
+            Channel::Stderr => 2,
+        };
+        let mut frames = BytesMut::with_capacity(8 * self.ends.len() + self.bytes.len());
+        let mut begin = 0;
+        for end in &self.ends {
+            let entry = &self.bytes[begin..*end];
+            frames.put_slice(&[kind, 0, 0, 0]);
+            frames.put_u32(u32::try_from(entry.len()).unwrap_or(u32::MAX));
+            frames.put_slice(entry);
+            begin = *end;
+        }
+        frames.freeze()
+    }
+}
+
+/// Entries of one channel that are sent together.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// Where they came from.
+    pub channel: Channel,
+    /// Their bytes, one entry after the other.
+    pub bytes: Bytes,
+    /// Where each of them ends; clients expect a frame per entry.
+    pub ends: Vec<usize>,
 }
 
 impl Logs {
@@ -76,7 +115,7 @@ impl Logs {
     }
 
     /// The next piece, ready to be sent (timestamps and details included): frame headers are the caller's.
-    pub async fn next(&mut self) -> Option<Result<(Channel, Bytes)>> {
+    pub async fn next(&mut self) -> Option<Result<Piece>> {
         self.pieces.recv().await
     }
 }
@@ -87,7 +126,7 @@ struct Pump {
     options: LogsOptions,
     /// An entry already read that belongs to the next piece.
     carry: Option<(Channel, BytesMut)>,
-    send: mpsc::Sender<Result<(Channel, Bytes)>>,
+    send: mpsc::Sender<Result<Piece>>,
 }
 
 /// Why a pump paused.
@@ -135,17 +174,18 @@ impl Pump {
     /// Sends everything written so far.
     async fn drain(&mut self) -> Result<Pause> {
         loop {
-            let Some((channel, piece)) = crate::blocking::blocking(|| self.piece())? else { return Ok(Pause::End) };
-            if self.send.send(Ok((channel, piece))).await.is_err() {
+            let Some(piece) = crate::blocking::blocking(|| self.piece())? else { return Ok(Pause::End) };
+            if self.send.send(Ok(piece)).await.is_err() {
                 return Ok(Pause::Deaf);
             }
         }
     }
 
     /// The next entries of one channel, joined.
-    fn piece(&mut self) -> Result<Option<(Channel, Bytes)>> {
+    fn piece(&mut self) -> Result<Option<Piece>> {
         let details = self.details();
         let Some((channel, mut joined)) = self.carry.take() else { return self.first_piece(&details) };
+        let mut ends = vec![joined.len()];
         while joined.len() < PIECE {
             let Some(entry) = self.reader.next().map_err(|e| Error::io("read log", e))? else { break };
             let of = Channel::from(entry.stream);
@@ -156,11 +196,12 @@ impl Pump {
                 break;
             }
             write_entry(&mut joined, &entry, self.options.timestamps, &details);
+            ends.push(joined.len());
         }
-        Ok(Some((channel, joined.freeze())))
+        Ok(Some(Piece { channel, bytes: joined.freeze(), ends }))
     }
 
-    fn first_piece(&mut self, details: &str) -> Result<Option<(Channel, Bytes)>> {
+    fn first_piece(&mut self, details: &str) -> Result<Option<Piece>> {
         let Some(entry) = self.reader.next().map_err(|e| Error::io("read log", e))? else { return Ok(None) };
         let mut joined = BytesMut::with_capacity(PIECE);
         write_entry(&mut joined, &entry, self.options.timestamps, details);
@@ -177,6 +218,37 @@ impl Pump {
         let pairs: Vec<String> = attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
         pairs.join(",") + " "
     }
+}
+
+/// Gives a container that was started a moment ago the time to say something: clients that ask for its log right after
+/// the start found its first words there with Docker, whose start takes longer.
+async fn let_begin(container: &Container, config: &LogConfig) -> Result<()> {
+    let mut phase = container.phase.subscribe();
+    let begun = phase.borrow().status.started_at;
+    if now().since(begun) >= BEGINNING {
+        return Ok(());
+    }
+    let query = Query { follow: true, ..Query::ALL };
+    let mut reader = Reader::open(config, query).map_err(|e| Error::io("open log", e))?;
+    let watch = Readiness::of(reader.watch().map_err(|e| Error::io("watch log", e))?);
+    let watch = watch.map_err(|e| Error::io("watch log", e))?;
+    while let Some(rest) = BEGINNING.checked_sub(now().since(begun)) {
+        let begins = || reader.next().map(|entry| entry.is_some());
+        if is_over(&phase.borrow_and_update())
+            || crate::blocking::blocking(begins).map_err(|e| Error::io("read log", e))?
+        {
+            break;
+        }
+        tokio::select! {
+            ready = watch.readable() => {
+                ready.map_err(|e| Error::io("watch log", e))?;
+                reader.woken();
+            }
+            _ = phase.changed() => {}
+            () = tokio::time::sleep(rest) => {}
+        }
+    }
+    Ok(())
 }
 
 fn write_entry(into: &mut BytesMut, entry: &Entry<'_>, timestamps: bool, details: &str) {

@@ -30,7 +30,7 @@ pub(super) fn plan(house: &House, config: &Config, host: &HostConfig) -> Result<
     let binds = host.binds.iter().flatten().map(|bind| Plan::from_bind(bind));
     let mounts = host.mounts.iter().flatten().map(Plan::from_mount);
     let tmpfs = host.tmpfs.iter().flatten().map(|(target, options)| Plan::from_tmpfs(target, options));
-    for plan in binds.chain(mounts).chain(tmpfs) {
+    for plan in binds.map(|plan| plan.map(|plan| driven(plan, host))).chain(mounts).chain(tmpfs) {
         let plan = plan?;
         check_source(&plan)?;
         let target = plan.target.clone();
@@ -40,10 +40,21 @@ pub(super) fn plan(house: &House, config: &Config, host: &HostConfig) -> Result<
     }
     plans.extend(own);
     for target in config.volumes.iter().flatten().map(|(target, _)| target) {
-        let plan = image_volume(target)?;
+        let plan = driven(image_volume(target)?, host);
+        check_source(&plan)?;
         plans.entry(plan.target.clone()).or_insert(plan);
     }
     Ok(plans.into_values().collect())
+}
+
+/// `--volume-driver` is meant for volumes that name none themselves.
+fn driven(mut plan: Plan, host: &HostConfig) -> Plan {
+    if let Origin::Volume(volume) = &mut plan.origin
+        && volume.driver.is_empty()
+    {
+        host.volume_driver.clone_into(&mut volume.driver);
+    }
+    plan
 }
 
 /// An entry of `Config.Volumes`, which old clients also use for `-v`.

@@ -9,6 +9,7 @@ use hako_model::state::{State, Status};
 use super::{Containers, RemoveOptions};
 use crate::container::Container;
 use crate::house::House;
+use crate::record::Record;
 use crate::{Error, Result, record};
 
 /// Free space (bytes) below which a removal waits until the files are gone.
@@ -20,10 +21,10 @@ const WITH_VOLUMES: &str = "-and-volumes";
 impl Containers {
     /// Removes it.
     pub async fn remove(&self, name: &str, options: RemoveOptions) -> Result<()> {
-        let container = self.house.index.find(name)?;
         if options.link {
-            return Err(Error::invalid("removing legacy links is not supported"));
+            return self.remove_link(name).await;
         }
+        let container = self.house.index.find(name)?;
         if container.inside().removing && !options.force {
             return Err(Error::conflict(format!("removal of container {name} is already in progress")));
         }
@@ -37,6 +38,25 @@ impl Containers {
         check_removable(&container).map_err(|error| error.during(format!("cannot remove container \"{name}\"")))?;
         dismiss(&container);
         erase(&self.house, &container, options.volumes).await
+    }
+
+    /// Forgets a legacy link, `CONTAINER/ALIAS`; what a running container was told of it stays until its next start.
+    async fn remove_link(&self, name: &str) -> Result<()> {
+        let (owner, alias) = name.trim_start_matches('/').rsplit_once('/').ok_or_else(|| {
+            Error::invalid(format!("Conflict, cannot remove the default link name of the container: {name}"))
+        })?;
+        let container = self.house.index.find(owner)?;
+        let _alone = container.verbs.lock().await;
+        let mut record = Record::clone(&container.record());
+        let links = record.host_config.links.get_or_insert_default();
+        let before = links.len();
+        links.retain(|link| crate::oci::links::split(link).1 != alias);
+        if links.len() == before {
+            return Err(Error::not_found(format!("No such link: {name}")));
+        }
+        crate::blocking::blocking(|| record.save(&container.dir))?;
+        container.inside().record = Arc::new(record);
+        Ok(())
     }
 
     /// Kills a running container and waits until it holds nothing any more.

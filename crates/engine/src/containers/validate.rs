@@ -84,12 +84,6 @@ fn check_unsupported(host: &HostConfig) -> Result<()> {
     if host.storage_opt.iter().flatten().next().is_some() {
         return Err(Error::not_implemented("--storage-opt is not supported"));
     }
-    if !host.volume_driver.is_empty() && host.volume_driver != "local" {
-        let driver = &host.volume_driver;
-        return Err(Error::not_found(format!(
-            "error looking up volume plugin {driver}: plugin \"{driver}\" not found"
-        )));
-    }
     match host.runtime.as_str() {
         "" | "hako" | "runc" | "io.containerd.runc.v2" => {}
         name => return Err(Error::invalid(format!("unknown or invalid runtime name: {name}"))),

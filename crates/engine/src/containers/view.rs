@@ -311,6 +311,8 @@ pub struct AttachOptions {
     pub logs: bool,
     /// Keys that detach, `ctrl-p,ctrl-q` when absent.
     pub detach_keys: Option<String>,
+    /// Both outputs as one, without frames.
+    pub mixed: bool,
 }
 
 /// What `exec create` is asked for.

@@ -34,7 +34,8 @@ impl Waiting {
     pub async fn exit(&mut self) -> Result<Exit> {
         let (condition, exits) = (self.condition, self.exits);
         let over = |phase: &Phase| match condition {
-            WaitCondition::NotRunning => !phase.status.state.is_running() || phase.removed,
+            // One that is started again at once has not been running in between, for Docker too.
+            WaitCondition::NotRunning => !phase.status.state.is_running() || phase.exits > exits || phase.removed,
             WaitCondition::NextExit => phase.exits > exits || phase.removed,
             WaitCondition::Removed => phase.removed,
         };

@@ -140,7 +140,7 @@ impl Segment {
                 "user specified IP address is supported only when connecting to networks with user configured subnets";
             return Some(text.to_owned());
         }
-        let inside = self.subnets().iter().any(|subnet| subnet.contains(&address));
+        let inside = self.subnets().into_iter().chain(configured(record)).any(|subnet| subnet.contains(&address));
         (!inside).then(|| format!("no configured subnet or ip-range contain the IP address {address}"))
     }
 
@@ -196,7 +196,13 @@ pub(super) fn made_up_parent(id: &NetworkId) -> String {
 
 /// Whether the subnet of a family was chosen by the user.
 fn has_user_subnet(record: &Record, v4: bool) -> bool {
-    record.config(v4).is_some_and(|config| !record.chosen.contains(&config.subnet))
+    configured(record).any(|net| net.addr().is_ipv4() == v4)
+}
+
+/// The subnets people gave it, of families that are off as well: addresses there are taken note of, as by Docker.
+fn configured(record: &Record) -> impl Iterator<Item = IpNet> + '_ {
+    let own = record.ipam.config.iter().flatten().filter(|config| !record.chosen.contains(&config.subnet));
+    own.filter_map(|config| config.net())
 }
 
 fn book(record: &Record, v4: bool) -> Result<Option<Book>> {

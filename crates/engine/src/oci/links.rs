@@ -19,7 +19,7 @@ pub(crate) struct Link {
 }
 
 /// The container and the alias a link names: `db:store`; the name is the alias where there is none.
-fn split(text: &str) -> (&str, &str) {
+pub(crate) fn split(text: &str) -> (&str, &str) {
     let (name, alias) = text.split_once(':').unwrap_or((text, text));
     let name = name.trim_start_matches('/');
     // As `inspect` shows them: `/db:/web/store`.

@@ -17,6 +17,7 @@ mod compose;
 mod copying;
 mod daemon;
 mod damage;
+mod doors;
 mod execs;
 mod faults;
 mod healing;

@@ -16,7 +16,12 @@ const UDP: u8 = 17;
 /// Lets 127.0.0.11:53 lead to these ports of the same address. To be called inside the container's namespace.
 pub(crate) fn install(udp: u16, tcp: u16) -> hako_sys::Result<()> {
     let mut batch = Batch::new();
-    batch.push(Verb::NewTable, CREATE, IPV4, &Attributes::new().text(1, TABLE));
+    // An answerer that is begun anew, after a container was on no network for a while, has other ports: the old table
+    // goes. It must be there to go.
+    for verb in [Verb::NewTable, Verb::DeleteTable, Verb::NewTable] {
+        let flags = if matches!(verb, Verb::DeleteTable) { 0 } else { CREATE };
+        batch.push(verb, flags, IPV4, &Attributes::new().text(1, TABLE));
+    }
     let chain = Attributes::new().text(1, TABLE).text(3, CHAIN);
     let hook = Attributes::new().number(1, OUTPUT).number(2, BEFORE_ALL.cast_unsigned());
     batch.push(Verb::NewChain, CREATE, IPV4, &chain.nest(4, &hook).text(7, "filter"));

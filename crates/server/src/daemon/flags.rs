@@ -81,7 +81,11 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("root", "", Text, "Private root: data in DIR/data, volatile state in DIR/run"),
     flag("seccomp-profile", "seccomp-profile", Text, "Seccomp profile: a file, builtin or unconfined"),
     flag("shutdown-timeout", "shutdown-timeout", Text, "Seconds containers get to stop (default 15)"),
-    flag("tls", "tls", Switch, "Only =false: listen without TLS on addresses others can reach"),
+    flag("tls", "tls", Switch, "=false: plain TCP on loopback is wanted; true needs --tlsverify"),
+    flag("tlscacert", "tlscacert", Text, "Let in clients of this authority (default /etc/hako/ca.pem)"),
+    flag("tlscert", "tlscert", Text, "TLS certificate (default /etc/hako/server-cert.pem)"),
+    flag("tlskey", "tlskey", Text, "TLS key (default /etc/hako/server-key.pem)"),
+    flag("tlsverify", "tlsverify", Switch, "Speak TLS on TCP sockets, with clients who show a certificate"),
 ];
 
 /// Flags of dockerd whose other values hako cannot offer: name, key, the values that say what hako does anyway.
@@ -94,7 +98,6 @@ pub(super) const FIXED: &[(&str, &str, &[&str])] = &[
     ("live-restore", "live-restore", &["true"]),
     ("selinux-enabled", "selinux-enabled", &["false"]),
     ("storage-driver", "storage-driver", &["overlay2"]),
-    ("tlsverify", "tlsverify", &["false"]),
     ("userland-proxy", "userland-proxy", &["false"]),
 ];
 
@@ -191,7 +194,9 @@ fn help() -> String {
     for flag in FLAGS {
         let _ = writeln!(text, "  {:<width$}{}", shown(flag), flag.help);
     }
-    text.push_str("\nExample:\n  hako daemon -H tcp://127.0.0.1:2375 -H unix:///run/hako/hako.sock --debug\n");
+    text.push_str(
+        "\nExample:\n  hako daemon -H tcp://0.0.0.0:2376 --tlsverify -H unix:///run/hako/hako.sock --debug\n",
+    );
     text
 }
 

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::file;
 use super::flags::{self, FIXED};
+use crate::tls::Files;
 
 /// How long a daemon that was started by need stays without anything to do.
 const IDLE: Duration = Duration::from_secs(300);
@@ -22,7 +23,10 @@ const CONFIG_FILE: &str = "/etc/hako/daemon.json";
 pub(super) struct Options {
     pub(super) settings: Settings,
     pub(super) hosts: Vec<String>,
-    pub(super) open_to_others: bool,
+    /// Plain TCP on loopback is wanted.
+    pub(super) plain: bool,
+    /// Mutual TLS on TCP sockets.
+    pub(super) tls: Option<Files>,
     pub(super) group: Option<String>,
     pub(super) pid_file: PathBuf,
     pub(super) log_level: String,
@@ -68,7 +72,8 @@ impl Given {
         Ok(Options {
             settings,
             hosts: self.list("host"),
-            open_to_others: self.switch("tls")? == Some(false),
+            plain: self.switch("tls")? == Some(false),
+            tls: self.tls()?,
             group: self.text("group").map(str::to_owned),
             pid_file: self.text("pidfile").map_or_else(|| exec_root.join("daemon.pid"), PathBuf::from),
             log_level: self.log_level(debug)?,
@@ -145,6 +150,30 @@ impl Given {
         Ok(())
     }
 
+    /// TLS is mutual or not there: a listener that lets everybody in who speaks it would protect nobody.
+    fn tls(&self) -> Result<Option<Files>, String> {
+        let verify = self.switch("tlsverify")?.unwrap_or(false);
+        if !verify {
+            let files = ["tlscacert", "tlscert", "tlskey"].into_iter().find(|name| self.text(name).is_some());
+            return match (self.switch("tls")?, files) {
+                (Some(true), _) => {
+                    Err("tls=true alone would let every client in: add --tlsverify, with --tlscacert, --tlscert and --tlskey"
+                        .to_owned())
+                }
+                (_, Some(name)) => Err(format!("--{name} means nothing without --tlsverify")),
+                (_, None) => Ok(None),
+            };
+        }
+        let file = |name: &str, usual: &str| {
+            PathBuf::from(self.text(name).map_or_else(|| format!("/etc/hako/{usual}"), str::to_owned))
+        };
+        Ok(Some(Files {
+            authority: file("tlscacert", "ca.pem"),
+            certificate: file("tlscert", "server-cert.pem"),
+            key: file("tlskey", "server-key.pem"),
+        }))
+    }
+
     fn cgroupns_mode(&self) -> Result<Option<String>, String> {
         match self.text("default-cgroupns-mode") {
             None => Ok(None),
@@ -180,9 +209,6 @@ impl Given {
                 let accepted = accepted.join(", ");
                 return Err(format!("{key}={value} is not supported: hako only knows {accepted}"));
             }
-        }
-        if self.switch("tls")? == Some(true) {
-            return Err("tls=true is not supported: hako listens without TLS".to_owned());
         }
         match file.get("features").and_then(Value::as_object).and_then(|features| features.keys().next()) {
             Some(feature) => Err(format!("features.{feature} is not supported")),
@@ -355,7 +381,12 @@ mod tests {
                 "invalid argument \"loud\" for \"--log-level\": expected debug, info, warn, error or fatal",
             ),
             ("userland-proxy", "true", "userland-proxy=true is not supported: hako only knows false"),
-            ("tls", "true", "tls=true is not supported: hako listens without TLS"),
+            (
+                "tls",
+                "true",
+                "tls=true alone would let every client in: add --tlsverify, with --tlscacert, --tlscert and --tlskey",
+            ),
+            ("tlskey", "/k", "--tlskey means nothing without --tlsverify"),
             (
                 "default-ulimit",
                 "nofile",

@@ -4,9 +4,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 use hako_sys::file::Lock;
+use tokio_rustls::TlsAcceptor;
 
 use super::options::Options;
 use crate::listen::{self, Bound, Listener, SocketFile};
+use crate::tls;
 
 /// All sockets of a daemon.
 pub(super) struct Sockets {
@@ -17,6 +19,8 @@ pub(super) struct Sockets {
     /// Held by a client that starts a daemon, and by a daemon that leaves: so neither does while the other is at it.
     start_lock: PathBuf,
     own: PathBuf,
+    /// Spoken on every TCP socket, if it is configured.
+    tls: Option<TlsAcceptor>,
     group: Option<String>,
 }
 
@@ -25,8 +29,13 @@ impl Sockets {
     pub(super) fn gather(options: &Options, inherited: Vec<Bound>) -> Result<Self, String> {
         let exec_root = &options.settings.exec_root;
         let own = exec_root.join("hako.sock");
+        let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
         let mut sockets = Self {
-            bound: inherited,
+            bound: inherited
+                .into_iter()
+                .map(|bound| secured(bound, tls.as_ref(), options.plain))
+                .collect::<Result<_, _>>()?,
+            tls,
             names: Vec::new(),
             files: Vec::new(),
             start_lock: exec_root.join("start.lock"),
@@ -35,7 +44,7 @@ impl Sockets {
         };
         sockets.name_inherited()?;
         for host in &options.hosts {
-            sockets.add(host, options.open_to_others)?;
+            sockets.add(host, options.plain)?;
         }
         if sockets.names.is_empty() {
             sockets.add(&format!("unix://{}", sockets.own.display()), false)?;
@@ -50,7 +59,7 @@ impl Sockets {
                     .local_addr()
                     .ok()
                     .and_then(|address| address.as_pathname().map(|path| format!("unix://{}", path.display()))),
-                Bound::Tcp(listener) => listener.local_addr().ok().map(|address| format!("tcp://{address}")),
+                Bound::Tcp(listener, _) => listener.local_addr().ok().map(|address| format!("tcp://{address}")),
             };
             self.names.push(name.unwrap_or_else(|| "an inherited socket".to_owned()));
         }
@@ -63,14 +72,14 @@ impl Sockets {
         Ok(())
     }
 
-    fn add(&mut self, host: &str, open_to_others: bool) -> Result<(), String> {
+    fn add(&mut self, host: &str, plain: bool) -> Result<(), String> {
         let bound = match host.split_once("://") {
             Some(("fd", _)) if self.bound.is_empty() => {
                 return Err(format!("{host}: no sockets were passed in (LISTEN_FDS)"));
             }
             Some(("fd", _)) => return Ok(()),
             Some(("unix", path)) => self.bind(path)?,
-            Some(("tcp", address)) => listen::tcp(address, open_to_others)?,
+            Some(("tcp", address)) => listen::tcp(address, self.tls.clone(), plain)?,
             _ if host.starts_with('/') => self.bind(host)?,
             _ => return Err(format!("{host}: expected unix://PATH, tcp://ADDRESS:PORT or fd://")),
         };
@@ -122,6 +131,16 @@ impl Sockets {
     fn failed(&self, cause: &std::io::Error) -> String {
         format!("unix://{}: {cause}", self.own.display())
     }
+}
+
+/// An inherited TCP socket obeys the same rules as one that is bound here.
+fn secured(bound: Bound, tls: Option<&TlsAcceptor>, plain: bool) -> Result<Bound, String> {
+    let Bound::Tcp(listener, _) = bound else { return Ok(bound) };
+    if tls.is_none() {
+        let address = listener.local_addr().map_err(|cause| format!("inherited socket: {cause}"))?;
+        listen::check_plain(&format!("tcp://{address}"), address.ip(), plain)?;
+    }
+    Ok(Bound::Tcp(listener, tls.cloned()))
 }
 
 impl fmt::Display for Sockets {

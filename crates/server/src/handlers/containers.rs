@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, stream};
 use hako_api::container::{CreateBody, Created, UpdateBody, Updated};
-use hako_api::frame::{self, StreamKind};
 use hako_api::query;
 use hako_api::version::{ApiVersion, MULTIPLEXED_STREAM, NAMES_MULTIPLEXED, RAW_STREAM};
 use hako_engine::containers::{
-    AttachOptions, Channel, CreateRequest, ListOptions, Logs, LogsOptions, RemoveOptions, Stats, StopOptions,
-    UpdateRequest, WaitCondition,
+    AttachOptions, CreateRequest, ListOptions, Logs, LogsOptions, RemoveOptions, Stats, StopOptions, UpdateRequest,
+    WaitCondition,
 };
 use hako_model::container::{Config, RestartName};
 use hako_model::platform::Platform;
@@ -20,7 +19,7 @@ use http::StatusCode;
 use crate::failure::Failure;
 use crate::reply::{self, Broken, Outcome};
 use crate::request::Asked;
-use crate::{hijack, wire};
+use crate::{hijack, websocket, wire};
 
 pub(super) async fn list(asked: Asked) -> Outcome {
     let query = query::ListContainers::read(&asked.query)?;
@@ -196,17 +195,29 @@ pub(super) async fn wait(asked: Asked) -> Outcome {
 }
 
 pub(super) async fn attach(asked: Asked) -> Outcome {
+    let options = attach_options(&asked)?;
+    let attachment = asked.engine.containers().attach(&asked.name, options).await?;
+    hijack::connect(asked, attachment).await
+}
+
+/// The same for browsers: there is no multiplexing, both outputs are one stream.
+pub(super) async fn attach_socket(asked: Asked) -> Outcome {
+    let options = AttachOptions { mixed: true, ..attach_options(&asked)? };
+    let attachment = asked.engine.containers().attach(&asked.name, options).await?;
+    websocket::connect(asked, attachment).await
+}
+
+fn attach_options(asked: &Asked) -> Result<AttachOptions, Failure> {
     let query = query::Attach::read(&asked.query)?;
-    let options = AttachOptions {
+    Ok(AttachOptions {
         stdin: query.stdin,
         stdout: query.stdout,
         stderr: query.stderr,
         stream: query.stream,
         logs: query.logs,
         detach_keys: query.detach_keys.filter(|keys| !keys.is_empty()),
-    };
-    let attachment = asked.engine.containers().attach(&asked.name, options).await?;
-    hijack::connect(asked, attachment).await
+        mixed: false,
+    })
 }
 
 pub(super) async fn logs(asked: Asked) -> Outcome {
@@ -246,22 +257,9 @@ pub(super) fn moment(name: &str, text: &str) -> Result<Option<Timestamp>, Failur
 fn log_chunks(logs: Logs, raw: bool) -> impl Stream<Item = Result<Bytes, Broken>> {
     stream::unfold(logs, move |mut logs| async move {
         let item = logs.next().await?;
-        let chunk =
-            item.map(|(channel, bytes)| if raw { bytes } else { framed(channel, &bytes) }).map_err(Broken::from);
+        let chunk = item.map(|piece| if raw { piece.bytes } else { piece.framed() }).map_err(Broken::from);
         Some((chunk, logs))
     })
-}
-
-fn framed(channel: Channel, bytes: &[u8]) -> Bytes {
-    let kind = match channel {
-        Channel::Stdout => StreamKind::Stdout,
-        Channel::Stderr => StreamKind::Stderr,
-    };
-    let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let mut chunk = BytesMut::with_capacity(frame::HEADER + bytes.len());
-    chunk.put_slice(&frame::header(kind, length));
-    chunk.put_slice(bytes);
-    chunk.freeze()
 }
 
 pub(super) async fn stats(asked: Asked) -> Outcome {

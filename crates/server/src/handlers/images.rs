@@ -1,17 +1,17 @@
 //! Image requests.
 
-use futures_util::{StreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use hako_api::progress;
 use hako_api::query;
 use hako_api::version::REGISTRY_AUTH;
 use hako_engine::images::{
-    Credential, ImportRequest, ListRequest, ProgressStream, PullRequest, PushRequest, SaveRequest,
+    Credential, ImportRequest, ListRequest, Progress, ProgressStream, PullRequest, PushRequest, SaveRequest,
 };
 use http::StatusCode;
 
 use super::archive::changes;
 use crate::failure::Failure;
-use crate::reply::{self, Outcome};
+use crate::reply::{self, Outcome, Reply};
 use crate::request::Asked;
 use crate::wire;
 
@@ -105,7 +105,8 @@ pub(super) async fn load(asked: Asked) -> Outcome {
     let query = query::Load::read(&asked.query)?;
     let platform = one_platform(&query.platform)?;
     let images = asked.engine.images();
-    messages(images.load(asked.into_source(), query.quiet, &platform)).await
+    // Docker has begun its answer before it looks at what came: whatever is wrong with it is a message.
+    Ok(told(images.load(asked.into_source(), query.quiet, &platform)))
 }
 
 fn credential(asked: &Asked) -> Result<Option<Credential>, Failure> {
@@ -120,11 +121,19 @@ async fn messages(mut progress: ProgressStream) -> Outcome {
         Some(Err(refused)) => return Err(refused.into()),
         first => first,
     };
-    let told = stream::iter(first).chain(progress).map(|step| match step {
+    Ok(told(stream::iter(first).chain(progress)))
+}
+
+/// Progress and failures alike as JSON messages.
+fn told<S>(progress: S) -> Reply
+where
+    S: Stream<Item = Result<Progress, hako_engine::Error>> + Send + 'static,
+{
+    let lines = progress.map(|step| match step {
         Ok(step) => wire::image::progress(step),
         Err(error) => progress::Progress::failure(&error.to_string()),
     });
-    Ok(reply::lines("\r\n", told))
+    reply::lines("\r\n", lines)
 }
 
 pub(super) async fn tag(asked: Asked) -> Outcome {

@@ -35,7 +35,7 @@ impl Daemon {
 
     fn connect(&self) -> UnixStream {
         let (client, server) = UnixStream::pair().unwrap();
-        welcome(Connection::Unix(server), &self.house);
+        welcome(Connection::Unix(server).into(), &self.house);
         client
     }
 

@@ -46,6 +46,7 @@ pub(crate) fn details(found: Details, version: ApiVersion) -> wire::Image {
         Some(Value::Object(members)) => members.clone(),
         _ => Map::new(),
     };
+    let former = version < ApiVersion::minor(45);
     let layers = image.pointer("/rootfs/diff_ids").and_then(Value::as_array).into_iter().flatten();
     wire::Image {
         id: found.id.to_string(),
@@ -54,6 +55,8 @@ pub(crate) fn details(found: Details, version: ApiVersion) -> wire::Image {
         parent: found.parent,
         comment: last_comment(&image),
         created: text("created"),
+        container: former.then(|| text("container")),
+        container_config: former.then(|| image.get("container_config").cloned().unwrap_or_default()),
         docker_version: text("docker_version"),
         author: text("author"),
         config: Some(wire::shown_config(run, version)),

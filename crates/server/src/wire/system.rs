@@ -20,7 +20,7 @@ const INDEX: &str = "https://index.docker.io/v1/";
 const LOOPBACK: &[&str] = &["::1/128", "127.0.0.0/8"];
 
 /// The words for the one built-in runtime: hako's own, and those under which Docker's clients ask for it.
-const RUNTIMES: &[&str] = &["hako", "runc", "io.containerd.runc.v2"];
+const RUNTIMES: &[&str] = &["runc", "hako", "io.containerd.runc.v2"];
 
 /// The answer to version.
 pub(crate) fn version(kernel: String) -> wire::Version {

@@ -1,5 +1,6 @@
 //! Commands about the daemon itself.
 
+pub(crate) mod dial;
 pub(crate) mod events;
 pub(crate) mod info;
 pub(crate) mod usage;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::{Stream, StreamExt};
 use hako_api::progress::{ErrorDetail, Progress};
 use hako_api::query;
+use hako_engine::Engine;
 use hako_engine::builds::context;
 use hako_engine::builds::progress::Event;
 use hako_engine::builds::request::{Context, MAIN, Request, Reuse, Sandbox};
@@ -30,6 +31,7 @@ pub(in crate::handlers) async fn build(asked: Asked) -> Outcome {
         return Err(refused);
     }
     let (builds, credentials) = (asked.engine.builds(), credentials(&asked)?);
+    let asked_engine = asked.engine.clone();
     let origin = if query.remote.is_empty() || query.remote == "client-session" {
         builds.receive(asked.into_source()).await?
     } else {
@@ -45,7 +47,10 @@ pub(in crate::handlers) async fn build(asked: Asked) -> Outcome {
     let tree = context::tree(root, ignore.as_deref())?;
     let contexts = BTreeMap::from([(MAIN.to_owned(), Context::Files(tree))]);
     let tags: Vec<String> = query.tags.iter().filter(|tag| !tag.is_empty()).cloned().collect();
-    let build = request(&query, dockerfile, contexts)?;
+    let mut build = request(&query, dockerfile, contexts)?;
+    if !may_reuse(&asked_engine, &query).await? {
+        build.reuse = Reuse::Nothing;
+    }
     let request = BuildRequest { build, tags: tags.clone(), result: Becomes::Image, credentials, desk: None };
     let lines = Lines { quiet: query.quiet, tags, told: 0, step: Vec::new() };
     Ok(reply::lines("\r\n", messages(builds.build(request, origin), lines)))
@@ -60,9 +65,6 @@ fn check(query: &query::Build) -> Result<(), Failure> {
         return Err(Failure::absent("squashing images"));
     }
     let none = |text: &str| matches!(text, "" | "null" | "[]");
-    if !none(&query.cache_from) {
-        return Err(Failure::absent("cachefrom"));
-    }
     if !none(&query.outputs) {
         return Err(Failure::absent("outputs of the classic builder"));
     }
@@ -70,6 +72,17 @@ fn check(query: &query::Build) -> Result<(), Failure> {
         Reference::parse(tag).map_err(|error| Failure::invalid(error.to_string()))?;
     }
     Ok(())
+}
+
+/// Whoever names images as sources of the cache wants no others: with none of them here, nothing is reused.
+async fn may_reuse(engine: &Engine, query: &query::Build) -> Result<bool, Failure> {
+    let sources: Vec<String> = parsed("cachefrom", &query.cache_from)?;
+    for source in &sources {
+        if engine.images().inspect(source, "").await.is_ok() {
+            return Ok(true);
+        }
+    }
+    Ok(sources.is_empty())
 }
 
 fn parsed<T: DeserializeOwned + Default>(name: &str, text: &str) -> Result<T, Failure> {
@@ -162,7 +175,7 @@ impl Lines {
                 ]
             }
             Event::Cached { .. } => vec![text(" ---> Using cache\n".to_owned())],
-            Event::Output { bytes, .. } => vec![text(String::from_utf8_lossy(&bytes).into_owned())],
+            Event::Output { bytes, error, .. } => vec![text(coloured(&String::from_utf8_lossy(&bytes), error))],
             Event::Note { text: note, .. } => vec![Progress { status: note, ..Progress::default() }],
             Event::Done { layer, .. } => {
                 self.step.pop();
@@ -173,6 +186,11 @@ impl Lines {
             Event::Base { .. } | Event::Why { .. } | Event::Failed { .. } => Vec::new(),
         }
     }
+}
+
+/// What a step says on its error stream is red, as with Docker.
+fn coloured(output: &str, error: bool) -> String {
+    if error { format!("\x1b[91m{output}\x1b[0m") } else { output.to_owned() }
 }
 
 fn text(stream: String) -> Progress {
