@@ -100,6 +100,11 @@ impl House {
         Some(command)
     }
 
+    /// Whether the docker CLI has its plugins here.
+    pub(crate) fn has_plugins(&self) -> bool {
+        self.path().join("home/.docker/cli-plugins").exists()
+    }
+
     /// Gives a command this house's surroundings and nothing of the person's who runs the tests.
     pub(crate) fn at_home(&self, command: &mut Command) {
         let home = self.path().join("home");

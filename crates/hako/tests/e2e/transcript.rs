@@ -69,7 +69,10 @@ fn say(house: &House, step: &Step, bin: &std::path::Path) -> String {
     command.args(["-c", &step.typed]).current_dir(house.path());
     house.at_home(&mut command);
     command.env("PATH", format!("{}:{}", bin.display(), std::env::var("PATH").unwrap_or_default()));
-    command.env("DOCKER_HOST", format!("unix://{}", house.socket().display())).env("DOCKER_BUILDKIT", "0");
+    command.env("DOCKER_HOST", format!("unix://{}", house.socket().display()));
+    if !house.has_plugins() {
+        command.env("DOCKER_BUILDKIT", "0");
+    }
     let ended = finish(command.output().expect("a shell"));
     format!("{}{}", ended.stdout, ended.stderr)
 }

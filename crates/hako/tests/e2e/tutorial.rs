@@ -95,13 +95,18 @@ fn chapter_one_with_the_docker_cli() {
 }
 
 /// A house with the images that chapter two begins with.
-fn build_with(client: &Path) {
+fn golang() -> House {
     let golang = {
         let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         debian_image("golang", "golang-go", "true")
     };
     let house = House::new();
     house.ok(["import", golang.to_str().unwrap(), "golang"]);
+    house
+}
+
+fn build_with(client: &Path) {
+    let house = golang();
     transcript::follow(&house, CHAPTER_TWO, &named_hako(&house, client));
     assert_eq!(house.ok(["ps", "-aq"]), "", "the chapter tidies up");
 }
@@ -124,6 +129,16 @@ fn chapter_two_with_hako() {
 fn chapter_two_with_the_docker_cli() {
     let docker = run_tool("sh", ["-c", "command -v docker"]);
     build_with(Path::new(docker.trim()));
+}
+
+/// The docker CLI of docker 28.5 with buildx, nothing about it changed.
+#[test]
+fn chapter_two_with_docker_and_buildx() {
+    let house = golang();
+    let Some(client) = house.clients() else { return };
+    let client = PathBuf::from(client.get_program());
+    transcript::follow(&house, CHAPTER_TWO, &named_hako(&house, &client));
+    assert_eq!(house.ok(["ps", "-aq"]), "", "the chapter tidies up");
 }
 
 #[test]

@@ -109,6 +109,28 @@ impl Workbench {
         Err(Status::internal("the build ended without a result"))
     }
 
+    /// Builds, or has the client drive the build, and exports the result.
+    async fn work(
+        &self,
+        job: &Arc<Job>,
+        frontend: &str,
+        words: &HashMap<String, String>,
+    ) -> Result<HashMap<String, String>, Status> {
+        let result = match frontend {
+            FRONTEND => self.build(job, words).await?,
+            "" => {
+                let returned = job.returned().await?;
+                if let Some(error) = returned.error.filter(|error| error.code != Code::Ok as i32) {
+                    return Err(error.into());
+                }
+                let reference = returned.result.and_then(|result| result.reference);
+                reference.map(|reference| reference.id).unwrap_or_default()
+            }
+            other => return Err(only_dockerfiles(&format!("frontend {other:?}"))),
+        };
+        self.export(job, &result).await
+    }
+
     async fn export(&self, job: &Job, result: &str) -> Result<HashMap<String, String>, Status> {
         let mut answer = HashMap::new();
         if job.exporters.is_empty() || result.is_empty() {
@@ -334,20 +356,9 @@ impl Service for Workbench {
         };
         let exporters = exporters(&asked);
         let known = self.bench.jobs.begin(Job::new(asked.reference, session, exporters))?;
-        let job = &known.job;
-        let result = match asked.frontend.as_str() {
-            FRONTEND => self.build(job, &asked.frontend_attrs).await?,
-            "" => {
-                let returned = job.returned().await?;
-                if let Some(error) = returned.error.filter(|error| error.code != Code::Ok as i32) {
-                    return Err(error.into());
-                }
-                let reference = returned.result.and_then(|result| result.reference);
-                reference.map(|reference| reference.id).unwrap_or_default()
-            }
-            other => return Err(only_dockerfiles(&format!("frontend {other:?}"))),
-        };
-        Ok(SolveResponse { exporter_response: self.export(job, &result).await? })
+        let outcome = self.work(&known.job, &asked.frontend, &asked.frontend_attrs).await;
+        known.end();
+        outcome.map(|exporter_response| SolveResponse { exporter_response })
     }
 
     async fn status(&self, asked: StatusRequest) -> Result<Answers<StatusResponse>, Status> {

@@ -30,6 +30,8 @@ pub(super) struct Job {
     listen: Mutex<Option<mpsc::Receiver<StatusResponse>>>,
     /// Whether the client listens: nobody waits for one that does not.
     heard: AtomicBool,
+    /// Told when the client begins to listen.
+    asked: Notify,
     vertices: AtomicUsize,
     made: Mutex<HashMap<String, Made>>,
     returned: watch::Sender<Option<ReturnRequest>>,
@@ -59,6 +61,7 @@ impl Job {
             send: Mutex::new(Some(send)),
             listen: Mutex::new(Some(listen)),
             heard: AtomicBool::new(false),
+            asked: Notify::new(),
             vertices: AtomicUsize::new(0),
             made: Mutex::default(),
             returned: watch::channel(None).0,
@@ -68,6 +71,7 @@ impl Job {
     /// The client's end of the progress; the first who asks gets it.
     pub(super) fn listen(&self) -> Option<mpsc::Receiver<StatusResponse>> {
         self.heard.store(true, Ordering::SeqCst);
+        self.asked.notify_one();
         self.listen.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -160,6 +164,20 @@ struct Shared {
 pub(super) struct Known {
     jobs: Jobs,
     pub(super) job: Arc<Job>,
+}
+
+impl Known {
+    /// Ends the build. One whose client has not asked for the progress yet stays known a little longer: the question may be
+    /// on its way.
+    pub(super) fn end(self) {
+        self.job.close();
+        if !self.job.heard.load(Ordering::SeqCst) {
+            tokio::spawn(async move {
+                // Nobody asked: then nobody will.
+                let _ = tokio::time::timeout(PATIENCE, self.job.asked.notified()).await;
+            });
+        }
+    }
 }
 
 impl Drop for Known {
