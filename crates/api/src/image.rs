@@ -101,6 +101,22 @@ pub struct Image {
     pub descriptor: Option<Descriptor>,
 }
 
+/// One result of `GET /images/search`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Found {
+    /// How many people like it.
+    pub star_count: i64,
+    /// Whether docker.io itself stands for it.
+    pub is_official: bool,
+    /// Its name.
+    pub name: String,
+    /// Whether it is built by itself.
+    pub is_automated: bool,
+    /// What it is.
+    pub description: String,
+}
+
 /// Members of an image's `Config` that are shown even when they say nothing (since 1.50).
 const ALWAYS: &[(&str, Blank)] = &[
     ("Cmd", Blank::Null),

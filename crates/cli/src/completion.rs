@@ -9,9 +9,9 @@ use crate::output;
 use crate::session::{GLOBALS, Session};
 use crate::tree::{Body, Command, Node, Offer, Outcome};
 
-const BASH: &str = include_str!("completion/hako.bash");
-const ZSH: &str = include_str!("completion/hako.zsh");
-const FISH: &str = include_str!("completion/hako.fish");
+pub(crate) const BASH: &str = include_str!("completion/hako.bash");
+pub(crate) const ZSH: &str = include_str!("completion/hako.zsh");
+pub(crate) const FISH: &str = include_str!("completion/hako.fish");
 
 /// `hako completion SHELL`.
 pub(crate) fn script(words: &[String]) -> Outcome {

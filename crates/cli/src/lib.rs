@@ -11,6 +11,7 @@ mod failure;
 mod flags;
 mod help;
 mod level;
+mod manual;
 mod output;
 mod paths;
 mod render;

@@ -141,6 +141,13 @@ impl Session {
             .unwrap_or_else(|| contexts::DEFAULT.to_owned())
     }
 
+    /// Where the daemon of this machine keeps what it keeps, unless it was told otherwise.
+    pub(crate) fn data_root(&self) -> PathBuf {
+        let given = self.globals.text_given("root").filter(|root| !root.is_empty()).map(absolute);
+        let variable = || std::env::var("HAKO_ROOT").ok().filter(|root| !root.is_empty()).map(|root| absolute(&root));
+        given.or_else(variable).map_or_else(|| PathBuf::from("/var/lib/hako"), |root| root.join("data"))
+    }
+
     /// Whether `-D` was given.
     pub(crate) fn debug(&self) -> bool {
         self.globals.on("debug")

@@ -1,7 +1,7 @@
 //! Verbs on images. Credentials travel as the ready-made value of the header `X-Registry-Auth`.
 
 use bytes::Bytes;
-use hako_api::image::{Distribution, History, Image, Pruned, Removed, Summary};
+use hako_api::image::{Distribution, Found, History, Image, Pruned, Removed, Summary};
 use hako_api::progress::Progress;
 use hako_api::query;
 use hako_model::filter::Filters;
@@ -81,6 +81,11 @@ impl Images<'_> {
     /// Images from an archive.
     pub async fn load(&self, options: &query::Load, tar: Upload) -> Result<JsonStream<Progress>> {
         self.client.post("/images/load").query(&options.write()).upload(tar).messages().await
+    }
+
+    /// Asks an index for images.
+    pub async fn search(&self, options: &query::Search) -> Result<Vec<Found>> {
+        self.client.get("/images/search").query(&options.write()).read().await
     }
 
     /// Asks a registry about an image.

@@ -19,6 +19,7 @@ mod push;
 mod remote;
 mod remove;
 mod resolve;
+mod search;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use hako_model::digest::Digest;
 use hako_model::filter::Filters;
 use hako_store::Store;
 pub use progress::{Amount, Progress, ProgressStream};
+pub use search::SearchResult;
 use tokio::sync::Semaphore;
 
 use crate::stream::{ByteSource, ByteStream};

@@ -19,6 +19,7 @@ use tokio::sync::watch;
 use crate::activity::Activity;
 use crate::buildkit::Bench;
 use crate::listen::{self, Listener};
+use crate::metrics::{self, Tally};
 use crate::serve::{self, House};
 use options::Options;
 use sockets::Sockets;
@@ -49,7 +50,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn live(options: Options, inherited: Vec<listen::Bound>) -> Result<(), String> {
-    start_log(&options.log_level);
+    start_log(&options.log_level, options.log_json);
     hako_sys::own::share_heaps(HEAPS);
     let exec_root = options.settings.exec_root.clone();
     make_directory(&exec_root)?;
@@ -84,9 +85,14 @@ async fn serve(options: Options, mut sockets: Sockets) -> Result<Option<Lock>, S
     let mut listeners = sockets.open()?;
     // Taken before the engine is opened: whoever wants it to end early is heard.
     let mut stop = Stop::listen()?;
+    let scrapers = options.metrics.map(metrics::listen).transpose()?;
     let engine = Engine::open(options.settings).await.map_err(|cause| format!("open engine: {cause}"))?;
-    let house = House { engine: engine.clone(), activity: Activity::default(), bench: Bench::default(), leaving };
+    let (activity, bench, tally) = (Activity::default(), Bench::default(), Tally::default());
+    let house = House { engine: engine.clone(), activity, bench, tally, leaving };
     let tidying = tokio::spawn(give_memory_back(house.activity.clone()));
+    if let Some(listener) = scrapers {
+        tokio::spawn(metrics::serve(listener, engine.clone(), house.tally.clone()));
+    }
     tracing::info!("listening on {sockets}");
     let lock = attend(&mut listeners, &house, &mut sockets, options.idle_timeout, &mut stop).await?;
     tracing::info!("leaving");
@@ -195,7 +201,7 @@ fn write_pid(options: &Options) -> Result<(), String> {
     std::fs::write(path, std::process::id().to_string()).map_err(|cause| format!("write {}: {cause}", path.display()))
 }
 
-fn start_log(level: &str) {
+fn start_log(level: &str, json: bool) {
     use tracing::level_filters::LevelFilter;
     let filter = match level {
         "trace" => LevelFilter::TRACE,
@@ -207,5 +213,5 @@ fn start_log(level: &str) {
     let log =
         tracing_subscriber::fmt().with_max_level(filter).with_writer(io::stderr).with_ansi(false).with_target(false);
     // Only a second daemon in one process would find one there: the tests'.
-    let _ = log.try_init();
+    let _ = if json { log.json().flatten_event(true).try_init() } else { log.try_init() };
 }

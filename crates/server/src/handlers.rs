@@ -13,6 +13,7 @@ pub(crate) use containers::stream_type;
 
 use crate::buildkit;
 use crate::failure::Failure;
+use crate::metrics;
 use crate::reply::Outcome;
 use crate::request::{Asked, take_in};
 use crate::router::{Endpoint, Refusal};
@@ -26,6 +27,7 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::Auth => system::auth(asked).await,
         Endpoint::Events => system::events(asked).await,
         Endpoint::DiskUsage => system::disk_usage(asked).await,
+        Endpoint::Metrics => metrics::answer(&asked.engine, &asked.tally).await,
         Endpoint::ContainerList => containers::list(asked).await,
         Endpoint::ContainerCreate => containers::create(asked).await,
         Endpoint::ContainerPrune => containers::prune(asked).await,

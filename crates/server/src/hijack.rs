@@ -95,17 +95,29 @@ async fn hand_over(upgraded: Upgraded, attachment: Attachment, careful: bool) ->
 
 /// Gives the attachment one end of a pair of sockets.
 pub(crate) async fn connect_pair(attachment: Attachment, leftover: Bytes) -> Result<UnixStream, Broken> {
+    let (ours, theirs) = pair()?;
+    attachment.hand_over(theirs, leftover).await?;
+    Ok(UnixStream::from_std(ours)?)
+}
+
+fn pair() -> Result<(StdStream, StdStream), Broken> {
     let (ours, theirs) = StdStream::pair()?;
     ours.set_nonblocking(true)?;
     theirs.set_nonblocking(true)?;
-    attachment.hand_over(theirs, leftover).await?;
-    Ok(UnixStream::from_std(ours)?)
+    Ok((ours, theirs))
 }
 
 /// The client only listens, and is told "raw" whatever comes, as by Docker: its output is the body of an ordinary answer, its input is at an end.
 async fn without_upgrade(attachment: Attachment) -> Outcome {
     let failed = |cause: Broken| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("connect streams: {cause}"));
-    let mut ours = connect_pair(attachment, Bytes::new()).await.map_err(failed)?;
+    let runs = attachment.is_exec();
+    let (ours, theirs) = pair().map_err(failed)?;
+    match attachment.hand_over(theirs, Bytes::new()).await {
+        // What keeps a program from running is told in its output, and by its exit code.
+        Err(cause) if runs => tracing::debug!("exec: {cause}"),
+        outcome => outcome.map_err(|cause| failed(cause.into()))?,
+    }
+    let mut ours = UnixStream::from_std(ours).map_err(|cause| failed(cause.into()))?;
     ours.shutdown().await.map_err(|cause| failed(cause.into()))?;
     Ok(reply::stream(RAW_STREAM, output(ours)))
 }

@@ -8,6 +8,7 @@ mod failure;
 mod handlers;
 mod hijack;
 mod listen;
+mod metrics;
 mod patience;
 mod reply;
 mod request;

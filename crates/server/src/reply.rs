@@ -54,6 +54,11 @@ pub(crate) fn text(status: StatusCode, text: &'static str) -> Reply {
     with_type(status, HeaderValue::from_static("text/plain; charset=utf-8"), full(text))
 }
 
+/// A text that was put together.
+pub(crate) fn text_of(status: StatusCode, text: String) -> Reply {
+    with_type(status, HeaderValue::from_static("text/plain; charset=utf-8"), full(text))
+}
+
 /// Bytes as they come.
 pub(crate) fn stream<S, E>(kind: &'static str, chunks: S) -> Reply
 where

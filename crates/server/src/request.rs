@@ -20,6 +20,7 @@ use crate::activity::Activity;
 use crate::buildkit::Bench;
 use crate::failure::Failure;
 use crate::listen::Peer;
+use crate::metrics::Tally;
 
 /// The most bytes of a JSON body.
 const JSON_LIMIT: usize = 4 << 20;
@@ -44,6 +45,8 @@ pub(crate) struct Asked {
     pub(crate) body: Incoming,
     /// What BuildKit's clients work at.
     pub(crate) bench: Bench,
+    /// What was answered so far.
+    pub(crate) tally: Tally,
     /// For work that outlives the answer.
     pub(crate) activity: Activity,
     /// Who asks, if that is known.

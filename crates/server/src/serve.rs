@@ -20,6 +20,7 @@ use crate::activity::{Activity, Guard};
 use crate::buildkit::Bench;
 use crate::failure::Failure;
 use crate::listen::{Arrival, Connection, Listener, Peer};
+use crate::metrics::Tally;
 use crate::patience::{Errand, Patience, Patient};
 use crate::reply::{self, Outcome, Reply};
 use crate::request::{Asked, is_json, take_in};
@@ -44,6 +45,7 @@ pub(crate) struct House {
     pub(crate) activity: Activity,
     /// What BuildKit's clients work at.
     pub(crate) bench: Bench,
+    pub(crate) tally: Tally,
     /// Becomes true when the daemon leaves: connections finish what they are at.
     pub(crate) leaving: watch::Receiver<bool>,
 }
@@ -137,6 +139,7 @@ async fn handle(
 ) -> Result<Reply, Infallible> {
     let guard = house.activity.begin();
     let name = format!("{} {}", request.method(), request.uri().path());
+    let tally = house.tally.clone();
     let work = tokio::spawn(async move {
         let _guard = guard;
         respond(house, peer, request).await
@@ -146,6 +149,7 @@ async fn handle(
         log_failure(&name, &failure);
         reply::failure(&failure)
     });
+    tally.count(reply.status());
     tracing::debug!("{name}: {}", reply.status());
     Ok(errand.accompany(reply::dress(reply)))
 }
@@ -176,6 +180,7 @@ async fn respond(house: House, peer: Option<Peer>, mut request: Request<Incoming
         body,
         activity: house.activity,
         bench: house.bench,
+        tally: house.tally,
         peer,
         upgrade,
     };

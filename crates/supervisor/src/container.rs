@@ -19,6 +19,7 @@ use hako_sys::process::SingleThreaded;
 
 use crate::description::{Called, Description, Naming, Network};
 use crate::journal::Journal;
+use crate::log::courier::Courier;
 use crate::log::write::Writer;
 use crate::{Error, Result};
 
@@ -44,6 +45,8 @@ pub(crate) struct Container {
     pub status: Status,
     pub journal: Journal,
     pub log: Writer,
+    /// Carries the log elsewhere, if it is to go there.
+    pub courier: Option<Courier>,
     pub group: Option<Group>,
     /// Starts further processes; made by the first request, for placing a process is slow on cgroup v1.
     pub stage: Option<hako_runtime::exec::Stage>,
@@ -76,6 +79,7 @@ impl Container {
             rules: description.rules(),
             journal: Journal::open(&directory.join("journal"))?,
             log: Writer::open(description.log.clone(), status.finished_at)?,
+            courier: Courier::of(&description.log),
             status,
             group: None,
             stage: None,

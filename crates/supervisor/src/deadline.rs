@@ -21,6 +21,10 @@ pub(crate) enum Due {
     Compress,
     /// Giving back buffers after a burst.
     Rest,
+    /// The log's next journey.
+    Courier,
+    /// No more waiting for the log to leave after the container has.
+    Farewell,
     /// Mending what somebody did to the host's rules and devices.
     Mend,
 }

@@ -10,6 +10,7 @@ use crate::client::Client;
 use crate::deadline::Due;
 use crate::log::Stream;
 use crate::log::compress::Compression;
+use crate::log::courier::Waits;
 use crate::log::read::{Query, Reader};
 use crate::protocol::{Attach, ExecClient, Kind};
 use crate::session::Read;
@@ -70,7 +71,11 @@ impl Supervisor {
         if number == CONTAINER
             && let Some(container) = &mut self.container
         {
-            container.log.log(stream, bytes, now());
+            let now = now();
+            if let Some(courier) = &mut container.courier {
+                courier.expect(bytes.len(), now);
+            }
+            container.log.log(stream, bytes, now);
         }
         if let Some(probing) = &mut self.probing {
             probing.capture(number, bytes);
@@ -102,6 +107,26 @@ impl Supervisor {
             if container.log.take_turned() {
                 self.deadlines.set(Due::Compress, COMPRESS);
             }
+            if container.courier.is_some() {
+                self.carry_log();
+            }
+        }
+    }
+
+    /// Lets the courier do what it can, and waits for what it waits for.
+    pub(crate) fn carry_log(&mut self) {
+        let Some(courier) = self.container.as_mut().and_then(|container| container.courier.as_mut()) else { return };
+        let waits = courier.work();
+        if let Some(socket) = courier.socket() {
+            let interest = if waits == Waits::Room { Interest::Write } else { Interest::Closed };
+            let token = Token::Courier.pack();
+            // A socket that is new has not been added; one that is watched cannot be added again.
+            let _ = self.epoll.modify(socket, token, interest).or_else(|_| self.epoll.add(socket, token, interest));
+        }
+        match waits {
+            Waits::Later(rest) => self.deadlines.set(Due::Courier, rest),
+            Waits::Turn => self.deadlines.set(Due::Courier, Duration::ZERO),
+            Waits::News | Waits::Room => {}
         }
     }
 

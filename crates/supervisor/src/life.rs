@@ -19,6 +19,8 @@ use crate::{Error, Result};
 
 /// How long changes of the host's rules and devices may follow each other before they are mended.
 const SETTLED: Duration = Duration::from_millis(100);
+/// How long a server may take for the last of a log after the container's end.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// How long the other side of a terminal may take to hand over the last output.
 const DRAIN: Duration = Duration::from_millis(100);
 
@@ -267,6 +269,7 @@ impl Supervisor {
             container.log.flush();
             container.end_life();
         }
+        self.carry_log();
         self.release_clients(CONTAINER);
     }
 
@@ -281,6 +284,7 @@ impl Supervisor {
         for waiting in waiting {
             self.reply_ended(waiting.engine, waiting.id)?;
         }
+        self.deadlines.set(Due::Farewell, FAREWELL);
         if let Some(container) = &mut self.container {
             container.leave();
         }

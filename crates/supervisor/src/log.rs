@@ -3,11 +3,13 @@
 mod clock;
 pub(crate) mod compress;
 pub mod config;
+pub(crate) mod courier;
 mod files;
 mod json;
 mod local;
 mod pieces;
 pub mod read;
+pub mod remote;
 pub mod write;
 
 use serde::{Deserialize, Serialize};

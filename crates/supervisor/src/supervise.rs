@@ -17,6 +17,7 @@ use crate::deadline::{Deadlines, Due};
 use crate::door::Engines;
 use crate::exec::Execs;
 use crate::log::compress::Compression;
+use crate::log::courier::Courier;
 use crate::probe::Probing;
 use crate::session::Session;
 use crate::token::Token;
@@ -93,6 +94,8 @@ pub(crate) struct Supervisor {
     pub count: u32,
     /// Whether the engine has taken in the last event.
     pub dismissed: bool,
+    /// Whether the log's server has had all the time it gets after the container's end.
+    pub is_forsaken: bool,
     _signals: Signals,
 }
 
@@ -123,6 +126,7 @@ impl Supervisor {
             scratch: Vec::new(),
             count: 0,
             dismissed: false,
+            is_forsaken: false,
             _signals: signals,
         })
     }
@@ -156,7 +160,11 @@ impl Supervisor {
         match &self.container {
             None => self.engines.is_empty(),
             Some(container) => {
-                container.has_left() && self.clients.is_empty() && (self.dismissed || self.engines.is_empty())
+                let delivered = self.is_forsaken || container.courier.as_ref().is_none_or(Courier::is_done);
+                container.has_left()
+                    && delivered
+                    && self.clients.is_empty()
+                    && (self.dismissed || self.engines.is_empty())
             }
         }
     }
@@ -181,6 +189,7 @@ impl Supervisor {
             Some(Token::Compression) => self.end_compression(),
             Some(Token::Names) => self.answer_names(),
             Some(Token::Host) => self.see_host(),
+            Some(Token::Courier) => self.carry_log(),
             None => {}
         }
         Ok(())
@@ -209,6 +218,8 @@ impl Supervisor {
             Due::Compress => self.begin_compression()?,
             Due::Rest => self.rest(),
             Due::Mend => self.mend()?,
+            Due::Courier => self.carry_log(),
+            Due::Farewell => self.is_forsaken = true,
         }
         Ok(())
     }

@@ -30,6 +30,8 @@ pub(crate) enum Token {
     Names,
     /// Somebody changed the host's rules or devices.
     Host,
+    /// There is room on the way of the log, or its end.
+    Courier,
 }
 
 impl Token {
@@ -48,6 +50,7 @@ impl Token {
             Self::Compression => (9, 0),
             Self::Names => (10, 0),
             Self::Host => (11, 0),
+            Self::Courier => (12, 0),
         };
         kind << 32 | u64::from(number)
     }
@@ -69,6 +72,7 @@ impl Token {
             9 => Self::Compression,
             10 => Self::Names,
             11 => Self::Host,
+            12 => Self::Courier,
             _ => return None,
         })
     }
@@ -93,6 +97,7 @@ mod tests {
             Token::Compression,
             Token::Names,
             Token::Host,
+            Token::Courier,
         ] {
             assert_eq!(Token::unpack(token.pack()), Some(token));
         }

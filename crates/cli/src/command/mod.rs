@@ -4,6 +4,7 @@ mod build;
 mod compose;
 mod container;
 mod context;
+mod doctor;
 mod image;
 mod inspect;
 mod login;
@@ -82,6 +83,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("cp", &container::copy::COPY),
     Node::command("create", &container::create::CREATE),
     Node::command("diff", &container::diff::DIFF),
+    Node::command("doctor", &doctor::DOCTOR),
     Node::command("events", &system::events::EVENTS),
     Node::command("export", &container::export::EXPORT),
     Node::command("history", &image::history::HISTORY),
@@ -97,6 +99,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("rm", &container::remove::REMOVE),
     Node::command("rmi", &image::remove::REMOVE),
     Node::command("save", &image::save::SAVE),
+    Node::command("search", &image::search::SEARCH),
     Node::command("start", &container::start::START),
     Node::command("stats", &container::stats::STATS),
     Node::command("stop", &container::lifecycle::STOP),
@@ -110,7 +113,6 @@ pub(crate) const NODES: &[Node] = &[
     Node::missing("checkpoint", "checkpoints are an experiment of docker's"),
     Node::missing("manifest", "manifest lists come with a later version (issue: builder)"),
     Node::missing("plugin", "plugins are not part of hako"),
-    Node::missing("search", "searching a registry comes with a later version"),
     Node::missing("trust", "content trust is not part of hako"),
     Node::missing("config", SWARM),
     Node::missing("node", SWARM),
@@ -179,7 +181,9 @@ static SYSTEM: Group = Group {
         Node::command("dial-stdio", &system::dial::DIAL),
         Node::command("events", &system::events::EVENTS),
         Node::command("info", &system::info::INFO),
+        Node::command("install", &system::install::INSTALL),
         Node::command("prune", &prune::SYSTEM),
+        Node::command("uninstall", &system::install::UNINSTALL),
     ],
 };
 

@@ -190,6 +190,8 @@ fn no_log(record: &Record, dir: &Path) -> Result<LogConfig> {
         name: &record.name,
         image: "",
         image_id: record.image.as_str(),
+        command: "",
+        created: "",
         labels: &labels,
         env: &[],
     };

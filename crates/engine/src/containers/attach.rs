@@ -79,6 +79,11 @@ impl Attachment {
         self.terminal
     }
 
+    /// Whether it is a further process's, which only starts when it is handed over.
+    pub fn is_exec(&self) -> bool {
+        matches!(self.kind, Kind::Exec { .. })
+    }
+
     /// Gives the client's connection to the supervisor, with what was already read from it. The caller sends the
     /// `101` (or `200`) head before this, and drops its own side after.
     pub async fn hand_over(self, mut client: UnixStream, leftover: Bytes) -> Result<()> {

@@ -187,12 +187,14 @@ pub(super) fn stop_signal(record: &Record) -> i32 {
 /// Where a container's output goes.
 pub(crate) fn log_config(record: &Record, dir: &Path) -> Result<LogConfig> {
     let log = &record.host_config.log_config;
-    let labels = record.labels();
+    let (labels, command, created) = (record.labels(), record.command().join(" "), record.created.to_string());
     let source = Source {
         id: record.id.as_str(),
         name: &record.name,
         image: &record.config.image,
         image_id: record.image.as_str(),
+        command: &command,
+        created: &created,
         labels: &labels,
         env: record.config.env.as_deref().unwrap_or_default(),
     };

@@ -1,4 +1,4 @@
-//! The verbs that only ask a registry: login, distribution; and search, which hako does not do.
+//! The verbs that only ask a registry: login and distribution.
 
 use hako_model::image::{Index, ManifestOrIndex};
 use hako_model::platform::Platform;
@@ -36,13 +36,6 @@ impl Images {
             }
         };
         Ok(Distribution { descriptor: document.descriptor(), platforms })
-    }
-
-    /// Searching needs docker.io's own index, which is not part of the distribution protocol.
-    pub async fn search(&self, term: &str) -> Result<()> {
-        Err(Error::not_implemented(format!(
-            "search for {term:?}: hako does not search registries; look on the registry's web pages instead"
-        )))
     }
 }
 

@@ -181,3 +181,57 @@ fn a_daemon_that_leaves_takes_its_traces_with_it() {
     assert_eq!(groups().collect::<Vec<_>>(), Vec::<String>::new());
     assert_eq!(house.ok(["run", "--rm", "busybox", "echo", "again"]), "again");
 }
+
+#[test]
+fn metrics_are_told_to_prometheus() {
+    let house = House::new();
+    house.kill_daemon();
+    house.configure(r#"{"metrics-addr": "127.0.0.1:9323", "log-format": "json"}"#);
+    house.ok(["run", "-d", "--name", "box", "busybox", "sleep", "600"]);
+    let page = run_tool("curl", ["-sf", "http://127.0.0.1:9323/metrics"]);
+    assert!(page.contains("\nhako_containers{state=\"running\"} 1\n"), "{page}");
+    assert!(page.contains("\nprocess_resident_memory_bytes "), "{page}");
+    // Nothing else is answered there, and the API's socket tells the same.
+    let status =
+        run_tool("curl", ["-s", "-o", "/dev/null", "-w", "%{http_code}", "http://127.0.0.1:9323/containers/json"]);
+    assert_eq!(status, "404");
+    let page = run_tool("curl", ["-sf", "--unix-socket", house.socket().to_str().unwrap(), "http://d/metrics"]);
+    assert!(page.contains("hako_http_requests_total{status=\"2xx\"}"), "{page}");
+    let log = std::fs::read_to_string(house.path().join("run/daemon.log")).unwrap();
+    assert!(log.lines().all(|line| line.starts_with('{') && line.ends_with('}')), "{log}");
+    house.ok(["rm", "-f", "box"]);
+}
+
+#[test]
+fn the_doctor_looks_at_the_host() {
+    let house = House::new();
+    let said = house.run(["doctor"]);
+    for subject in ["kernel", "namespaces", "cgroups", "overlay", "firewall", "id ranges", "disk", "daemon"] {
+        assert!(said.stdout.contains(subject), "{}", said.stdout);
+    }
+    // Whatever is doubtful has an advice.
+    let json = house.run(["doctor", "--format", "json"]);
+    for line in json.stdout.lines().filter(|line| !line.contains(r#""Verdict":"ok""#)) {
+        assert!(!line.contains(r#""Advice":"""#), "{line}");
+    }
+}
+
+#[test]
+fn what_is_installed_can_be_taken_back() {
+    let house = House::empty();
+    let root = house.path().join("installed");
+    let destination = root.to_str().unwrap();
+    house.ok(["system", "install", "--destdir", destination]);
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    assert!(read("etc/systemd/system/hako.socket").contains("ListenStream=/run/docker.sock"));
+    assert!(read("etc/systemd/system/hako.service").contains("daemon -H fd://"));
+    assert!(read("usr/local/share/zsh/site-functions/_hako").starts_with("#compdef hako"));
+    assert!(read("usr/local/share/man/man1/hako-run.1").contains(".TH HAKO-RUN 1"));
+    // A file of somebody else's is neither overwritten nor removed.
+    let foreign = root.join("usr/local/share/man/man1/hako.1");
+    std::fs::write(&foreign, "mine").unwrap();
+    assert!(house.fails(1, ["system", "install", "--destdir", destination]).contains("is not hako's"));
+    house.ok(["system", "uninstall", "--destdir", destination]);
+    let left = run_tool("find", [destination, "-type", "f"]);
+    assert_eq!(left.trim(), foreign.to_str().unwrap());
+}

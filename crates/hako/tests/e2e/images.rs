@@ -299,3 +299,36 @@ fn an_image_can_be_imported_from_the_web() {
     let nobody = house.fails(1, ["import", &url]);
     assert!(nobody.contains(&format!("Get \"{url}\": dial tcp {address}: connect: connection refused")), "{nobody}");
 }
+
+#[test]
+fn an_index_is_searched() {
+    let house = House::empty();
+    // An index as docker.io's.
+    let results = r#"{"num_results": 2, "results": [
+        {"name": "web", "description": "serves\npages", "star_count": 9, "is_official": true, "is_automated": false},
+        {"name": "me/web", "description": "", "star_count": 1, "is_official": false, "is_automated": false}]}"#;
+    let index = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let term = format!("{}/w b", index.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let mut asked = Vec::new();
+        for _ in 0..3 {
+            let (mut client, _) = index.accept().unwrap();
+            let mut head = [0; 4096];
+            let length = std::io::Read::read(&mut client, &mut head).unwrap();
+            asked.push(String::from_utf8_lossy(&head[..length]).lines().next().unwrap_or_default().to_owned());
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{results}", results.len());
+            std::io::Write::write_all(&mut client, answer.as_bytes()).unwrap();
+        }
+        asked
+    });
+    let table = house.ok(["search", &term]);
+    assert!(table.contains("NAME") && table.contains("serves pages") && table.contains("[OK]"), "{table}");
+    assert_eq!(house.ok(["search", "--format", "{{.Name}} {{.StarCount}}", "-f", "stars=5", &term]), "web 9");
+    assert_eq!(
+        house.ok(["search", "--limit", "1", "--format", "{{.Name}}", "-f", "is-official=false", &term]),
+        "me/web"
+    );
+    assert_eq!(server.join().unwrap()[0], "GET /v1/search?q=w%20b&n=25 HTTP/1.1");
+    assert!(house.fails(1, ["search", "--limit", "1000", "x"]).contains("outside the range of [1, 100]"));
+}

@@ -1,8 +1,10 @@
 //! `logs`, the on-disk format, rotation, drivers; and that the daemon is not in the way of the lines.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{TcpListener, UdpSocket};
+use std::time::Instant;
 
-use crate::house::House;
+use crate::house::{House, PATIENCE};
 
 #[test]
 fn logs_select_streams_times_and_tails() {
@@ -117,4 +119,116 @@ fn details_show_labels_and_environment() {
     let house = House::new();
     house.ok(["run", "--name", "box", "-l", "tier=web", "--log-opt", "labels=tier", "busybox", "echo", "x"]);
     assert_eq!(house.ok(["logs", "--details", "box"]), "tier=web x");
+}
+
+#[test]
+fn logs_go_to_servers_and_stay_readable() {
+    let house = House::new();
+    let syslog = UdpSocket::bind("127.0.0.1:0").unwrap();
+    syslog.set_read_timeout(Some(PATIENCE)).unwrap();
+    let address = format!("syslog-address=udp://{}", syslog.local_addr().unwrap());
+    let options = [
+        "--log-driver",
+        "syslog",
+        "--log-opt",
+        &address,
+        "--log-opt",
+        "tag={{.Name}}",
+        "--log-opt",
+        "syslog-facility=local3",
+    ];
+    house.ok(["run", "--name", "a"].iter().chain(&options).chain(&["busybox", "sh", "-c", "echo out; echo err >&2"]));
+    let mut heard: Vec<String> = (0..2).map(|_| packet(&syslog)).collect();
+    heard.sort();
+    // local3 is 19: 19 * 8 + 3 for errors, + 6 for the rest.
+    assert!(heard[0].starts_with("<155>") && heard[0].ends_with(": err\n"), "{heard:?}");
+    assert!(heard[1].starts_with("<158>") && heard[1].contains(" a["), "{heard:?}");
+    assert_eq!(house.ok(["logs", "a"]).lines().filter(|line| *line == "out").count(), 1);
+
+    let gelf = UdpSocket::bind("127.0.0.1:0").unwrap();
+    gelf.set_read_timeout(Some(PATIENCE)).unwrap();
+    let address = format!("gelf-address=udp://{}", gelf.local_addr().unwrap());
+    let options = [
+        "--log-driver",
+        "gelf",
+        "--log-opt",
+        &address,
+        "--log-opt",
+        "gelf-compression-type=none",
+        "--log-opt",
+        "env=A",
+    ];
+    house.ok(["run", "--name", "b", "-e", "A=x"].iter().chain(&options).chain(&["busybox", "echo", "hi"]));
+    let message = packet(&gelf);
+    for member in [r#""short_message":"hi""#, r#""_container_name":"b""#, r#""_A":"x""#] {
+        assert!(message.contains(member), "{message}");
+    }
+}
+
+#[test]
+fn a_log_server_that_comes_late_misses_nothing() {
+    let house = House::new();
+    let fluentd = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = fluentd.local_addr().unwrap();
+    drop(fluentd);
+    let option = format!("fluentd-address={address}");
+    house.ok([
+        "run",
+        "-d",
+        "--name",
+        "box",
+        "--log-driver",
+        "fluentd",
+        "--log-opt",
+        &option,
+        "busybox",
+        "sh",
+        "-c",
+        "echo early; sleep 600",
+    ]);
+    crate::house::await_that("the line here", || house.ok(["logs", "box"]) == "early");
+    let fluentd = TcpListener::bind(address).unwrap();
+    let (mut connection, _) = fluentd.accept().unwrap();
+    let mut heard = vec![0; 1024];
+    let length = connection.read(&mut heard).unwrap();
+    assert!(String::from_utf8_lossy(&heard[..length]).contains("early"));
+    house.ok(["rm", "-f", "box"]);
+}
+
+fn packet(socket: &UdpSocket) -> String {
+    let mut room = [0; 2048];
+    let length = socket.recv(&mut room).unwrap();
+    String::from_utf8_lossy(&room[..length]).into_owned()
+}
+
+#[test]
+fn a_server_that_does_not_read_holds_no_container_up() {
+    let house = House::new();
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let option = format!("syslog-address=tcp://{}", server.local_addr().unwrap());
+    let begun = Instant::now();
+    let script = "i=0; while [ $i -lt 20000 ]; do echo 0123456789012345678901234567890123456789012345678901234567890123456789; i=$((i+1)); done";
+    house.ok([
+        "run",
+        "--log-driver",
+        "syslog",
+        "--log-opt",
+        &option,
+        "--log-opt",
+        "mode=non-blocking",
+        "--log-opt",
+        "max-buffer-size=64k",
+        "busybox",
+        "sh",
+        "-c",
+        script,
+    ]);
+    assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+    let (mut connection, _) = server.accept().unwrap();
+    let mut text = String::new();
+    connection.read_to_string(&mut text).unwrap();
+    let dropped: usize =
+        text.lines().filter_map(|line| line.split_once("hako: ")?.1.split(' ').next()?.parse::<usize>().ok()).sum();
+    // What had not left when the last patience ended is not counted any more.
+    assert!(dropped > 0 && text.lines().count() + dropped <= 20_000 + 100, "{dropped} of {}", text.lines().count());
 }

@@ -1,6 +1,7 @@
 //! From flags and `daemon.json` to what engine and server are told.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -30,6 +31,10 @@ pub(super) struct Options {
     pub(super) group: Option<String>,
     pub(super) pid_file: PathBuf,
     pub(super) log_level: String,
+    /// Log as JSON.
+    pub(super) log_json: bool,
+    /// Where scrapers of metrics ask.
+    pub(super) metrics: Option<SocketAddr>,
     /// `None` means that it stays.
     pub(super) idle_timeout: Option<Duration>,
 }
@@ -77,6 +82,8 @@ impl Given {
             group: self.text("group").map(str::to_owned),
             pid_file: self.text("pidfile").map_or_else(|| exec_root.join("daemon.pid"), PathBuf::from),
             log_level: self.log_level(debug)?,
+            log_json: self.log_json()?,
+            metrics: self.metrics()?,
             idle_timeout: self.idle_timeout()?,
         })
     }
@@ -189,6 +196,19 @@ impl Given {
             "trace" | "debug" | "info" | "warn" | "error" | "fatal" | "panic" => Ok(level.to_owned()),
             other => Err(refused("log-level", other, "expected debug, info, warn, error or fatal")),
         }
+    }
+
+    fn log_json(&self) -> Result<bool, String> {
+        match self.text("log-format") {
+            None | Some("text") => Ok(false),
+            Some("json") => Ok(true),
+            Some(other) => Err(refused("log-format", other, "expected text or json")),
+        }
+    }
+
+    fn metrics(&self) -> Result<Option<SocketAddr>, String> {
+        let read = |text: &str| text.parse().map_err(|cause| refused("metrics-addr", text, cause));
+        self.text("metrics-addr").filter(|text| !text.is_empty()).map(read).transpose()
     }
 
     /// A daemon that was started by need leaves by itself; one that a person or a service manager started stays.

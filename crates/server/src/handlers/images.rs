@@ -172,8 +172,7 @@ async fn save_all(asked: &Asked, names: Vec<String>, platforms: &[String]) -> Ou
 
 pub(super) async fn search(asked: Asked) -> Outcome {
     let query = query::Search::read(&asked.query)?;
-    asked.engine.images().search(&query.term).await?;
-    reply::json(&[(); 0])
+    reply::json(&asked.engine.images().search(&query.term, query.limit, &query.filters).await?)
 }
 
 pub(super) async fn distribution(asked: Asked) -> Outcome {

@@ -27,7 +27,13 @@ impl Daemon {
         let engine = Engine::open(settings).await.unwrap();
         let (leave, leaving) = watch::channel(false);
         Self {
-            house: House { engine, activity: Activity::default(), bench: Bench::default(), leaving },
+            house: House {
+                engine,
+                activity: Activity::default(),
+                bench: Bench::default(),
+                tally: Tally::default(),
+                leaving,
+            },
             leave,
             _root: root,
         }

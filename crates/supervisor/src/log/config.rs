@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::remote::Remote;
+
 /// Files kept by default, the current one included.
 pub const DEFAULT_FILES: u32 = 5;
 /// Bytes after which a file is full by default.
@@ -21,7 +23,36 @@ pub enum Driver {
     Local,
     /// Nothing is kept.
     None,
+    /// Sent to a syslog.
+    Syslog,
+    /// Sent to systemd's journal.
+    Journald,
+    /// Sent to a Graylog.
+    Gelf,
+    /// Sent to a fluentd.
+    Fluentd,
 }
+
+/// The options of single drivers. Those that say how hard to try again are taken: it is tried until it works.
+const SYSLOG: &[&str] = &["syslog-address", "syslog-facility", "syslog-format"];
+const GELF: &[&str] = &[
+    "gelf-address",
+    "gelf-compression-type",
+    "gelf-compression-level",
+    "gelf-tcp-max-reconnect",
+    "gelf-tcp-reconnect-delay",
+];
+const FLUENTD: &[&str] = &[
+    "fluentd-address",
+    "fluentd-async",
+    "fluentd-async-reconnect-interval",
+    "fluentd-buffer-limit",
+    "fluentd-max-retries",
+    "fluentd-request-ack",
+    "fluentd-retry-wait",
+    "fluentd-sub-second-precision",
+    "fluentd-write-timeout",
+];
 
 impl Driver {
     /// Docker's name.
@@ -30,7 +61,16 @@ impl Driver {
             Self::JsonFile => "json-file",
             Self::Local => "local",
             Self::None => "none",
+            Self::Syslog => "syslog",
+            Self::Journald => "journald",
+            Self::Gelf => "gelf",
+            Self::Fluentd => "fluentd",
         }
+    }
+
+    /// Whether its files are those of `local`; drivers that send elsewhere keep theirs so.
+    pub(crate) const fn is_local(self) -> bool {
+        !matches!(self, Self::JsonFile | Self::None)
     }
 
     fn named(name: &str) -> Result<Self, InvalidLogOption> {
@@ -38,6 +78,10 @@ impl Driver {
             "" | "json-file" => Ok(Self::JsonFile),
             "local" => Ok(Self::Local),
             "none" => Ok(Self::None),
+            "syslog" => Ok(Self::Syslog),
+            "journald" => Ok(Self::Journald),
+            "gelf" => Ok(Self::Gelf),
+            "fluentd" => Ok(Self::Fluentd),
             _ => Err(InvalidLogOption::Driver { driver: name.to_owned() }),
         }
     }
@@ -47,7 +91,13 @@ impl Driver {
         let any = ["mode", "max-buffer-size"];
         let local = ["max-size", "max-file", "compress"];
         let json = ["labels", "labels-regex", "env", "env-regex", "tag"];
+        let sending =
+            json.contains(&option) || ["cache-max-size", "cache-max-file", "cache-compress"].contains(&option);
         match self {
+            Self::Syslog => any.contains(&option) || sending || SYSLOG.contains(&option),
+            Self::Journald => any.contains(&option) || sending,
+            Self::Gelf => any.contains(&option) || sending || GELF.contains(&option),
+            Self::Fluentd => any.contains(&option) || sending || FLUENTD.contains(&option),
             Self::None => any.contains(&option),
             Self::Local => any.contains(&option) || local.contains(&option),
             Self::JsonFile => any.contains(&option) || local.contains(&option) || json.contains(&option),
@@ -71,6 +121,9 @@ pub struct LogConfig {
     /// What is added to every line (`attrs`): chosen labels, environment and the tag.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, String>,
+    /// Where else the log goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<Remote>,
 }
 
 /// A log option was refused.
@@ -113,6 +166,10 @@ pub struct Source<'a> {
     pub image: &'a str,
     /// The image's id.
     pub image_id: &'a str,
+    /// What the container runs.
+    pub command: &'a str,
+    /// When the container was made.
+    pub created: &'a str,
     /// The container's labels.
     pub labels: &'a BTreeMap<String, String>,
     /// The container's environment, `NAME=VALUE`.
@@ -135,13 +192,13 @@ impl LogConfig {
             return Err(InvalidLogOption::Option { option: option.clone(), driver: driver.name() });
         }
         check_mode(options)?;
-        let (max_size, max_file) = (max_size(options)?, max_file(options)?);
-        let compress = compress(options, max_size.is_some() && max_file > 1)?;
-        let path = match driver {
-            Driver::Local => path.with_file_name("local-logs").join("container.log"),
-            Driver::JsonFile | Driver::None => path,
-        };
-        Ok(Self { driver, path, max_size, max_file, compress, attributes: attributes(options, source)? })
+        let bounds = bounds(options);
+        let (max_size, max_file) = (max_size(&bounds)?, max_file(&bounds)?);
+        let compress = compress(&bounds, max_size.is_some() && max_file > 1)?;
+        let path = if driver.is_local() { path.with_file_name("local-logs").join("container.log") } else { path };
+        let attributes = attributes(options, source)?;
+        let remote = Remote::from_options(driver, options, source, attributes.get("tag").cloned())?;
+        Ok(Self { driver, path, max_size, max_file, compress, attributes, remote })
     }
 
     /// The bounded default at `path`.
@@ -153,15 +210,24 @@ impl LogConfig {
             max_file: DEFAULT_FILES,
             compress: true,
             attributes: BTreeMap::new(),
+            remote: None,
         }
     }
 }
 
-fn refuse(option: &'static str, value: &str, reason: impl Into<String>) -> InvalidLogOption {
+/// The bounds of the files: drivers that send elsewhere have them under names of their own.
+fn bounds(options: &Options) -> Options {
+    options
+        .iter()
+        .map(|(name, value)| (name.strip_prefix("cache-").unwrap_or(name).to_owned(), value.clone()))
+        .collect()
+}
+
+pub(super) fn refuse(option: &'static str, value: &str, reason: impl Into<String>) -> InvalidLogOption {
     InvalidLogOption::Value { option, value: value.to_owned(), reason: reason.into() }
 }
 
-/// Files are written without waiting for anybody, so "blocking" and "non-blocking" are the same here; both are taken.
+/// The container never waits for its log, so what is blocking blocks nobody; non-blocking bounds what waits to be sent.
 fn check_mode(options: &Options) -> Result<(), InvalidLogOption> {
     let mode = options.get("mode").map_or("", String::as_str);
     if !matches!(mode, "" | "blocking" | "non-blocking") {
@@ -207,7 +273,7 @@ fn compress(options: &Options, rotates: bool) -> Result<bool, InvalidLogOption> 
 }
 
 /// A size in Docker's units: `10`, `10k`, `10kb`, `10KiB`, `1.5m`, `1g`; all powers of 1024.
-fn size(option: &'static str, text: &str) -> Result<u64, InvalidLogOption> {
+pub(super) fn size(option: &'static str, text: &str) -> Result<u64, InvalidLogOption> {
     let lower = text.trim().to_ascii_lowercase();
     let digits = lower.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(lower.len());
     let unit = lower[digits..].trim().trim_end_matches('b').trim_end_matches('i');
@@ -291,6 +357,8 @@ mod tests {
             name: "shy_cat",
             image: "nginx:1",
             image_id: "sha256:fedcba9876543210",
+            command: "nginx -g daemon",
+            created: "2026-11-21T00:00:00Z",
             labels: &labels,
             env: &["A_1=x".to_owned(), "B=y".to_owned()],
         };
@@ -326,9 +394,30 @@ mod tests {
     }
 
     #[test]
+    fn drivers_that_send_keep_files_as_local_does() {
+        let config =
+            read("syslog", &[("syslog-address", "udp://localhost"), ("cache-max-file", "2"), ("tag", "{{.Name}}")]);
+        let config = config.unwrap();
+        assert_eq!((config.max_file, config.path), (2, PathBuf::from("/c/local-logs/container.log")));
+        let remote = config.remote.unwrap();
+        assert_eq!(remote.address, super::super::remote::Address::Udp("127.0.0.1:514".parse().unwrap()));
+        assert_eq!((remote.subject.tag.as_str(), remote.buffer), ("shy_cat", None));
+        let buffered = read("journald", &[("mode", "non-blocking"), ("max-buffer-size", "2m")]).unwrap();
+        assert_eq!(buffered.remote.unwrap().buffer, Some(2 << 20));
+    }
+
+    #[test]
     fn refusals_name_the_option() {
         for (driver, options) in [
-            ("syslog", &[][..]),
+            ("awslogs", &[][..]),
+            ("syslog", &[("syslog-address", "tcp+tls://127.0.0.1:1")]),
+            ("syslog", &[("syslog-facility", "nowhere")]),
+            ("syslog", &[("max-size", "1m")]),
+            ("gelf", &[("gelf-address", "udp://127.0.0.1")]),
+            ("gelf", &[("gelf-compression-type", "gzip"), ("gelf-address", "tcp://127.0.0.1:1")]),
+            ("fluentd", &[("fluentd-request-ack", "true")]),
+            ("fluentd", &[("fluentd-address", "nowhere.invalid:1")]),
+            ("journald", &[("syslog-format", "rfc5424")]),
             ("json-file", &[("maxsize", "1")]),
             ("none", &[("max-size", "1m")]),
             ("local", &[("labels", "a")]),

@@ -146,8 +146,8 @@ impl Reader {
             let offset = self.buffer.start;
             let bytes = &mut self.buffer.bytes[offset..self.buffer.end];
             let decoded = match self.config.driver {
-                Driver::Local => local::decode(bytes),
                 Driver::JsonFile | Driver::None => json::decode(bytes, &mut self.stamps),
+                _ => local::decode(bytes),
             };
             match decoded {
                 Decoded::Entry { mut found, next } => {
@@ -214,8 +214,8 @@ impl Reader {
         let first = loop {
             let bytes = &mut probe.bytes[..probe.end];
             let decoded = match self.config.driver {
-                Driver::Local => local::decode(bytes),
                 Driver::JsonFile | Driver::None => json::decode(bytes, &mut self.stamps),
+                _ => local::decode(bytes),
             };
             match decoded {
                 Decoded::Entry { found, .. } => break Some(found.time),

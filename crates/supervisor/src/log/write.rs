@@ -30,8 +30,8 @@ impl Writer {
     pub fn open(config: LogConfig, last: Timestamp) -> Result<Self> {
         let encoder = match config.driver {
             Driver::JsonFile => Encoder::Json(json::Encoder::new(&config.attributes)),
-            Driver::Local => Encoder::Local,
             Driver::None => Encoder::None,
+            _ => Encoder::Local,
         };
         let file = match config.driver {
             Driver::None => None,
@@ -172,7 +172,7 @@ impl Sink {
 }
 
 fn open(config: &LogConfig) -> Result<File> {
-    if config.driver == Driver::Local
+    if config.driver.is_local()
         && let Some(parent) = config.path.parent()
     {
         std::fs::create_dir_all(parent).map_err(Error::file("create", parent))?;

@@ -9,4 +9,5 @@ pub(crate) mod pull;
 pub(crate) mod push;
 pub(crate) mod remove;
 pub(crate) mod save;
+pub(crate) mod search;
 pub(crate) mod tag;

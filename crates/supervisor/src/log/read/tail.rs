@@ -30,7 +30,7 @@ pub(super) fn seek(sources: &mut VecDeque<Source>, wanted: u64, driver: Driver) 
 /// Where the last `wanted` entries of `source` begin, and how many there are.
 fn begin(source: &mut Source, wanted: u64, driver: Driver) -> Result<(u64, u64)> {
     match (source.length()?, driver) {
-        (Some(length), Driver::Local) => begin_local(source, length, wanted),
+        (Some(length), driver) if driver.is_local() => begin_local(source, length, wanted),
         (Some(length), _) => begin_lines(source, length, wanted),
         (None, _) => begin_compressed(source, wanted, driver),
     }
@@ -92,7 +92,7 @@ fn scan(source: &mut Source, driver: Driver, tell: &mut impl FnMut(u64)) -> Resu
         if read == 0 {
             return Ok(());
         }
-        if driver == Driver::Local {
+        if driver.is_local() {
             pending.extend_from_slice(&block[..read]);
             let mut at = 0;
             while let Some(length) =
