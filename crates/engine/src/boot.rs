@@ -173,6 +173,10 @@ fn take_over(house: &House, container: &Arc<Container>, link: &Arc<Link>, welcom
 /// Nobody supervises it: what its supervisor told while no engine listened is told now, and what it held is cleared
 /// away if it did not do that itself.
 async fn settle(house: &Arc<House>, container: &Arc<Container>) -> Result<()> {
+    if container.damage.is_none() {
+        // Its supervisor may have written how it ended since the records were read.
+        container.set_status(record::load_status(&container.dir));
+    }
     life::tell_journal(house, container);
     let status = container.status();
     let unfinished = status.state.is_running() || status.state == State::Starting;

@@ -181,6 +181,10 @@ pub struct Mount {
     /// What.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub source: String,
+    /// Only this path below `source` of a bind mount, looked up without ever leaving it. Not of the OCI specification:
+    /// whoever else may write there could make any path given as `source` lead elsewhere.
+    #[serde(rename = "hakoBeneath", skip_serializing_if = "String::is_empty")]
+    pub beneath: String,
     /// Options in the words of mount(8).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub options: Vec<String>,

@@ -182,11 +182,13 @@ impl Place {
         let Some(plan) = mount_of(container, &resolved) else {
             return Ok(Self { root, path, account_root, mount: None });
         };
-        let source = match &plan.origin {
-            Origin::Bind(bind) => PathBuf::from(&bind.source),
+        let (source, beneath) = match &plan.origin {
+            Origin::Bind(bind) => (PathBuf::from(&bind.source), Path::new("/")),
             Origin::Volume(volume) => {
                 let found = house.store.volumes().get(&volume.name);
-                found.map_err(|e| Error::not_found(e.to_string()))?.mountpoint.join(&volume.subpath)
+                let mountpoint = found.map_err(|e| Error::not_found(e.to_string()))?.mountpoint;
+                // Its content is not to be trusted: a link in it must not lead to the host.
+                (mountpoint, Path::new(if volume.subpath.is_empty() { "/" } else { &volume.subpath }))
             }
             Origin::Tmpfs(_) => return Ok(Self { root, path, account_root, mount: Some(plan) }),
         };
@@ -194,7 +196,7 @@ impl Place {
         if source.is_file() {
             return Ok(Self { root, path, account_root, mount: Some(plan) });
         }
-        let opened = Root::open(&source).and_then(|root| root.open_path(Path::new("/")));
+        let opened = Root::open(&source).and_then(|root| root.open_path(beneath));
         let root = opened.map_err(|e| Error::io(format!("open {}", source.display()), e))?;
         Ok(Self { root, path: Path::new("/").join(inside), account_root, mount: Some(plan) })
     }

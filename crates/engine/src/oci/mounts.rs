@@ -141,22 +141,20 @@ fn volume_mount(store: &Store, plan: &Plan, wanted: &Volume) -> Result<Mount> {
         let kind = if options.iter().any(|o| matches!(*o, "bind" | "rbind")) { "bind" } else { kind };
         return Ok(mount(&plan.target, kind, device, &options));
     }
-    let source = inside(&volume.mountpoint, &wanted.subpath)?;
-    Ok(bind(source, plan.target.clone(), &["rbind", "rprivate"], plan.read_only))
+    check_inside(&volume.mountpoint, &wanted.subpath)?;
+    let source = volume.mountpoint.to_string_lossy().into_owned();
+    let whole = bind(source, plan.target.clone(), &["rbind", "rprivate"], plan.read_only);
+    Ok(Mount { beneath: wanted.subpath.clone(), ..whole })
 }
 
-/// A directory inside a volume, wherever links in the volume would lead.
-fn inside(mountpoint: &Path, subpath: &str) -> Result<String> {
+/// Refuses a path that is not in the volume now, in Docker's words. What is mounted is looked up again, confined in the
+/// same way: another container may be changing the volume.
+fn check_inside(mountpoint: &Path, subpath: &str) -> Result<()> {
     if subpath.is_empty() {
-        return Ok(mountpoint.to_string_lossy().into_owned());
+        return Ok(());
     }
-    let failed =
-        |cause: &dyn std::fmt::Display| Error::invalid(format!("cannot access path {subpath} in volume: {cause}"));
-    let root = hako_sys::confined::Root::open(mountpoint).map_err(|e| failed(&e))?;
-    let fd = root.open_path(Path::new(subpath)).map_err(|e| failed(&e))?;
-    let resolved =
-        std::fs::read_link(hako_sys::file::fd_path(std::os::fd::AsFd::as_fd(&fd))).map_err(|e| failed(&e))?;
-    Ok(resolved.to_string_lossy().into_owned())
+    let found = hako_sys::confined::Root::open(mountpoint).and_then(|root| root.open_path(Path::new(subpath)));
+    found.map(drop).map_err(|cause| Error::invalid(format!("cannot access path {subpath} in volume: {cause}")))
 }
 
 /// Where /dev/shm of a container in this IPC mode comes from.

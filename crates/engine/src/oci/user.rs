@@ -63,6 +63,8 @@ impl Accounts {
         self.passwd.lines().filter_map(|line| {
             let fields: Vec<&str> = line.trim().split(':').collect();
             let [name, _, uid, gid, rest @ ..] = &fields[..] else { return None };
+            // A line without a name is nobody's.
+            let name = Some(*name).filter(|name| !name.is_empty())?;
             let home = rest.get(1).copied().unwrap_or("/");
             Some(PasswdLine { name, uid: id(uid)?, gid: id(gid)?, home })
         })
@@ -72,6 +74,7 @@ impl Accounts {
         self.group.lines().filter_map(|line| {
             let fields: Vec<&str> = line.trim().split(':').collect();
             let [name, _, gid, rest @ ..] = &fields[..] else { return None };
+            let name = Some(*name).filter(|name| !name.is_empty())?;
             let members = rest.first().map(|list| list.split(',').filter(|m| !m.is_empty()).collect());
             Some(GroupLine { name, gid: id(gid)?, members: members.unwrap_or_default() })
         })

@@ -18,6 +18,7 @@ mod copying;
 mod daemon;
 mod damage;
 mod doors;
+mod escapes;
 mod execs;
 mod faults;
 mod healing;

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use hako_sys::cgroup::{Group, Hierarchy};
+use hako_sys::confined::Root;
 use hako_sys::process::{Namespaces, SingleThreaded};
 
 use super::LaunchOptions;
@@ -167,8 +168,7 @@ fn binds(
                 error,
             )
         };
-        let source = Path::new(&mount.source);
-        let tree = hako_sys::mount::copy_tree(source, recursion.is_below()).map_err(|error| failed(&error))?;
+        let tree = source_of(mount, recursion.is_below()).map_err(|error| failed(&error))?;
         let stat = rustix::fs::fstat(&tree).map_err(|error| failed(&error))?;
         let directory = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
         if let Some(mapping) = mapping_of(mount, &options) {
@@ -179,6 +179,16 @@ fn binds(
         binds.push(Bind { mount: index, fd: parcel.add(tree), directory });
     }
     Ok(binds)
+}
+
+/// A copy of what a bind mount shows.
+fn source_of(mount: &Mount, recursive: bool) -> hako_sys::Result<OwnedFd> {
+    let source = Path::new(&mount.source);
+    if mount.beneath.is_empty() {
+        return hako_sys::mount::copy_tree(source, recursive);
+    }
+    let found = Root::open(source)?.open_path(Path::new(&mount.beneath))?;
+    hako_sys::mount::copy_tree_at(found.as_fd(), recursive)
 }
 
 fn mapping_of<'a>(mount: &'a Mount, options: &MountOptions) -> Option<idmap::Mapping<'a>> {
