@@ -5,6 +5,7 @@ pub mod cache;
 pub mod dockerfile;
 mod error;
 pub mod files;
+pub mod lint;
 pub mod progress;
 pub mod request;
 pub mod solve;

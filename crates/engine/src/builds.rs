@@ -1,5 +1,6 @@
 //! Building images: the builder's work with the engine's images, containers and network.
 
+mod check;
 mod checkout;
 pub mod context;
 pub mod desk;
@@ -18,15 +19,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures_util::Stream;
-pub use hako_builder::dockerfile::Lines;
+pub use hako_builder::dockerfile::{Dockerfile, Kind, Lines, Stage, SyntaxError, mount};
 use hako_builder::progress::{Event, Watcher};
 use hako_builder::solve::{self, Product, Tools};
 use hako_builder::workshop::Cancel;
-pub use hako_builder::{Error as BuildError, progress, request};
+pub use hako_builder::{Error as BuildError, lint, progress, request};
 use hako_model::digest::Digest;
 use hako_store::NewImage;
 use tokio::sync::mpsc;
 
+pub use self::check::CheckRequest;
 use self::desk::Desk;
 pub use self::prune::Pruned;
 use self::shop::Shop;

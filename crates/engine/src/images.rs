@@ -136,6 +136,11 @@ impl Images {
         self.blocking(move |images| images.resolve_or_hello(&name, &platform)).await
     }
 
+    /// An image that is here, asked for on a thread that may wait.
+    pub(crate) fn find_here(&self, name: &str) -> Option<hako_store::Image> {
+        self.resolve(name, "").ok()
+    }
+
     /// A file from anywhere on the web.
     pub(crate) async fn file(&self, url: &str) -> Result<hako_registry::File> {
         self.room.client.file(url).await.map_err(|error| failure::of_registry(&error))

@@ -8,6 +8,7 @@ mod desk;
 mod export;
 mod job;
 mod order;
+mod question;
 mod session;
 
 use std::sync::Arc;

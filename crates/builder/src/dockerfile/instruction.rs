@@ -208,11 +208,8 @@ fn stage_name(name: &str) -> Result<String, String> {
     let lower = name.to_ascii_lowercase();
     let begins = lower.starts_with(|c: char| c.is_ascii_lowercase());
     let plain = lower.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'));
-    if begins && plain && lower != "context" && lower != "scratch" {
+    if begins && plain {
         return Ok(lower);
-    }
-    if lower == "context" || lower == "scratch" {
-        return Err(format!("invalid name for build stage: {name:?}, name is reserved"));
     }
     Err(format!("invalid name for build stage: {name:?}, name can't start with a number or contain symbols"))
 }

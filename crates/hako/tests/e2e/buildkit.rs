@@ -106,8 +106,36 @@ fn a_failing_step_shows_its_place_and_output() {
     assert!(missing.stderr.contains("failed to read dockerfile: open absent: no such file or directory"));
     let syntax = docker(&house, &folder(&house, "typo", &[("Dockerfile", "FORM busybox\n")]), &["build", "."]).unwrap();
     assert!(syntax.stderr.contains("Dockerfile:1\n") && syntax.stderr.contains("unknown instruction: FORM"));
-    let refused = docker(&house, &dir, &["build", "--call", "outline", "."]).unwrap();
+    let refused = docker(&house, &dir, &["buildx", "build", "--platform", "linux/amd64,linux/arm64", "."]).unwrap();
     assert_ne!(refused.code, 0, "what is not done is not passed over");
+}
+
+#[test]
+fn checks_outlines_and_targets() {
+    let house = House::new();
+    let file =
+        "ARG G=1\nFROM busybox as one\nARG G\nMAINTAINER x\nRUN --mount=type=secret,id=s true\nFROM one\nCMD a\n";
+    let dir = folder(&house, "app", &[("Dockerfile", file)]);
+    let Some(built) = said(&house, &dir, &["build", "."]) else { return };
+    for part in [
+        "WARN: MaintainerDeprecated: Maintainer instruction is deprecated in favor of using label (line 4)",
+        "3 warnings found",
+        " - FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 2)",
+    ] {
+        assert!(built.contains(part), "{part:?} in:\n{built}");
+    }
+    let checked = docker(&house, &dir, &["build", "--check", "."]).unwrap();
+    assert_eq!(checked.code, 1);
+    let place = "Dockerfile:7\n--------------------\n   5 |     RUN --mount=type=secret,id=s true\n   6 |     FROM one\n   7 | >>> CMD a\n";
+    assert!(checked.stdout.contains("Check complete, 3 warnings have been found!"), "{}", checked.stdout);
+    assert!(checked.stdout.contains(place), "{}", checked.stdout);
+    let outline = said(&house, &dir, &["build", "--call", "outline", "."]).unwrap();
+    assert!(outline.contains("G           1") && outline.contains("SECRET"), "{outline}");
+    assert!(said(&house, &dir, &["build", "--call", "targets", "."]).unwrap().contains("(default)"));
+    let strict = folder(&house, "strict", &[("Dockerfile", "# check=error=true\nFROM busybox\nMAINTAINER x\n")]);
+    let ended = docker(&house, &strict, &["build", "."]).unwrap();
+    assert!(ended.stderr.contains("lint violation found for rules: MaintainerDeprecated"), "{}", ended.stderr);
+    assert_eq!(house.ok(["images", "-q"]).lines().count(), 2, "busybox and the first build");
 }
 
 #[test]

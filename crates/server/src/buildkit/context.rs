@@ -147,14 +147,14 @@ fn transfer(
     Ok(())
 }
 
-/// A few small files of the client's, by the names of their directory.
+/// A few small files of the client's, and the step that people saw fetch them.
 pub(super) async fn texts(
     job: &Arc<Job>,
     caller: &Caller,
     builds: &Builds,
     (name, title, id): (&str, &str, &'static str),
     paths: Vec<String>,
-) -> Result<(OwnedFd, Origin), Status> {
+) -> Result<(OwnedFd, Origin, String), Status> {
     let failed = |message: String| Status::from(fault::Status::about(message, None));
     let origin = builds.place().map_err(|error| failed(error.to_string()))?;
     let root = origin.open().map_err(|error| failed(error.to_string()))?;
@@ -169,7 +169,8 @@ pub(super) async fn texts(
     });
     let (outcome, origin) = done.await.map_err(|error| failed(error.to_string()))?;
     let message = outcome.as_ref().err().map(ToString::to_string);
+    let vertex = shown.digest();
     job.end(shown, false, message.as_deref()).await;
     outcome.map_err(|error| failed(error.to_string()))?;
-    Ok((root, origin))
+    Ok((root, origin, vertex))
 }

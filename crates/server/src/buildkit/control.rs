@@ -24,7 +24,7 @@ use super::context::{Local, texts};
 use super::desk::Lent;
 use super::job::Job;
 use super::order::Order;
-use super::{Bench, export};
+use super::{Bench, export, question};
 
 /// The frontend that hako is.
 const FRONTEND: &str = "dockerfile.v0";
@@ -93,6 +93,7 @@ impl Workbench {
         let order = Order(words);
         order.check()?;
         let inputs = Inputs::gather(job, &builds, &order).await?;
+        question::warn(job, &builds, &order, (&inputs.vertex, &inputs.dockerfile)).await?;
         let desk = job.session.as_ref().map(|session| Arc::new(Lent(session.caller.clone())) as Arc<dyn Desk>);
         let build = order.request(inputs.dockerfile.clone(), inputs.contexts)?;
         let request = BuildRequest { build, result: Becomes::Open, desk, ..BuildRequest::default() };
@@ -107,6 +108,18 @@ impl Workbench {
             }
         }
         Err(Status::internal("the build ended without a result"))
+    }
+
+    /// Answers a question about a Dockerfile, without building.
+    async fn answer(
+        &self,
+        job: &Arc<Job>,
+        question: &str,
+        words: &HashMap<String, String>,
+    ) -> Result<gateway::Outcome, Status> {
+        let (builds, order) = (self.engine.builds(), Order(words));
+        let inputs = Inputs::gather(job, &builds, &order).await?;
+        question::answer(&builds, &order, question, &inputs.dockerfile).await
     }
 
     /// Builds, or has the client drive the build, and exports the result.
@@ -145,7 +158,7 @@ impl Workbench {
 }
 
 /// A failure with its place in the Dockerfile.
-fn refusal(failure: Failure, name: &str, dockerfile: &[u8]) -> Status {
+pub(super) fn refusal(failure: Failure, name: &str, dockerfile: &[u8]) -> Status {
     let line = |line: usize| fault::Position { line: i32::try_from(line).unwrap_or(i32::MAX), character: 0 };
     let place = failure.lines.map(|lines| fault::Source {
         info: Some(fault::SourceInfo {
@@ -159,15 +172,18 @@ fn refusal(failure: Failure, name: &str, dockerfile: &[u8]) -> Status {
 }
 
 /// What a build reads.
+#[derive(Default)]
 struct Inputs {
     dockerfile: Vec<u8>,
+    /// The step that people saw fetch it.
+    vertex: String,
     contexts: BTreeMap<String, Context>,
     kept: Vec<context::Origin>,
 }
 
 impl Inputs {
     async fn gather(job: &Arc<Job>, builds: &Builds, order: &Order<'_>) -> Result<Self, Status> {
-        let mut inputs = Self { dockerfile: Vec::new(), contexts: BTreeMap::new(), kept: Vec::new() };
+        let mut inputs = Self::default();
         match order.word("context") {
             Some(address) => inputs.fetch_main(job, builds, order, address).await?,
             None => inputs.ask_for_main(job, builds, order).await?,
@@ -204,7 +220,8 @@ impl Inputs {
         let title = format!("[internal] load build definition from {}", file.rsplit('/').next().unwrap_or(file));
         let own = format!("{file}.dockerignore");
         let what = (directory, title.as_str(), "transferring dockerfile:");
-        let (root, _origin) = texts(job, &caller, builds, what, vec![file.to_owned(), own.clone()]).await?;
+        let (root, _origin, vertex) = texts(job, &caller, builds, what, vec![file.to_owned(), own.clone()]).await?;
+        self.vertex = vertex;
         let text = |path: &str| context::text(&root, path).map_err(failed);
         let missing = || failed(format!("failed to read dockerfile: open {file}: no such file or directory"));
         self.dockerfile = text(file)?.ok_or_else(missing)?;
@@ -222,6 +239,7 @@ impl Inputs {
         let shown = job.begin(format!("[internal] load remote build context {address}")).await;
         let fetched = fetch(job, builds, address).await;
         let message = fetched.as_ref().err().map(|status| status.message().to_owned());
+        self.vertex = shown.digest();
         job.end(shown, false, message.as_deref()).await;
         let origin = fetched?;
         let root = origin.open().map_err(failed)?;
@@ -282,7 +300,7 @@ async fn ignored(job: &Arc<Job>, caller: &Caller, builds: &Builds, name: &str) -
         format!("[context {name}] load .dockerignore")
     };
     let what = (name, title.as_str(), "transferring context:");
-    let (root, _origin) = texts(job, caller, builds, what, vec![".dockerignore".to_owned()]).await?;
+    let (root, _origin, _) = texts(job, caller, builds, what, vec![".dockerignore".to_owned()]).await?;
     Ok(context::text(&root, ".dockerignore").map_err(failed)?.unwrap_or_default())
 }
 
@@ -424,6 +442,10 @@ impl Service for Workbench {
             return Err(only_dockerfiles(&format!("frontend {:?}", asked.frontend)));
         }
         let job = self.bench.jobs.find(&build).await?;
+        if let Some(question) = asked.frontend_opt.get("requestid").filter(|question| !question.is_empty()) {
+            let result = Some(self.answer(&job, question, &asked.frontend_opt).await?);
+            return Ok(gateway::SolveResponse { result });
+        }
         let id = self.build(&job, &asked.frontend_opt).await?;
         let result = gateway::Outcome { reference: Some(gateway::Ref { id }), ..gateway::Outcome::default() };
         Ok(gateway::SolveResponse { result: Some(result) })

@@ -41,9 +41,6 @@ impl<'a> Order<'a> {
                 return Err(Status::unimplemented(why));
             }
         }
-        if let Some(asked) = self.word("requestid") {
-            return Err(Status::unimplemented(format!("hako does not answer {asked} yet")));
-        }
         if self.word("platform").is_some_and(|platforms| platforms.contains(',')) {
             return Err(Status::unimplemented("hako builds for one platform at a time: name one --platform"));
         }
