@@ -15,6 +15,10 @@ const NAMED: &[&str] = &["EndpointsConfig", "ExposedPorts", "Volumes", "PortBind
 /// The parser's, when it is not JSON or a member has the wrong type.
 pub fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
     let mut value: Value = serde_json::from_slice(bytes)?;
+    if value.is_array() {
+        // The decoder would take it for the members in their order.
+        return Err(serde::de::Error::custom("cannot unmarshal an array into an object"));
+    }
     forget_nulls(&mut value);
     serde_json::from_value(value)
 }

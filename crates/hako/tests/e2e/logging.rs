@@ -137,13 +137,13 @@ fn logs_go_to_servers_and_stay_readable() {
         "--log-opt",
         "syslog-facility=local3",
     ];
-    house.ok(["run", "--name", "a"].iter().chain(&options).chain(&["busybox", "sh", "-c", "echo out; echo err >&2"]));
+    house.ok(["run", "--name", "loud"].iter().chain(&options).chain(&["busybox", "sh", "-c", "echo out; echo err >&2"]));
     let mut heard: Vec<String> = (0..2).map(|_| packet(&syslog)).collect();
     heard.sort();
     // local3 is 19: 19 * 8 + 3 for errors, + 6 for the rest.
     assert!(heard[0].starts_with("<155>") && heard[0].ends_with(": err\n"), "{heard:?}");
-    assert!(heard[1].starts_with("<158>") && heard[1].contains(" a["), "{heard:?}");
-    assert_eq!(house.ok(["logs", "a"]).lines().filter(|line| *line == "out").count(), 1);
+    assert!(heard[1].starts_with("<158>") && heard[1].contains(" loud["), "{heard:?}");
+    assert_eq!(house.ok(["logs", "loud"]).lines().filter(|line| *line == "out").count(), 1);
 
     let gelf = UdpSocket::bind("127.0.0.1:0").unwrap();
     gelf.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -158,9 +158,9 @@ fn logs_go_to_servers_and_stay_readable() {
         "--log-opt",
         "env=A",
     ];
-    house.ok(["run", "--name", "b", "-e", "A=x"].iter().chain(&options).chain(&["busybox", "echo", "hi"]));
+    house.ok(["run", "--name", "grey", "-e", "A=x"].iter().chain(&options).chain(&["busybox", "echo", "hi"]));
     let message = packet(&gelf);
-    for member in [r#""short_message":"hi""#, r#""_container_name":"b""#, r#""_A":"x""#] {
+    for member in [r#""short_message":"hi""#, r#""_container_name":"grey""#, r#""_A":"x""#] {
         assert!(message.contains(member), "{message}");
     }
 }

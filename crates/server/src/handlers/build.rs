@@ -117,7 +117,7 @@ async fn assemble(
 
 fn no_dockerfile(name: &str) -> Failure {
     Failure::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::BAD_REQUEST,
         format!("failed to read dockerfile: open {name}: no such file or directory"),
     )
 }

@@ -41,7 +41,7 @@ pub(in crate::handlers) async fn build(asked: Asked) -> Outcome {
     let root = origin.open()?;
     let dockerfile = context::text(&root, name)?;
     let dockerfile = dockerfile.ok_or_else(|| {
-        Failure::new(http::StatusCode::INTERNAL_SERVER_ERROR, format!("Cannot locate specified Dockerfile: {name}"))
+        Failure::invalid(format!("Cannot locate specified Dockerfile: {name}"))
     })?;
     let ignore = ignore_file(&root, name)?;
     let tree = context::tree(root, ignore.as_deref())?;
