@@ -137,7 +137,12 @@ fn logs_go_to_servers_and_stay_readable() {
         "--log-opt",
         "syslog-facility=local3",
     ];
-    house.ok(["run", "--name", "loud"].iter().chain(&options).chain(&["busybox", "sh", "-c", "echo out; echo err >&2"]));
+    house.ok(["run", "--name", "loud"].iter().chain(&options).chain(&[
+        "busybox",
+        "sh",
+        "-c",
+        "echo out; echo err >&2",
+    ]));
     let mut heard: Vec<String> = (0..2).map(|_| packet(&syslog)).collect();
     heard.sort();
     // local3 is 19: 19 * 8 + 3 for errors, + 6 for the rest.

@@ -116,10 +116,7 @@ async fn assemble(
 }
 
 fn no_dockerfile(name: &str) -> Failure {
-    Failure::new(
-        StatusCode::BAD_REQUEST,
-        format!("failed to read dockerfile: open {name}: no such file or directory"),
-    )
+    Failure::new(StatusCode::BAD_REQUEST, format!("failed to read dockerfile: open {name}: no such file or directory"))
 }
 
 /// `NAME.dockerignore` beside the Dockerfile, or `.dockerignore`.

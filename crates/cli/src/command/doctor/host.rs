@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use super::Finding;
 use crate::render::units::human_size;
 
-/// The oldest kernel with all that is needed (a mount API by descriptors, pidfds, clone3).
-const KERNEL: (u32, u32) = (5, 4);
+/// The oldest kernel with all that is needed (mount_setattr is the youngest).
+const KERNEL: (u32, u32) = (5, 12);
 /// Free space below which it becomes tight.
 const TIGHT: u64 = 2 << 30;
 

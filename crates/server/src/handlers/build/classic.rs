@@ -40,9 +40,8 @@ pub(in crate::handlers) async fn build(asked: Asked) -> Outcome {
     let name = if query.dockerfile.is_empty() { "Dockerfile" } else { &query.dockerfile };
     let root = origin.open()?;
     let dockerfile = context::text(&root, name)?;
-    let dockerfile = dockerfile.ok_or_else(|| {
-        Failure::invalid(format!("Cannot locate specified Dockerfile: {name}"))
-    })?;
+    let dockerfile =
+        dockerfile.ok_or_else(|| Failure::invalid(format!("Cannot locate specified Dockerfile: {name}")))?;
     let ignore = ignore_file(&root, name)?;
     let tree = context::tree(root, ignore.as_deref())?;
     let contexts = BTreeMap::from([(MAIN.to_owned(), Context::Files(tree))]);
