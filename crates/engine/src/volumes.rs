@@ -166,6 +166,11 @@ fn admits_labels(filters: &Filters, labels: &BTreeMap<String, String>) -> bool {
 
 /// The local driver knows `type`, `o`, `device`, and they come together.
 fn check_options(options: &BTreeMap<String, String>) -> Result<()> {
+    if options.contains_key("size") {
+        return Err(Error::invalid(
+            "create volume: size is not supported: bound what is written by a volume of type=tmpfs with o=size=…",
+        ));
+    }
     if let Some(key) = options.keys().find(|key| !matches!(key.as_str(), "type" | "o" | "device")) {
         return Err(Error::invalid(format!("create volume: invalid option: \"{key}\"")));
     }

@@ -162,7 +162,7 @@ fn log_failure(name: &str, failure: &Failure) {
 }
 
 async fn respond(house: House, peer: Option<Peer>, mut request: Request<Incoming>) -> Outcome {
-    let route = match router::route(request.method(), request.uri().path()) {
+    let route = match without_nul(request.uri()).and_then(|()| router::route(request.method(), request.uri().path())) {
         Ok(route) => route,
         Err(failure) => {
             take_in(request.into_body()).await;
@@ -185,6 +185,14 @@ async fn respond(house: House, peer: Option<Peer>, mut request: Request<Incoming
         upgrade,
     };
     handlers::answer(route.endpoint, asked).await
+}
+
+/// No name, path or filter has a NUL: the kernel would see only what stands before it, or refuse.
+fn without_nul(uri: &http::Uri) -> Result<(), Failure> {
+    match uri.path_and_query() {
+        Some(asked) if asked.as_str().contains("%00") => Err(Failure::invalid("the address contains a NUL (%00)")),
+        _ => Ok(()),
+    }
 }
 
 /// Docker's clients ask for `tcp`; what they get is a plain stream of bytes.
