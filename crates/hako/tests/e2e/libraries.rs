@@ -115,7 +115,12 @@ fn make_reaper(house: &House) {
 fn with_reaper(house: &House, program: &Path, args: &[&str], more: &[(&str, &str)]) {
     make_reaper(house);
     let socket = house.socket().display().to_string();
-    let reaper = [("RYUK_CONTAINER_IMAGE", "reaper:1"), ("TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE", socket.as_str())];
+    // The tests may themselves run in a container of somebody's; published ports are on this side nevertheless.
+    let reaper = [
+        ("RYUK_CONTAINER_IMAGE", "reaper:1"),
+        ("TESTCONTAINERS_DOCKER_SOCKET_OVERRIDE", socket.as_str()),
+        ("TESTCONTAINERS_HOST_OVERRIDE", "localhost"),
+    ];
     run(house, program, args, &[&reaper[..], more].concat());
     // The program left a container behind; the reaper sees that its connection is gone, and ends itself, or is ended.
     await_that("the reaper's work", || {
