@@ -35,10 +35,12 @@ pub(crate) fn resume(session: &Session, parsed: &Parsed) -> Result<u8> {
 pub(crate) fn update(session: &Session, parsed: &Parsed) -> Result<u8> {
     let container = session.store.open(parsed.id())?;
     container.expect("update", &[Status::Created, Status::Running, Status::Paused])?;
-    let wanted = match parsed.value("resources") {
+    let mut wanted = match parsed.value("resources") {
         Some(path) => read(path)?,
         None => of_flags(parsed)?,
     };
+    // As with runc: engines send the whole description of limits, but only the first one names every device.
+    wanted.devices.clear();
     refuse_rdt(parsed)?;
     resources::apply(&container.group()?, &wanted).map_err(Error::Change)?;
     Ok(0)

@@ -35,6 +35,7 @@ mod names;
 mod networking;
 mod networks;
 mod output;
+mod peers;
 mod probe;
 mod refusals;
 mod rollouts;

@@ -400,6 +400,11 @@ fn limits_are_changed_while_it_runs() {
     std::fs::write(bundle.path("limits.json"), r#"{"pids":{"limit":18}}"#).unwrap();
     bundle.ok(&["update", "-r", "limits.json", "box"]);
     assert_eq!(group.get("pids", "pids.max").unwrap(), "18");
+    // What an engine sends beside the limits it changes must not take the devices away.
+    let whole = r#"{"devices":[{"allow":false,"access":"rwm"}],"pids":{"limit":19}}"#;
+    std::fs::write(bundle.path("limits.json"), whole).unwrap();
+    bundle.ok(&["update", "-r", "limits.json", "box"]);
+    bundle.ok(&["exec", "box", "sh", "-c", "echo >/dev/null"]);
     assert!(bundle.fails(&["update", "--memory", "moon", "box"]).contains("--memory moon"));
 }
 
