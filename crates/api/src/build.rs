@@ -52,6 +52,10 @@ pub struct Order {
     pub contexts: BTreeMap<String, Place>,
     /// Secrets by id, base64.
     pub secrets: BTreeMap<String, String>,
+    /// SSH agents by id: sockets that the client holds open under these numbers.
+    pub agents: BTreeMap<String, i32>,
+    /// Only say what is probably not meant.
+    pub check: bool,
     /// Nothing is later than this, in seconds since the epoch.
     pub epoch: Option<i64>,
 }
@@ -122,6 +126,24 @@ pub enum Message {
         step: usize,
         /// The reason.
         text: String,
+    },
+    /// Something is probably not meant.
+    Warning {
+        /// The rule's name.
+        rule: String,
+        /// Where to read about it.
+        url: String,
+        /// What is found.
+        detail: String,
+        /// The first line.
+        first: usize,
+        /// The last one.
+        last: usize,
+    },
+    /// Everything was looked at, and nothing was to be built.
+    Checked {
+        /// Why that counts as a failure, if it does.
+        failed: Option<String>,
     },
     /// It is done.
     Done {

@@ -51,6 +51,20 @@ pub struct Findings {
     pub fail: bool,
 }
 
+impl Findings {
+    /// Why they fail the build, if they do.
+    #[must_use]
+    pub fn violation(&self) -> Option<String> {
+        let mut rules: Vec<&str> = Vec::new();
+        for warning in &self.warnings {
+            if !rules.contains(&warning.rule.name) {
+                rules.push(warning.rule.name);
+            }
+        }
+        self.fail.then(|| format!("lint violation found for rules: {}", rules.join(", ")))
+    }
+}
+
 /// Which rules count.
 #[derive(Debug, Default)]
 struct Options {

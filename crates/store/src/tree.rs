@@ -89,7 +89,7 @@ pub fn unpack(root: BorrowedFd<'_>, path: &Path, archive: impl Read + Send, opti
     let owner = if options.copy_uid_gid { None } else { Some(options.owner) };
     let manners = Manners { keep_directories: options.no_overwrite_dir_non_dir, owner, ..plain() };
     let plain: Box<dyn Read + '_> = match options.inflate {
-        true => Box::new(Inflater::new(archive, &Limits::default())?),
+        true => Box::new(Inflater::any(archive, &Limits::default())?),
         false => Box::new(archive),
     };
     extract(plain, to, manners, Some(scope))
@@ -97,7 +97,7 @@ pub fn unpack(root: BorrowedFd<'_>, path: &Path, archive: impl Read + Send, opti
 
 /// Whether a file is a tar, packed or not.
 pub fn is_archive(file: impl Read + Send) -> bool {
-    let Ok(plain) = Inflater::new(file, &Limits::default()) else { return false };
+    let Ok(plain) = Inflater::any(file, &Limits::default()) else { return false };
     let mut reader = Reader::new(BufReader::with_capacity(BUFFER, plain));
     matches!(reader.next_entry(), Ok(Some(_)))
 }

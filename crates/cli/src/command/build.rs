@@ -6,8 +6,10 @@ mod output;
 mod screen;
 mod tty;
 mod verify;
+mod warnings;
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsRawFd;
 
 use hako_api::build::{Message, Order, Place};
 use hako_client::Endpoint;
@@ -39,7 +41,7 @@ const FLAGS: &[Flag] = &[
     list("cache-to", "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")").word("stringArray").refused(LATER),
     text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")").default("build").check(options::check_call),
     text("cgroup-parent", "Set the parent cgroup for the \"RUN\" instructions during build"),
-    switch("check", "Shorthand for \"--call=check\"").refused(LATER),
+    switch("check", "Shorthand for \"--call=check\""),
     switch("debug", "Keep the state of a failed step as an image").short('D').refused(LATER),
     text("file", "Name of the Dockerfile (default: \"PATH/Dockerfile\")").short('f'),
     text("iidfile", "Write the image ID to a file"),
@@ -59,7 +61,7 @@ const FLAGS: &[Flag] = &[
     text("sbom", "Shorthand for \"--attest=type=sbom\"").refused(LATER),
     list("secret", "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")").word("stringArray"),
     bytes("shm-size", "Shared memory size for build containers"),
-    list("ssh", "SSH agent socket or keys to expose to the build").word("stringArray").refused(LATER),
+    list("ssh", "SSH agent socket to lend to the build (format: \"default\" or \"id=/socket\")").word("stringArray"),
     list("tag", "Image identifier (format: \"[registry/]repository[:tag]\")").short('t').word("stringArray"),
     text("target", "Set the target build stage to build"),
     list("ulimit", "Ulimit options").word("ulimit"),
@@ -119,6 +121,10 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
     let plan = Plan::read(found)?;
     let mut order = options::order(found, &plan)?;
     order.keep = outputs.iter().all(Output::needs_image);
+    order.check = found.on("check") || found.text("call") == "check";
+    // Open until the build is over.
+    let agents = options::agents(&found.list("ssh"))?;
+    order.agents = agents.iter().map(|(id, socket)| (id.clone(), socket.as_raw_fd())).collect();
     let quiet = found.on("quiet");
     let mode = Mode::chosen(found.text("progress"), quiet, io::stderr().is_terminal());
     let screen = Screen::new(mode, found.on("why"));
@@ -126,7 +132,13 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
     if found.on("verify") {
         return verify(session, found, order, mode, credentials.as_deref()).await;
     }
+    if order.check {
+        (order.keep, order.tags) = (false, Vec::new());
+    }
     let result = perform(session, &mut order, plan, screen, credentials.as_deref()).await?;
+    if matches!(result, Built::Nothing) {
+        return Ok(());
+    }
     output::deliver(session, &outputs, &result).await?;
     tell(found, &order, &result, quiet)
 }
@@ -166,6 +178,8 @@ pub(crate) enum Built {
     Image(String),
     /// A topmost layer.
     Layer(Option<String>),
+    /// Nothing, as it was only looked at.
+    Nothing,
 }
 
 async fn perform(
@@ -200,6 +214,23 @@ async fn perform(
             Message::Layer { id } => {
                 screen.finish(None, &[])?;
                 return Ok(Built::Layer(id));
+            }
+            Message::Checked { failed } => {
+                let text = order.dockerfile.as_deref().unwrap_or_default();
+                let failed = failed.as_deref();
+                if !order.check {
+                    let why = failed.unwrap_or("the checks ended the build");
+                    out::complain(screen.warnings.summary())?;
+                    let message = format!("ERROR: failed to build: failed to solve: {why}");
+                    return Err(Failure::Status { message, code: 1 });
+                }
+                out::print(screen.warnings.report(&order.name, text, failed))?;
+                let code = u8::from(failed.is_some() || !screen.warnings.is_empty());
+                return if code == 0 {
+                    Ok(Built::Nothing)
+                } else {
+                    Err(Failure::Status { message: String::new(), code })
+                };
             }
             Message::Refused { message, first, last, code } => {
                 let text = order.dockerfile.as_deref().unwrap_or_default();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Stdio;
 
+use crate::builds;
 use crate::house::{Ended, House, await_that, finish};
 
 /// A directory below the house, with these files.
@@ -145,25 +146,22 @@ fn secrets_and_agents_are_asked_for_and_kept_nowhere() {
 RUN --mount=type=secret,id=word test $(wc -c < /run/secrets/word) = 8
 RUN --mount=type=secret,id=word,env=WORD test ${#WORD} = 8
 RUN --mount=type=secret,id=other test ! -e /run/secrets/other
-RUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\" && echo asking | nc local:$SSH_AUTH_SOCK > /answer || true
+COPY keys /
+RUN --mount=type=ssh test -S \"$SSH_AUTH_SOCK\" && /keys $SSH_AUTH_SOCK > /answer
 RUN test -z \"$SSH_AUTH_SOCK\" && test ! -e /run/buildkit
 ";
     let dir = folder(&house, "app", &[("Dockerfile", file)]);
     let secret = house.path().join("secret");
     std::fs::write(&secret, "hunter2!").unwrap();
     let agent = house.path().join("agent");
-    // An agent without keys that answers every request with a failure, as the protocol has it.
-    let listener = std::os::unix::net::UnixListener::bind(&agent).unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            drop(std::io::Write::write_all(&mut &stream, &[0, 0, 0, 1, 5]));
-        }
-    });
+    builds::agent(&agent);
+    builds::keys(&dir);
     let (secret, agent) = (format!("id=word,src={}", secret.display()), format!("default={}", agent.display()));
     let flags = ["build", "-t", "s", "--secret", &secret, "--ssh", &agent, "."];
     if said(&house, &dir, &flags).is_none() {
         return;
     }
+    assert_eq!(house.ok(["run", "--rm", "s", "cat", "/answer"]), builds::ANSWER);
     let found = std::process::Command::new("grep").args(["-rl", "hunter2!"]).arg(house.data()).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&found.stdout), "", "the secret is on the disk");
     assert!(!house.ok(["history", "--no-trunc", "s"]).contains("hunter2!"));

@@ -306,3 +306,93 @@ print('done')
     let said = run_tool(&crate::house::python(), ["-c", program, house.socket().to_str().unwrap()]);
     assert_eq!(said.trim(), "done");
 }
+
+/// An SSH agent without keys.
+pub(crate) fn agent(path: &Path) {
+    let listener = std::os::unix::net::UnixListener::bind(path).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                use std::io::{Read, Write};
+                let mut question = [0; 5];
+                while stream.read_exact(&mut question).is_ok() {
+                    if stream.write_all(NO_KEYS).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+}
+
+/// What such an agent says.
+const NO_KEYS: &[u8] = &[0, 0, 0, 5, 12, 0, 0, 0, 0];
+
+/// The same as the program that asks for it prints it.
+pub(crate) const ANSWER: &str = "000000050c00000000";
+
+/// Puts the program that asks an agent for its keys into a directory.
+pub(crate) fn keys(dir: &Path) {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/e2e/probe/keys.c");
+    run_tool("cc", ["-O1", "-static", "-o", dir.join("keys").to_str().unwrap(), source]);
+}
+
+#[test]
+fn an_agent_is_lent_to_its_step_and_nobody_else() {
+    let house = House::new();
+    let file = "FROM busybox
+COPY keys /
+RUN --mount=type=ssh /keys $SSH_AUTH_SOCK > /answer
+RUN --mount=type=ssh,id=other,target=/agent /keys /agent >> /answer
+RUN test -z \"$SSH_AUTH_SOCK\" && test ! -e /agent
+";
+    let dir = context(&house, &[("Dockerfile", file)]);
+    keys(&dir);
+    let (one, other) = (house.path().join("one"), house.path().join("other"));
+    agent(&one);
+    agent(&other);
+    let flags = [format!("default={}", one.display()), format!("other={}", other.display())];
+    build(&house, &dir, &["-t", "a", "--ssh", &flags[0], "--ssh", &flags[1]]);
+    assert_eq!(house.ok(["run", "--rm", "a", "cat", "/answer"]), format!("{ANSWER}\n{ANSWER}"));
+    let flag = format!("default={}", dir.display());
+    let said = house.fails(1, ["build", "--no-cache", "--ssh", &flag, dir.to_str().unwrap()]);
+    assert!(said.contains("it is no socket"), "{said}");
+    let needed = context(&house, &[("Dockerfile", "FROM busybox\nRUN --mount=type=ssh,required=true true\n")]);
+    assert!(house.fails(1, ["build", needed.to_str().unwrap()]).contains("unset ssh forward key default"));
+}
+
+#[test]
+fn checks_find_what_is_probably_not_meant() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", "FROM busybox as one\nMAINTAINER x\n")]);
+    let said = build(&house, &dir, &["-t", "a"]);
+    assert!(said.contains("2 warnings found") && said.contains(" - FromAsCasing: "), "{said}");
+    let ended = house.run(["build", "--check", dir.to_str().unwrap()]);
+    assert_eq!(ended.code, 1);
+    for part in [
+        "Check complete, 2 warnings have been found!",
+        "WARNING: MaintainerDeprecated - https://",
+        "   2 | >>> MAINTAINER x",
+    ] {
+        assert!(ended.stdout.contains(part), "{part:?} in:\n{}", ended.stdout);
+    }
+    let clean = context(&house, &[("Dockerfile", "FROM busybox\nRUN exit 1\n")]);
+    assert_eq!(house.ok(["build", "--check", clean.to_str().unwrap()]), "Check complete, no warnings found.");
+    let strict = context(&house, &[("Dockerfile", "# check=error=true\nFROM busybox\nMAINTAINER x\n")]);
+    let said = house.fails(1, ["build", strict.to_str().unwrap()]);
+    assert!(said.contains("lint violation found for rules: MaintainerDeprecated"), "{said}");
+}
+
+#[test]
+fn archives_are_unpacked_however_they_are_packed() {
+    let house = House::new();
+    let dir = context(
+        &house,
+        &[("Dockerfile", "FROM busybox\nADD a.tar.xz b.tar.bz2 /\nRUN cat /a /b > /all\n"), ("a", "a\n"), ("b", "b\n")],
+    );
+    for (flag, archive, file) in [("-cJf", "a.tar.xz", "a"), ("-cjf", "b.tar.bz2", "b")] {
+        run_tool("tar", ["-C", dir.to_str().unwrap(), flag, dir.join(archive).to_str().unwrap(), file]);
+    }
+    build(&house, &dir, &["-t", "a"]);
+    assert_eq!(house.ok(["run", "--rm", "a", "cat", "/all"]), "a\nb");
+}

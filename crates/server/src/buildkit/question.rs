@@ -47,9 +47,9 @@ pub(super) async fn warn(
     if !warnings.is_empty() {
         job.tell(StatusResponse { warnings, ..StatusResponse::default() }).await;
     }
-    match findings.fail {
-        true => Err(fault::Status::about(violation(&findings.warnings), None).into()),
-        false => Ok(()),
+    match findings.violation() {
+        Some(why) => Err(fault::Status::about(why, None).into()),
+        None => Ok(()),
     }
 }
 
@@ -62,16 +62,6 @@ async fn check(
     let options = order.word("build-arg:BUILDKIT_DOCKERFILE_CHECK").map(str::to_owned);
     let request = CheckRequest { dockerfile: dockerfile.to_vec(), target, options };
     builds.check(request).await.map_err(|error| Status::internal(error.to_string()))
-}
-
-fn violation(warnings: &[Warning]) -> String {
-    let mut rules: Vec<&str> = Vec::new();
-    for warning in warnings {
-        if !rules.contains(&warning.rule.name) {
-            rules.push(warning.rule.name);
-        }
-    }
-    format!("lint violation found for rules: {}", rules.join(", "))
 }
 
 fn range(lines: Lines) -> fault::Range {
@@ -140,8 +130,8 @@ async fn checked(builds: &Builds, order: &Order<'_>, dockerfile: &[u8]) -> Resul
             "location": location(warning.lines),
         })
     };
-    if findings.fail {
-        answer.insert("buildError".to_owned(), json!({"message": violation(&findings.warnings)}));
+    if let Some(why) = findings.violation() {
+        answer.insert("buildError".to_owned(), json!({"message": why}));
     }
     let failed = !findings.warnings.is_empty() || answer.contains_key("buildError");
     let source = json!({"filename": base_name(order), "data": STANDARD.encode(dockerfile), "language": "Dockerfile"});

@@ -5,6 +5,7 @@ pub(super) mod classic;
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,9 +14,11 @@ use hako_api::build::{Message, ORDER_LIMIT, Order, Place};
 use hako_api::query;
 use hako_api::usage::BuildsPruned;
 use hako_engine::builds::context::{self, Origin};
+use hako_engine::builds::desk::{Agents, Desk};
+use hako_engine::builds::lint::Warning;
 use hako_engine::builds::progress::Event;
 use hako_engine::builds::request::{Context, MAIN, Request, Reuse, Sandbox, Secret};
-use hako_engine::builds::{Becomes, BuildRequest, Builds, Told};
+use hako_engine::builds::{Becomes, BuildRequest, Builds, CheckRequest, Told};
 use hako_engine::images::Credential;
 use hako_engine::stream::ByteSource;
 use hako_model::container::Resources;
@@ -40,9 +43,40 @@ pub(super) async fn build(asked: Asked) -> Outcome {
     let needs_files = order.contexts.values().any(|place| matches!(place, Place::Sent { .. }));
     let rest: ByteSource = Box::pin(futures_util::stream::iter([Ok(rest)]).chain(body));
     let sent = if needs_files { Some(builds.receive(rest).await?) } else { None };
+    let check = order.check;
     let (request, kept) = assemble(&builds, order, sent, peer, credentials).await?;
+    let (warnings, failed) = look(&builds, &request, check).await?;
+    let warned = futures_util::stream::iter(warnings);
+    if check || failed.is_some() {
+        let end = Message::Checked { failed };
+        return Ok(reply::lines("\n", warned.chain(futures_util::stream::iter([end]))));
+    }
     let told = builds.build(request, kept).filter_map(|told| async move { message(told) });
-    Ok(reply::lines("\n", told))
+    Ok(reply::lines("\n", warned.chain(told)))
+}
+
+/// What is probably not meant, and why that fails the build, if it does. What cannot be read is the build's to refuse.
+async fn look(builds: &Builds, request: &BuildRequest, check: bool) -> Result<(Vec<Message>, Option<String>), Failure> {
+    let build = &request.build;
+    let asked = CheckRequest {
+        dockerfile: build.dockerfile.clone(),
+        target: (!check).then(|| build.target.clone()),
+        options: build.arguments.get("BUILDKIT_DOCKERFILE_CHECK").cloned(),
+    };
+    let findings = match builds.check(asked).await? {
+        Ok(findings) => findings,
+        Err(error) if check => return Ok((Vec::new(), Some(error.message))),
+        Err(_) => return Ok((Vec::new(), None)),
+    };
+    let failed = findings.violation();
+    let warning = |warning: Warning| Message::Warning {
+        rule: warning.rule.name.to_owned(),
+        url: warning.rule.url(),
+        detail: warning.detail,
+        first: warning.lines.first,
+        last: warning.lines.last,
+    };
+    Ok((findings.warnings.into_iter().map(warning).collect(), failed))
 }
 
 /// The order at the beginning of a body, and what of the rest arrived with it.
@@ -111,8 +145,11 @@ async fn assemble(
     kept.extend(sent);
     let dockerfile = dockerfile.ok_or_else(|| no_dockerfile(&order.name))?;
     let build = request(&order, dockerfile, contexts)?;
+    let agents = order.agents.iter().map(|(id, fd)| Ok((id.clone(), agent_in_place(peer, *fd)?)));
+    let agents = agents.collect::<Result<BTreeMap<_, _>, Failure>>()?;
+    let desk = (!agents.is_empty()).then(|| Arc::new(Agents(agents)) as Arc<dyn Desk>);
     let result = if order.keep { Becomes::Image } else { Becomes::Files };
-    Ok((BuildRequest { build, tags: order.tags, result, credentials, desk: None }, kept))
+    Ok((BuildRequest { build, tags: order.tags, result, credentials, desk }, kept))
 }
 
 fn no_dockerfile(name: &str) -> Failure {
@@ -174,15 +211,24 @@ fn platform(text: &str) -> Result<Option<Platform>, Failure> {
 /// A directory that the client, known by the kernel's word to be root here, holds open. Others send their files: what
 /// the daemon may read need not be theirs to read.
 fn open_in_place(peer: Option<Peer>, fd: i32) -> Result<OwnedFd, Failure> {
+    use rustix::fs::OFlags;
+    open_of_peer(peer, fd, OFlags::RDONLY | OFlags::DIRECTORY, "context cannot be read in place")
+}
+
+/// A socket that such a client holds open.
+fn agent_in_place(peer: Option<Peer>, fd: i32) -> Result<OwnedFd, Failure> {
+    open_of_peer(peer, fd, rustix::fs::OFlags::PATH, "the ssh agent cannot be lent")
+}
+
+fn open_of_peer(peer: Option<Peer>, fd: i32, flags: rustix::fs::OFlags, what: &str) -> Result<OwnedFd, Failure> {
     use rustix::fs::{Mode, OFlags};
-    let refused = |why: &str| Failure::new(StatusCode::FORBIDDEN, format!("context cannot be read in place: {why}"));
+    let refused = |why: &str| Failure::new(StatusCode::FORBIDDEN, format!("{what}: {why}"));
     let peer = peer.ok_or_else(|| refused("the client is not on this host"))?;
     if peer.uid != 0 || peer.pid <= 0 || fd < 0 {
         return Err(refused("the client is not root"));
     }
     let path = PathBuf::from(format!("/proc/{}/fd/{fd}", peer.pid));
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| refused(&errno.to_string()))
+    rustix::fs::open(&path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| refused(&errno.to_string()))
 }
 
 fn credentials(asked: &Asked) -> Result<BTreeMap<String, Credential>, Failure> {

@@ -13,6 +13,12 @@ use crate::{Error, Result};
 /// How much compressed input is read at a time.
 const INPUT: usize = 256 << 10;
 
+/// How xz begins.
+const XZ: &[u8] = &[0xfd, b'7', b'z', b'X'];
+
+/// The most bytes of memory for undoing xz: twice what its highest level takes.
+const XZ_MEMORY: u64 = 128 << 20;
+
 /// A stream of plain tar bytes.
 pub(crate) struct Inflater<'a> {
     stream: Box<dyn Read + Send + 'a>,
@@ -41,7 +47,11 @@ impl<'a> Inflater<'a> {
     /// Looks at the first bytes of `source` and undoes the compression they tell of.
     pub(crate) fn new(source: impl Read + Send + 'a, limits: &Limits) -> Result<Self> {
         let taken = Arc::new(AtomicU64::new(0));
-        let mut input = BufReader::with_capacity(INPUT, Counting { inner: source, taken: taken.clone() });
+        let input = BufReader::with_capacity(INPUT, Counting { inner: source, taken: taken.clone() });
+        Self::counted(input, taken, limits)
+    }
+
+    fn counted(mut input: impl BufRead + Send + 'a, taken: Arc<AtomicU64>, limits: &Limits) -> Result<Self> {
         let start = peek(&mut input).map_err(Error::io("read", "layer"))?;
         let compression = Compression::detect(&start);
         let start = io::Cursor::new(start);
@@ -54,6 +64,25 @@ impl<'a> Inflater<'a> {
                 Box::new(decoder.map_err(Error::io("inflate", "layer"))?)
             }
         };
+        Ok(Self { stream, compression, taken, given: 0, ratio: limits.ratio, ratio_from: limits.ratio_from })
+    }
+
+    /// The same for archives that never become blobs: they may be packed with xz or bzip2, too.
+    pub(crate) fn any(source: impl Read + Send + 'a, limits: &Limits) -> Result<Self> {
+        let taken = Arc::new(AtomicU64::new(0));
+        let mut input = BufReader::with_capacity(INPUT, Counting { inner: source, taken: taken.clone() });
+        let start = peek(&mut input).map_err(Error::io("read", "archive"))?;
+        let input = BufReader::with_capacity(INPUT, io::Cursor::new(start.clone()).chain(input));
+        let stream: Box<dyn Read + Send + 'a> = match &start[..] {
+            XZ => {
+                let decoder = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED);
+                let decoder = decoder.map_err(|error| Error::io("inflate", "archive")(io::Error::from(error)))?;
+                Box::new(liblzma::bufread::XzDecoder::new_stream(input, decoder))
+            }
+            [b'B', b'Z', b'h', _] => Box::new(bzip2::bufread::MultiBzDecoder::new(input)),
+            _ => return Self::counted(input, taken, limits),
+        };
+        let compression = Compression::None;
         Ok(Self { stream, compression, taken, given: 0, ratio: limits.ratio, ratio_from: limits.ratio_from })
     }
 

@@ -184,3 +184,54 @@ fn deep_trees_are_packed_with_few_descriptors() {
     std::fs::create_dir_all(tree.path(&"d/".repeat(1500))).unwrap();
     assert!(tree.packed("/").len() > 1500);
 }
+
+#[test]
+fn archives_are_unpacked_however_they_are_packed() {
+    use std::io::Write;
+    let plain = tar(&[(file("f"), b"content")]);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&plain).unwrap();
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 6);
+    xz.write_all(&plain).unwrap();
+    let mut bzip2 = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    bzip2.write_all(&plain).unwrap();
+    let zstd = zstd::encode_all(&plain[..], 1).unwrap();
+    let packed = [
+        ("plain", plain.clone()),
+        ("gzip", gzip.finish().unwrap()),
+        ("xz", xz.finish().unwrap()),
+        ("bzip2", bzip2.finish().unwrap()),
+        ("zstd", zstd),
+    ];
+    for (name, bytes) in packed {
+        assert!(is_archive(Cursor::new(&bytes)), "{name}");
+        let tree = tree();
+        let options = UnpackOptions { inflate: true, ..UnpackOptions::default() };
+        assert_eq!(unpack(tree.root.as_fd(), Path::new("/tmp"), Cursor::new(&bytes), options).unwrap(), 1, "{name}");
+        assert_eq!(std::fs::read(tree.path("tmp/f")).unwrap(), b"content", "{name}");
+        if name == "plain" {
+            continue;
+        }
+        let cut = Cursor::new(&bytes[..bytes.len() / 2]);
+        let options = UnpackOptions { inflate: true, ..UnpackOptions::default() };
+        assert!(unpack(tree.root.as_fd(), Path::new("/tmp"), cut, options).is_err(), "{name} cut short");
+    }
+    assert!(!is_archive(Cursor::new(b"\xfd7zXZ\0rubbish")) && !is_archive(Cursor::new(b"BZh9rubbish")));
+}
+
+#[test]
+fn an_xz_archive_does_not_choose_how_much_memory_it_takes() {
+    use std::io::Write;
+    let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 0);
+    xz.write_all(&tar(&[(file("f"), b"content")])).unwrap();
+    let mut xz = xz.finish().unwrap();
+    assert!(is_archive(Cursor::new(&xz)));
+    // The header of the first block, behind that of the stream: its filter is LZMA2, which has the dictionary's size.
+    let size = (usize::from(xz[12]) + 1) * 4;
+    let at = 12 + xz[12..12 + size].windows(2).position(|pair| pair == [0x21, 1]).unwrap() + 2;
+    xz[at] = 34;
+    let mut sum = flate2::Crc::new();
+    sum.update(&xz[12..12 + size - 4]);
+    xz[12 + size - 4..12 + size].copy_from_slice(&sum.sum().to_le_bytes());
+    assert!(!is_archive(Cursor::new(&xz)), "a dictionary of 512 MiB is refused");
+}

@@ -1,6 +1,7 @@
 //! From flags to an order.
 
 use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -59,6 +60,7 @@ pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
         contexts: BTreeMap::new(),
         secrets: secrets(&found.list("secret"))?,
         epoch,
+        ..Order::default()
     })
 }
 
@@ -127,6 +129,30 @@ fn secret(flag: &str) -> Result<(String, Vec<u8>), Failure> {
     Ok((id.to_owned(), bytes))
 }
 
+/// `ID[=SOCKET]`: the sockets of SSH agents, held open for a daemon on this host.
+pub(super) fn agents(flags: &[&str]) -> Result<BTreeMap<String, OwnedFd>, Failure> {
+    use rustix::fs::{FileType, Mode, OFlags};
+    let mut found = BTreeMap::new();
+    for flag in flags {
+        let (id, path) = flag.split_once('=').unwrap_or((flag, ""));
+        let path = match path {
+            "" => std::env::var("SSH_AUTH_SOCK")
+                .map_err(|_| Failure::local(format!("--ssh {id}: SSH_AUTH_SOCK is not set: name a socket")))?,
+            path => path.to_owned(),
+        };
+        let failed = |error: std::io::Error| path_failure("open", &path, &error);
+        let socket = rustix::fs::open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        let socket = socket.map_err(|errno| failed(errno.into()))?;
+        let about = rustix::fs::fstat(&socket).map_err(|errno| failed(errno.into()))?;
+        if FileType::from_raw_mode(about.st_mode) != FileType::Socket {
+            let why = "it is no socket: start an agent, add the key to it, and name the agent's socket";
+            return Err(Failure::local(format!("--ssh {id}={path}: {why}")));
+        }
+        found.insert(id.to_owned(), socket);
+    }
+    Ok(found)
+}
+
 pub(super) fn check_progress(text: &str) -> Result<(), String> {
     match text {
         "auto" | "none" | "plain" | "quiet" | "rawjson" | "tty" | "" => Ok(()),
@@ -136,7 +162,7 @@ pub(super) fn check_progress(text: &str) -> Result<(), String> {
 
 pub(super) fn check_call(text: &str) -> Result<(), String> {
     match text {
-        "build" | "" => Ok(()),
+        "build" | "check" | "" => Ok(()),
         other => Err(format!("method {other} comes with a later version of hako")),
     }
 }

@@ -8,6 +8,7 @@ use hako_api::build::Message;
 use hako_client::JsonStream;
 
 use super::tty::Board;
+use super::warnings::Warnings;
 use crate::failure::Failure;
 use crate::output;
 
@@ -63,12 +64,13 @@ pub(super) struct Screen {
     last: Option<usize>,
     board: Board,
     begun: Instant,
+    pub(super) warnings: Warnings,
 }
 
 impl Screen {
     pub(super) fn new(mode: Mode, why: bool) -> Self {
         let (steps, board, begun) = (BTreeMap::new(), Board::default(), Instant::now());
-        Self { mode, why, steps, shown: 0, last: None, board, begun }
+        Self { mode, why, steps, shown: 0, last: None, board, begun, warnings: Warnings::default() }
     }
 
     /// Waits for the next message and shows it.
@@ -93,6 +95,7 @@ impl Screen {
             let text = serde_json::to_string(message).unwrap_or_default();
             return output::complain(format!("{text}\n"));
         }
+        self.warnings.take(message);
         match message {
             Message::Begun { step, title } if !title.is_empty() => self.begin(*step, title),
             Message::Cached { step } => {
@@ -203,6 +206,13 @@ impl Screen {
 
     /// The build is done.
     pub(super) fn finish(&mut self, id: Option<&str>, tags: &[String]) -> Result<(), Failure> {
+        self.name(id, tags)?;
+        let summary = self.warnings.summary();
+        let shown = matches!(self.mode, Mode::Plain | Mode::Terminal) && !summary.is_empty();
+        if shown { output::complain(summary) } else { Ok(()) }
+    }
+
+    fn name(&mut self, id: Option<&str>, tags: &[String]) -> Result<(), Failure> {
         match self.mode {
             Mode::Terminal => self.draw(true),
             Mode::Plain => {
@@ -237,8 +247,8 @@ impl Screen {
     }
 }
 
-/// The lines of a Dockerfile around those that failed, as BuildKit shows them.
-fn excerpt(name: &str, text: &str, first: usize, last: usize) -> String {
+/// The lines of a Dockerfile around those that are meant, as BuildKit shows them.
+pub(super) fn excerpt(name: &str, text: &str, first: usize, last: usize) -> String {
     const AROUND: usize = 2;
     let column = text.lines().nth(first - 1).map_or(1, |line| line.len() - line.trim_start().len() + 1);
     let mut out = format!("{name}:{first}:{column}\n--------------------\n");
