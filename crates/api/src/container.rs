@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hako_model::container::{
-    Config, EndpointSettings, HostConfig, MountPoint, NetworkingConfig, Resources, RestartPolicy,
+    Config, Edit, EndpointSettings, HostConfig, MountPoint, NetworkingConfig, Resources, RestartPolicy,
 };
 use hako_model::image::nullable;
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,9 @@ pub struct UpdateBody {
     pub resources: Resources,
     /// A new restart policy.
     pub restart_policy: RestartPolicy,
+    /// What else is to change. (hako's own.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub edit: Option<Edit>,
 }
 
 /// The answer to update.

@@ -33,6 +33,9 @@ pub struct ExecBody {
     /// The program and its arguments.
     #[serde(deserialize_with = "nullable")]
     pub cmd: Vec<String>,
+    /// Tools beside the container's files: those of an image, or with an empty name the host's. (hako's own.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tools: Option<String>,
 }
 
 /// The body of `POST /exec/{id}/start`.

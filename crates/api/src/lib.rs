@@ -9,6 +9,7 @@ pub mod frame;
 pub mod image;
 pub mod inspect;
 pub mod network;
+pub mod own;
 pub mod progress;
 pub mod query;
 pub mod stats;

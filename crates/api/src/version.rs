@@ -48,6 +48,9 @@ impl FromStr for ApiVersion {
     }
 }
 
+/// The header of a log that has marks to go on from: hako's own.
+pub const LOG_MARKS: &str = "hako-log-marks";
+
 /// The header that names the version of the server.
 pub const API_VERSION: &str = "api-version";
 /// The header that tells whether experimental features are on.

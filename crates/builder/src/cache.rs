@@ -183,6 +183,14 @@ impl Cache {
         keys
     }
 
+    /// Forgets one record; whether it was there.
+    pub fn forget_one(&self, key: &Digest) -> bool {
+        let known = self.inside().records.remove(key).is_some();
+        // See [`Cache::forget`].
+        let _ = std::fs::remove_file(self.path(key));
+        known
+    }
+
     /// Forgets what was used longest ago until the rest is no larger than `limit` bytes. Gives how many went.
     pub fn trim(&self, limit: u64) -> usize {
         let mut records: Vec<Record> = self.records().into_iter().map(|(_, record)| record).collect();

@@ -14,6 +14,7 @@ mod level;
 mod manual;
 mod output;
 mod paths;
+mod reconnect;
 mod render;
 mod session;
 mod stream;

@@ -118,7 +118,8 @@ impl Sink {
     }
 }
 
-fn write(stream: StreamKind, bytes: &[u8]) -> Result<(), Failure> {
+/// Writes to the caller's stream of that kind.
+pub(crate) fn write(stream: StreamKind, bytes: &[u8]) -> Result<(), Failure> {
     wrote(match stream {
         StreamKind::Stderr => io::stderr().lock().write_all(bytes),
         _ => {

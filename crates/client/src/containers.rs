@@ -7,6 +7,7 @@ use hako_api::container::{
     Change, CreateBody, Created, IdReply, PathStat, Pruned, Summary, TopReply, UpdateBody, Updated, WaitReply,
 };
 use hako_api::inspect::Container;
+use hako_api::own::Why;
 use hako_api::query::{self, Query};
 use hako_api::stats::Sample;
 use hako_api::version::PATH_STAT;
@@ -110,6 +111,11 @@ impl Containers<'_> {
         let options = query::Wait { condition: condition.to_owned() };
         let messages = self.client.post(&path(id, "/wait")).query(&options.write()).messages().await?;
         Ok(Waiting { messages })
+    }
+
+    /// Why it ended or does not run.
+    pub async fn why(&self, id: &str) -> Result<Why> {
+        self.client.get(&format!("/hako/why/{}", segment(id))).read().await
     }
 
     /// Lists a container's processes.

@@ -80,6 +80,12 @@ impl Error {
         self.status() == Some(404)
     }
 
+    /// Whether nobody could be asked.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+
     /// Whether the daemon went away, so that asking again may help.
     #[must_use]
     pub fn is_lost(&self) -> bool {

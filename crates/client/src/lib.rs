@@ -12,6 +12,7 @@ mod execs;
 mod images;
 mod networks;
 mod request;
+mod secrets;
 mod secure;
 mod socket;
 mod ssh;
@@ -29,6 +30,7 @@ pub use execs::Execs;
 pub use hako_api as api;
 pub use images::Images;
 pub use networks::Networks;
+pub use secrets::Secrets;
 pub use secure::Tls;
 pub use socket::Socket;
 pub use ssh::{Ssh, Tunnel};
@@ -106,6 +108,11 @@ impl Client {
     #[must_use]
     pub fn volumes(&self) -> Volumes<'_> {
         Volumes { client: self }
+    }
+
+    /// Verbs on secrets.
+    pub fn secrets(&self) -> Secrets<'_> {
+        Secrets { client: self }
     }
 
     /// Verbs on networks.

@@ -10,12 +10,13 @@ use hako_model::id::ContainerId;
 use hako_model::state::{State, Status};
 use hako_model::time::Timestamp;
 use hako_supervisor::Handle;
-use hako_supervisor::protocol::{Answer, Ask, Welcome};
+use hako_supervisor::protocol::{Answer, Ask, ExecStatus, Welcome};
 use hako_sys::cgroup::Group;
 use hako_sys::file::Lock;
 
-use crate::container::{Container, Run};
-use crate::containers::{self, Containers, RemoveOptions};
+use crate::clock::now;
+use crate::container::{Container, Exec, Run};
+use crate::containers::{self, Containers, ExecRequest, RemoveOptions};
 use crate::house::House;
 use crate::life::{self, Link};
 use crate::record::{self, Record};
@@ -33,7 +34,11 @@ pub(crate) async fn boot(house: &Arc<House>) -> Result<()> {
     }
     sweep_cgroups(house);
     for container in loaded {
-        restart(house, &container);
+        if container.dir.join("record.aside.json").exists() {
+            finish_trial(house, container);
+        } else {
+            restart(house, &container);
+        }
     }
     Ok(())
 }
@@ -160,6 +165,10 @@ fn take_over(house: &House, container: &Arc<Container>, link: &Arc<Link>, welcom
         inside.link = Some(Arc::clone(link));
         inside.run.ports = welcome.ports;
         inside.run.cgroup = welcome.cgroup;
+        for status in welcome.execs {
+            house.index.insert_exec(status.exec.clone(), container.id.clone());
+            inside.execs.insert(status.exec.clone(), exec(status));
+        }
         let endpoints = inside.run.endpoints.clone();
         drop(inside);
         crate::networks::claim(house, &endpoints);
@@ -168,6 +177,25 @@ fn take_over(house: &House, container: &Arc<Container>, link: &Arc<Link>, welcom
         phase.status = Arc::new(welcome.status);
         phase.held = true;
     });
+}
+
+/// An exec instance an earlier engine made, as far as its supervisor remembers it.
+fn exec(status: ExecStatus) -> Exec {
+    let request = ExecRequest {
+        attach_stdin: status.stdin,
+        attach_stdout: true,
+        attach_stderr: true,
+        tty: status.terminal,
+        cmd: status.args,
+        ..ExecRequest::default()
+    };
+    Exec {
+        request,
+        ended: status.exit_code.map(|_| now()),
+        started: status.running || status.exit_code.is_some(),
+        exit_code: status.exit_code.map(i64::from),
+        pid: status.pid.into(),
+    }
 }
 
 /// Nobody supervises it: what its supervisor told while no engine listened is told now, and what it held is cleared
@@ -212,6 +240,16 @@ fn sweep_cgroups(house: &House) {
     }
 }
 
+/// A new image was on trial when the last engine ended.
+fn finish_trial(house: &Arc<House>, container: Arc<Container>) {
+    let containers = Containers { house: Arc::clone(house) };
+    tokio::spawn(async move {
+        if let Err(error) = containers.finish_trial(&container).await {
+            tracing::warn!(id = container.id.short(), %error, "trial of a new image ended");
+        }
+    });
+}
+
 /// Starts a container whose policy wants that at boot.
 fn restart(house: &Arc<House>, container: &Arc<Container>) {
     let status = container.status();
@@ -223,7 +261,7 @@ fn restart(house: &Arc<House>, container: &Arc<Container>) {
     }
     let (containers, id) = (Containers { house: Arc::clone(house) }, container.id.clone());
     tokio::spawn(async move {
-        if let Err(error) = containers.start(id.as_str()).await {
+        if let Err(error) = containers.start_in_time(id.as_str()).await {
             tracing::warn!(id = id.short(), %error, "container not restarted at boot");
         }
     });

@@ -58,6 +58,8 @@ pub(crate) struct Inside {
     pub(crate) pin: Option<LayerPin>,
     /// Whether an end is to remove it even though nobody asks.
     pub(crate) removing: bool,
+    /// The addresses the next start is to have again, where they are free.
+    pub(crate) kept: Vec<endpoint::Plan>,
 }
 
 /// What a start gave it: `run.json`, so that a later engine knows.
@@ -93,6 +95,7 @@ impl Container {
             execs: BTreeMap::new(),
             pin: None,
             removing: false,
+            kept: Vec::new(),
             record: Arc::new(record),
         };
         Self {

@@ -105,6 +105,11 @@ impl Hub {
         recorded.into_iter().map(|(number, event)| (number, Arc::new(event))).collect()
     }
 
+    /// Tells that something was told.
+    pub(crate) fn listen(&self) -> watch::Receiver<u64> {
+        self.shared.last.subscribe()
+    }
+
     /// How many listen.
     pub(crate) fn listeners(&self) -> usize {
         self.shared.last.receiver_count()
@@ -135,7 +140,16 @@ impl Events {
         let cursor = if since.is_some() { 0 } else { self.hub.past().last };
         // Docker tells the past also when only its end was asked for.
         let cursor = if since.is_none() && until.is_some_and(|until| until <= now()) { 0 } else { cursor };
-        Ok(Subscription { hub: self.hub.clone(), watching, cursor, since, until, filters, pending: VecDeque::new() })
+        Ok(Subscription {
+            hub: self.hub.clone(),
+            watching,
+            cursor,
+            since,
+            until,
+            filters,
+            pending: VecDeque::new(),
+            numbered: false,
+        })
     }
 }
 
@@ -147,15 +161,26 @@ pub struct Subscription {
     since: Option<Timestamp>,
     until: Option<Timestamp>,
     filters: Filters,
-    pending: VecDeque<Arc<Event>>,
+    pending: VecDeque<(u64, Arc<Event>)>,
+    numbered: bool,
 }
 
 impl Subscription {
+    /// Tells numbers as well; with `after`, goes on behind an event that was heard before.
+    #[must_use]
+    pub fn numbered(mut self, after: Option<u64>) -> Self {
+        self.numbered = true;
+        if let Some(after) = after {
+            (self.cursor, self.since) = (after, None);
+        }
+        self
+    }
+
     /// The next event; `None` at `until`. Cancel-safe.
     pub async fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(event) = self.pending.pop_front() {
-                return Some(Event::clone(&event));
+            if let Some((number, event)) = self.pending.pop_front() {
+                return Some(Event { number: self.numbered.then_some(number), ..Event::clone(&event) });
             }
             self.watching.borrow_and_update();
             self.take_in();
@@ -175,7 +200,7 @@ impl Subscription {
             let time = event.moment();
             let timely = self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time <= until);
             if timely && filter::admits(&self.filters, &event) {
-                self.pending.push_back(event);
+                self.pending.push_back((number, event));
             }
         }
     }

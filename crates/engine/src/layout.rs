@@ -49,6 +49,10 @@ impl Layout {
         self.builds().join("steps")
     }
 
+    pub(crate) fn secrets(&self) -> PathBuf {
+        self.data_root.join("secrets")
+    }
+
     pub(crate) fn events(&self) -> PathBuf {
         self.data_root.join("events")
     }

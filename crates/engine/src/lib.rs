@@ -6,7 +6,9 @@
 mod accounts;
 mod blocking;
 mod boot;
+mod budget;
 pub mod builds;
+pub mod caller;
 mod clock;
 mod container;
 pub mod containers;
@@ -21,12 +23,14 @@ pub mod networks;
 mod oci;
 mod readiness;
 mod record;
+pub mod secrets;
 mod settings;
 mod signal;
 pub mod stream;
 mod support;
 mod surroundings;
 pub mod system;
+mod tools;
 pub mod volumes;
 
 use std::sync::Arc;
@@ -40,6 +44,7 @@ use crate::events::Events;
 use crate::house::House;
 use crate::images::Images;
 use crate::networks::Networks;
+use crate::secrets::Secrets;
 use crate::surroundings::Neighbours;
 use crate::system::System;
 use crate::volumes::Volumes;
@@ -63,6 +68,9 @@ impl Engine {
         }
         boot::boot(&house).await?;
         house.spares.refill();
+        if let Some(budget) = house.settings.disk_budget {
+            budget::keep(&house, budget);
+        }
         Ok(Self { house, images })
     }
 
@@ -84,6 +92,11 @@ impl Engine {
     /// The build verbs.
     pub fn builds(&self) -> Builds {
         Builds { house: Arc::clone(&self.house), images: self.images.clone() }
+    }
+
+    /// The secret verbs.
+    pub fn secrets(&self) -> Secrets {
+        Secrets { house: Arc::clone(&self.house) }
     }
 
     /// The volume verbs.

@@ -5,7 +5,7 @@ pub(crate) mod devices;
 pub(crate) mod environment;
 pub(crate) mod files;
 pub(crate) mod links;
-mod mounts;
+pub(crate) mod mounts;
 pub(crate) mod paths;
 pub(crate) mod resources;
 pub(crate) mod security;

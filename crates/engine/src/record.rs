@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hako_model::container::{Config, EndpointSettings, HostConfig, RestartName};
 use hako_model::digest::Digest;
 use hako_model::id::ContainerId;
 use hako_model::mount::Plan;
-use hako_model::restart::Policy;
+use hako_model::restart::{Backoff, Policy};
 use hako_model::state::Status;
 use hako_model::time::Timestamp;
 use hako_sys::file::{Durability, read_limited, write_atomic};
@@ -46,8 +47,12 @@ pub(crate) struct Record {
 
 impl Record {
     pub(crate) fn load(dir: &Path) -> Result<Self> {
-        let path = dir.join("record.json");
-        let bytes = read_limited(&path, LIMIT).map_err(|e| Error::io(format!("read {}", path.display()), e))?;
+        Self::load_aside(&dir.join("record.json"))
+    }
+
+    /// The record that is put aside while another is on trial.
+    pub(crate) fn load_aside(path: &Path) -> Result<Self> {
+        let bytes = read_limited(path, LIMIT).map_err(|e| Error::io(format!("read {}", path.display()), e))?;
         serde_json::from_slice(&bytes).map_err(|e| Error::io(format!("parse {}", path.display()), e))
     }
 
@@ -73,6 +78,21 @@ impl Record {
             RestartName::Always => Policy::Always,
             RestartName::OnFailure => Policy::OnFailure { max },
             RestartName::UnlessStopped => Policy::UnlessStopped,
+        }
+    }
+
+    /// The pauses before its restarts.
+    pub(crate) fn backoff(&self) -> Backoff {
+        let policy = self.host_config.restart_policy;
+        let or = |nanos: i64, default: Duration| match u64::try_from(nanos) {
+            Ok(0) | Err(_) => default,
+            Ok(nanos) => Duration::from_nanos(nanos),
+        };
+        let default = Backoff::default();
+        Backoff {
+            first: or(policy.minimum_delay, default.first),
+            longest: or(policy.maximum_delay, default.longest),
+            settled: or(policy.reset_after, default.settled),
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
+use hako_model::budget::Budget;
 use hako_model::container::{LogConfig, Ulimit};
 
 /// Everything that can be configured about an engine.
@@ -81,6 +82,10 @@ pub struct Settings {
     pub max_concurrent_uploads: usize,
     /// Seconds `stop` waits for a container's end when it does not say, on `daemon` shutdown.
     pub shutdown_timeout: i64,
+    /// How much disk images, build cache and stopped containers may take (`--disk-budget`).
+    pub disk_budget: Option<Budget>,
+    /// The key that seals secrets: a file outside the data root, made at its first use.
+    pub secret_key: PathBuf,
     /// Environment the daemon hands to image pulls (proxies).
     pub proxies: BTreeMap<String, String>,
 }
@@ -88,8 +93,12 @@ pub struct Settings {
 impl Settings {
     /// The defaults for a pair of roots.
     pub fn new(data_root: impl Into<PathBuf>, exec_root: impl Into<PathBuf>) -> Self {
+        let data_root = data_root.into();
+        let beside = data_root.parent().map(|parent| parent.join("secret.key"));
         Self {
-            data_root: data_root.into(),
+            disk_budget: None,
+            secret_key: beside.unwrap_or_else(|| PathBuf::from("/etc/hako/secret.key")),
+            data_root,
             exec_root: exec_root.into(),
             binary: PathBuf::from("/proc/self/exe"),
             spares: 3,

@@ -4,6 +4,7 @@
 //! A list that Docker may show as `null` is an `Option<Vec<_>>`: whether the client sent `[]` or nothing stays visible.
 //! Maps are ordered by key, as Go prints them. What a field *means* is decided elsewhere (`mount`, `port`, the engine).
 
+mod edit;
 mod health;
 mod host;
 mod mounts;
@@ -14,8 +15,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use edit::{Anew, Edit};
 pub use health::HealthConfig;
-pub use host::{HostConfig, LogConfig, RestartName, RestartPolicy};
+pub use host::{HostConfig, LogConfig, OnUnhealthy, RestartName, RestartPolicy, SecretFile};
 pub use mounts::{BindOptions, ImageOptions, Mount, MountKind, MountPoint, TmpfsOptions, VolumeDriver, VolumeOptions};
 pub use network::{EndpointIpam, EndpointSettings, NetworkingConfig, PortBinding, PortMap};
 pub use resources::{DeviceMapping, DeviceRequest, Resources, ThrottleDevice, Ulimit, WeightDevice};

@@ -78,6 +78,9 @@ pub struct Event {
     /// Nanoseconds since the epoch.
     #[serde(rename = "timeNano")]
     pub time_nano: i64,
+    /// Its number in the history, for who asks for it. (hako's own.)
+    #[serde(rename = "hakoNumber", default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
 }
 
 impl Event {
@@ -102,6 +105,7 @@ impl Event {
             scope: "local".to_owned(),
             time: time.secs(),
             time_nano: time.nanos(),
+            number: None,
         }
     }
 

@@ -60,6 +60,29 @@ impl Probe {
     }
 }
 
+/// What is done about a container that is unhealthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remedy {
+    /// What.
+    pub action: RemedyAction,
+    /// After so many failed probes in a row; at least as many as make it unhealthy.
+    pub streak: u32,
+    /// Not again sooner than this.
+    pub cool_down: Duration,
+}
+
+/// The ways to deal with an unhealthy container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RemedyAction {
+    /// End it in good order and start it again, whatever its restart policy.
+    Restart,
+    /// End it in good order, for good.
+    Stop,
+    /// Kill it; its restart policy decides what follows.
+    Kill,
+}
+
 /// The verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

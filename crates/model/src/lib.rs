@@ -1,10 +1,12 @@
 //! Words and rules: ids, references, digests, image and container types, the state machine, restart and health
 //! decisions, ports and address pools. Pure: no I/O and no clock.
 
+pub mod budget;
 pub mod container;
 pub mod digest;
 pub mod duration;
 pub mod event;
+pub mod evidence;
 pub mod filter;
 pub mod health;
 pub mod id;
@@ -15,8 +17,10 @@ pub mod network;
 pub mod platform;
 pub mod pool;
 pub mod port;
+pub mod program;
 pub mod reference;
 pub mod restart;
 pub mod state;
 pub mod time;
+pub mod verdict;
 pub mod word;

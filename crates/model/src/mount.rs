@@ -52,6 +52,9 @@ pub struct Bind {
     pub read_only_non_recursive: bool,
     /// Fail where read-only cannot be recursive.
     pub read_only_force_recursive: bool,
+    /// The mount the source lay on when it was asked for, if that was not the root of all.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mounted_at: String,
 }
 
 /// A volume.
@@ -240,6 +243,7 @@ fn bind_origin(mount: &Mount) -> Result<Origin, InvalidMount> {
         non_recursive: options.non_recursive,
         read_only_non_recursive: options.read_only_non_recursive,
         read_only_force_recursive: options.read_only_force_recursive,
+        mounted_at: String::new(),
     }))
 }
 

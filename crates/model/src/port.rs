@@ -6,7 +6,7 @@ mod spec;
 
 use std::cmp::Ordering;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -149,6 +149,15 @@ pub struct Publication {
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
 fn is_none(more: &u16) -> bool {
     *more == 0
+}
+
+impl Publication {
+    /// Whether a port that came to be published is this one's, which is a single one.
+    pub fn has(&self, container: Port, host: SocketAddr) -> bool {
+        self.container == container
+            && self.host.is_none_or(|address| address == host.ip())
+            && self.ports.as_ref().is_none_or(|ports| ports.contains(&host.port()))
+    }
 }
 
 /// Why a port text was refused; the messages are Docker's.

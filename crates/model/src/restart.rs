@@ -112,9 +112,30 @@ pub struct Ending {
     pub manually_stopped: bool,
 }
 
-/// The pause before the next restart, after a container ran for `ran` and the last pause was `last` (zero at first).
-pub fn delay(last: Duration, ran: Duration) -> Duration {
-    if last.is_zero() || ran >= SETTLED { FIRST_DELAY } else { (last * 2).min(LONGEST_DELAY) }
+/// How the pauses before restarts grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Backoff {
+    /// The first pause; each further one is twice as long.
+    pub first: Duration,
+    /// No pause is longer.
+    pub longest: Duration,
+    /// A container that ran this long begins again with the first.
+    pub settled: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { first: FIRST_DELAY, longest: LONGEST_DELAY, settled: SETTLED }
+    }
+}
+
+impl Backoff {
+    /// The pause before the next restart, after a container ran for `ran` and the last pause was `last` (zero at first).
+    pub fn delay(self, last: Duration, ran: Duration) -> Duration {
+        let pause = if last.is_zero() || ran >= self.settled { self.first } else { last.saturating_mul(2) };
+        pause.clamp(self.first, self.longest.max(self.first))
+    }
 }
 
 #[cfg(test)]
@@ -158,12 +179,23 @@ mod tests {
     fn delays_double_to_a_minute_and_begin_again_after_ten_seconds() {
         let mut last = Duration::ZERO;
         let delays: Vec<u128> = std::iter::repeat_with(|| {
-            last = delay(last, Duration::from_secs(1));
+            last = Backoff::default().delay(last, Duration::from_secs(1));
             last.as_millis()
         })
         .take(12)
         .collect();
         assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 60000, 60000]);
-        assert_eq!(delay(last, SETTLED), FIRST_DELAY);
+        assert_eq!(Backoff::default().delay(last, SETTLED), FIRST_DELAY);
+    }
+
+    #[test]
+    fn pauses_stay_within_their_bounds() {
+        let secs = Duration::from_secs;
+        let backoff = Backoff { first: secs(2), longest: secs(5), settled: secs(30) };
+        for (last, ran, want) in [(0, 0, 2), (2, 1, 4), (4, 1, 5), (5, 29, 5), (5, 30, 2)] {
+            assert_eq!(backoff.delay(secs(last), secs(ran)), secs(want), "{last} {ran}");
+        }
+        // A minimum above the maximum is the pause.
+        assert_eq!(Backoff { first: secs(9), ..backoff }.delay(secs(9), secs(1)), secs(9));
     }
 }

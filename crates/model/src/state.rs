@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::health::{Health, Probe, ProbeResult};
-use crate::restart::{Ending, Policy, delay};
+use crate::evidence::Evidence;
+use crate::health::{Health, HealthStatus, Probe, ProbeResult, Remedy, RemedyAction};
+use crate::restart::{Backoff, Ending, Policy};
 use crate::time::Timestamp;
 
 /// SIGKILL's number.
@@ -46,6 +47,9 @@ pub struct Live {
     /// Whether a person has asked for its end, so that no policy starts it again.
     #[serde(default)]
     pub ending: bool,
+    /// Whether it is being ended because it is unhealthy, to be started again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub healing: bool,
 }
 
 impl State {
@@ -111,6 +115,24 @@ pub struct Status {
     pub health: Option<Health>,
     /// Whether a person stopped or killed it since it last started.
     pub manually_stopped: bool,
+    /// When something was last done about its being unhealthy.
+    pub healed_at: Timestamp,
+    /// What is known of the last end, beside the exit code.
+    pub evidence: Evidence,
+    /// How the life before this one ended, if a policy began this one.
+    pub before: Option<Before>,
+}
+
+/// The end of an earlier life.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Before {
+    /// Its exit code.
+    pub exit_code: i32,
+    /// Whether the kernel killed one of its processes for want of memory.
+    pub oom_killed: bool,
+    /// What else is known.
+    pub evidence: Evidence,
 }
 
 impl Status {
@@ -145,6 +167,12 @@ pub struct Rules {
     pub stop_signal: i32,
     /// Its health check.
     pub probe: Option<Probe>,
+    /// What is done when it is unhealthy.
+    pub remedy: Option<Remedy>,
+    /// The pauses before restarts.
+    pub backoff: Backoff,
+    /// How long it may take to end in good order when nobody says otherwise; none waits for ever.
+    pub grace: Option<Duration>,
 }
 
 /// What happened, or is asked for.
@@ -313,7 +341,7 @@ pub fn transition(status: &Status, input: Input, rules: &Rules, now: Timestamp) 
         Input::Pause => pause(next),
         Input::Resume => resume(next, rules),
         Input::RestartDue => restart_due(next),
-        Input::Probed(result) => probed(next, result, rules),
+        Input::Probed(result) => probed(next, result, rules, now),
         Input::Remove => remove(next),
         Input::RemoveFailed { error } => remove_failed(next, error),
     }
@@ -338,7 +366,10 @@ fn launched(mut next: Status, pid: u32, rules: &Rules, now: Timestamp) -> Outcom
     if next.state != State::Starting {
         return Err(Refused::Stale);
     }
-    next.state = State::Running(Live { pid, ending: false });
+    next.state = State::Running(Live { pid, ..Live::default() });
+    let evidence = std::mem::take(&mut next.evidence);
+    next.before =
+        (next.restart_count > 0).then_some(Before { exit_code: next.exit_code, oom_killed: next.oom_killed, evidence });
     next.exit_code = 0;
     next.error.clear();
     next.oom_killed = false;
@@ -377,12 +408,12 @@ fn exited(mut next: Status, exit_code: i32, rules: &Rules, now: Timestamp) -> Ou
     let ending = next.ending(now);
     let mut effects = Vec::with_capacity(5);
     if let Some(health) = &mut next.health {
-        health.status = crate::health::HealthStatus::Unhealthy;
+        health.status = HealthStatus::Unhealthy;
         effects.push(Effect::StopProbing);
     }
     effects.extend([Effect::Tell(Notice::Die { exit_code, ran: ending.ran }), Effect::Close]);
-    if !live.ending && rules.restart.restarts(&ending) {
-        let pause = delay(next.restart_delay, ending.ran);
+    if !live.ending && (live.healing || rules.restart.restarts(&ending)) {
+        let pause = rules.backoff.delay(next.restart_delay, ending.ran);
         next.restart_count += 1;
         next.restart_delay = pause;
         next.state = State::Restarting { due: now.after(pause) };
@@ -435,7 +466,7 @@ fn thaw(next: &mut Status, effects: &mut Vec<Effect>) {
 fn grace_over(mut next: Status) -> Outcome {
     let mut effects = vec![Effect::Signal(KILL), Effect::Tell(Notice::Kill { signal: KILL })];
     match next.state.live() {
-        Some(live) if live.ending => {
+        Some(live) if live.ending || live.healing => {
             thaw(&mut next, &mut effects);
             Ok((next, effects))
         }
@@ -487,7 +518,7 @@ fn pause(mut next: Status) -> Outcome {
     next.state = State::Paused(live);
     let mut effects = vec![Effect::Freeze];
     if let Some(health) = &mut next.health {
-        health.status = crate::health::HealthStatus::Unhealthy;
+        health.status = HealthStatus::Unhealthy;
         effects.push(Effect::StopProbing);
     }
     effects.push(Effect::Tell(Notice::Pause));
@@ -517,13 +548,47 @@ fn restart_due(mut next: Status) -> Outcome {
     Ok((next, vec![Effect::Launch]))
 }
 
-fn probed(mut next: Status, result: ProbeResult, rules: &Rules) -> Outcome {
+fn probed(mut next: Status, result: ProbeResult, rules: &Rules, now: Timestamp) -> Outcome {
     let (State::Running(_), Some(probe)) = (&next.state, &rules.probe) else { return Err(Refused::Stale) };
     let started_at = next.started_at;
     let health = next.health.get_or_insert_default();
     let changed = health.record(result, probe, started_at);
     let notice = Notice::HealthStatus { status: health.status };
-    Ok((next, if changed { vec![Effect::Tell(notice)] } else { vec![] }))
+    let (status, streak) = (health.status, health.failing_streak);
+    let mut effects = if changed { vec![Effect::Tell(notice)] } else { vec![] };
+    if let Some(remedy) = rules.remedy
+        && status == HealthStatus::Unhealthy
+        && streak >= remedy.streak
+        && (next.healed_at.is_zero() || now.since(next.healed_at) >= remedy.cool_down)
+    {
+        heal(&mut next, remedy.action, rules, now, &mut effects);
+    }
+    Ok((next, effects))
+}
+
+/// Does something about a container that is unhealthy, unless its end is on the way.
+fn heal(next: &mut Status, action: RemedyAction, rules: &Rules, now: Timestamp, effects: &mut Vec<Effect>) {
+    let State::Running(live) = &mut next.state else { return };
+    if live.ending || live.healing {
+        return;
+    }
+    let signal = match action {
+        RemedyAction::Restart => {
+            live.healing = true;
+            rules.stop_signal
+        }
+        RemedyAction::Stop => {
+            live.ending = true;
+            next.manually_stopped = true;
+            rules.stop_signal
+        }
+        RemedyAction::Kill => KILL,
+    };
+    next.healed_at = now;
+    effects.extend([Effect::Signal(signal), Effect::Tell(Notice::Kill { signal })]);
+    if action != RemedyAction::Kill {
+        effects.extend(rules.grace.map(Effect::ArmGrace));
+    }
 }
 
 fn remove(mut next: Status) -> Outcome {

@@ -226,14 +226,18 @@ impl Published {
 
     /// Hands the sockets of all host ports to a successor. The ports stay as they are until it has taken them over and
     /// [`Published::step_back`] is called; until then it is looked whose they are before one is touched.
-    pub fn cede(&mut self, channel: &Channel) -> Result<()> {
-        self.ceding = true;
+    pub fn cede(all: &mut [Self], channel: &Channel) -> Result<()> {
+        all.iter_mut().for_each(|published| published.ceding = true);
+        let held: Vec<_> = all.iter().flat_map(Self::held).collect();
+        heritage::send(channel, &held)
+    }
+
+    /// The sockets that hold host ports.
+    fn held(&self) -> impl Iterator<Item = (Protocol, SocketAddr, BorrowedFd<'_>)> {
         let reserved = self.reservations.iter().filter_map(|(protocol, reservation)| {
             Some((*protocol, reservation.host, reservation.socket.as_ref()?.as_fd()))
         });
-        let relayed = self.relay.iter().flat_map(Relay::sockets);
-        let held: Vec<_> = reserved.chain(relayed).collect();
-        heritage::send(channel, &held)
+        reserved.chain(self.relay.iter().flat_map(Relay::sockets))
     }
 
     /// Another container has the ports now. What is being relayed already goes on.
@@ -270,6 +274,18 @@ impl Published {
         let elements = std::mem::take(&mut self.elements);
         self.clear();
         withdraw(&mut self.socket, &self.table, &elements)
+    }
+
+    /// Takes back the bindings for which `goes` is true and leaves the others untouched: nobody who uses them notices.
+    pub fn withdraw_some(&mut self, goes: impl Fn(&Binding) -> bool) -> Result<()> {
+        self.forget_ceded()?;
+        let gone: Vec<Element> = self.elements.extract_if(.., |element| goes(&binding(element))).collect();
+        for lost in self.bindings.extract_if(.., |binding| goes(binding)) {
+            let (protocol, host) = (lost.container.protocol, lost.host);
+            self.relay.iter_mut().for_each(|relay| relay.close(protocol, host));
+            self.reservations.retain(|(known, reservation)| (*known, reservation.host) != (protocol, host));
+        }
+        if gone.is_empty() { Ok(()) } else { withdraw(&mut self.socket, &self.table, &gone) }
     }
 
     fn clear(&mut self) {

@@ -31,7 +31,8 @@ const ROUNDS: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Relay {
     epoll: Epoll,
-    listeners: Vec<(TcpListener, SocketAddr)>,
+    /// None once closed: the place in the list is the token.
+    listeners: Vec<Option<(TcpListener, SocketAddr)>>,
     streams: Streams,
     datagrams: Datagrams,
 }
@@ -49,7 +50,7 @@ impl Relay {
             Protocol::Tcp | Protocol::Sctp => {
                 rustix::net::listen(&socket, 128).map_err(hako_sys::Error::os("listen on", "relayed port"))?;
                 self.epoll.add(&socket, token(LISTENER, self.listeners.len() as u64), Interest::Read)?;
-                self.listeners.push((TcpListener::from(socket), target));
+                self.listeners.push(Some((TcpListener::from(socket), target)));
                 Ok(())
             }
         }
@@ -60,17 +61,30 @@ impl Relay {
         let streams = self
             .listeners
             .iter()
+            .flatten()
             .filter_map(|(listener, _)| Some((Protocol::Tcp, listener.local_addr().ok()?, listener.as_fd())));
         streams.chain(self.datagrams.sockets())
     }
 
     /// Takes no new clients; those it has are served until they leave.
     pub(crate) fn stop_accepting(&mut self) {
-        for (listener, _) in self.listeners.drain(..) {
+        for (listener, _) in self.listeners.drain(..).flatten() {
             // The successor has a duplicate, which would keep the socket watched here.
             let _ = self.epoll.remove(&listener);
         }
         self.datagrams.stop_asking(&self.epoll);
+    }
+
+    /// Lets go of a host port. Connections that were made go on.
+    pub(crate) fn close(&mut self, protocol: Protocol, host: SocketAddr) {
+        if protocol == Protocol::Udp {
+            return self.datagrams.close(host);
+        }
+        let is_its = |listener: &Option<(TcpListener, SocketAddr)>| {
+            listener.as_ref().is_some_and(|(socket, _)| socket.local_addr().is_ok_and(|address| address == host))
+        };
+        // A descriptor that is closed leaves the epoll with it.
+        self.listeners.iter_mut().filter(|listener| is_its(listener)).for_each(|listener| *listener = None);
     }
 
     /// Readable when there is something to do.
@@ -101,10 +115,8 @@ impl Relay {
     }
 
     fn accept(&mut self, listener: u64) {
-        let Some((listener, target)) = usize::try_from(listener).ok().and_then(|index| self.listeners.get(index))
-        else {
-            return;
-        };
+        let listener = usize::try_from(listener).ok().and_then(|index| self.listeners.get(index));
+        let Some((listener, target)) = listener.and_then(Option::as_ref) else { return };
         while let Ok((client, _)) = listener.accept() {
             // One that cannot be served is closed; so is one too many.
             if let Ok(container) = connect(*target) {

@@ -122,9 +122,26 @@ impl Stage {
 
     /// Executes a program in the container and waits until that has worked.
     pub fn spawn(&self, process: &spec::Process, stdio: Stdio) -> Result<Executed, LaunchError> {
+        self.spawn_with(process, stdio, None)
+    }
+
+    /// The same with something of the host mounted beside the container's files, which only the new process sees.
+    pub fn spawn_with(
+        &self,
+        process: &spec::Process,
+        stdio: Stdio,
+        beside: Option<&spec::Mount>,
+    ) -> Result<Executed, LaunchError> {
         let (ours, theirs) = Channel::pair()?;
         let mut parcel = Parcel::default();
         parcel.add(theirs.into());
+        let beside = match beside {
+            None => None,
+            Some(mount) => {
+                let (tree, _) = crate::graft::open(SingleThreaded::check()?, mount)?;
+                Some((parcel.add(tree), mount.destination.clone()))
+            }
+        };
         let (stdio, mut streams) = crate::stdio::open(stdio, &mut parcel)?;
         let addition = Addition {
             process: process.clone(),
@@ -132,6 +149,7 @@ impl Stage {
             stdio,
             apart: self.apart,
             inherited: self.inherited,
+            beside,
         };
         order::send(&self.channel, &Order::Execute(Box::new(addition)), &parcel)?;
         drop(parcel);
@@ -245,6 +263,9 @@ fn fork_one(
 fn become_process(answers: &Channel, addition: &Addition, mut fds: Received) -> Result<i32, LaunchError> {
     own::hide()?;
     rustix::process::setsid().map_err(|error| LaunchError::setup("start session", error))?;
+    if let Some((index, target)) = &addition.beside {
+        crate::graft::lay_beside(fds.take(*index)?.as_fd(), target)?;
+    }
     let procfs = init::private_procfs()?;
     let terminal = match addition.stdio {
         Standard::Terminal(size) => Some(container_terminal(size)?),

@@ -12,6 +12,7 @@ mod error;
 pub mod exec;
 mod filesystem;
 mod furniture;
+pub mod graft;
 pub mod hook;
 mod identity;
 mod idmap;

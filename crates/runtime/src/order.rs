@@ -92,6 +92,8 @@ pub(crate) struct Addition {
     pub(crate) apart: bool,
     /// Descriptors behind the standard streams that the program inherits.
     pub(crate) inherited: u32,
+    /// What only it sees: a detached mount, and where.
+    pub(crate) beside: Option<(usize, String)>,
 }
 
 /// The standard streams of a process.

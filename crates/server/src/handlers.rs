@@ -6,20 +6,28 @@ mod containers;
 mod execs;
 mod images;
 mod networks;
+mod secrets;
 mod system;
 mod volumes;
 
 pub(crate) use containers::stream_type;
+
+use hako_engine::caller::{Caller, on_behalf};
 
 use crate::buildkit;
 use crate::failure::Failure;
 use crate::metrics;
 use crate::reply::Outcome;
 use crate::request::{Asked, take_in};
-use crate::router::{Endpoint, Refusal};
+use crate::router::{Endpoint, Own, Refusal};
 
-/// Answers a request.
+/// Answers a request on behalf of its client.
 pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
+    let caller = asked.peer.map(|peer| Caller { pid: peer.pid, uid: peer.uid });
+    on_behalf(caller, dispatch(endpoint, asked)).await
+}
+
+async fn dispatch(endpoint: Endpoint, asked: Asked) -> Outcome {
     match endpoint {
         Endpoint::Ping => Ok(system::ping()),
         Endpoint::Version => system::version(),
@@ -80,8 +88,7 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::NetworkList => networks::list(asked).await,
         Endpoint::NetworkInspect => networks::inspect(asked).await,
         Endpoint::NetworkRemove => networks::remove(asked).await,
-        Endpoint::NameTrace => networks::trace(asked).await,
-        Endpoint::PortReach => networks::reach(asked).await,
+        Endpoint::Own(own) => answer_own(own, asked).await,
         Endpoint::NetworkCreate => networks::create(asked).await,
         Endpoint::NetworkConnect => networks::connect(asked).await,
         Endpoint::NetworkDisconnect => networks::disconnect(asked).await,
@@ -106,4 +113,17 @@ async fn refuse(asked: Asked, why: Refusal) -> Outcome {
         Refusal::NoMember => Failure::no_member(),
         Refusal::Absent(what) => Failure::absent(what),
     })
+}
+
+/// Answers what only hako is asked.
+async fn answer_own(endpoint: Own, asked: Asked) -> Outcome {
+    match endpoint {
+        Own::NameTrace => networks::trace(asked).await,
+        Own::PortReach => networks::reach(asked).await,
+        Own::Why => containers::why(asked).await,
+        Own::SecretList => secrets::list(asked).await,
+        Own::SecretCreate => secrets::create(asked).await,
+        Own::SecretInspect => secrets::inspect(asked).await,
+        Own::SecretRemove => secrets::remove(asked).await,
+    }
 }

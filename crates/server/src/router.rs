@@ -69,8 +69,8 @@ pub(crate) enum Endpoint {
     NetworkList,
     NetworkInspect,
     NetworkCreate,
-    NameTrace,
-    PortReach,
+    /// What only hako has.
+    Own(Own),
     NetworkConnect,
     NetworkDisconnect,
     NetworkPrune,
@@ -97,6 +97,18 @@ pub(crate) enum Refusal {
     NoMember,
     /// Docker has it and hako does not have it yet, or never will.
     Absent(&'static str),
+}
+
+/// What only hako can be asked, below `/hako`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Own {
+    NameTrace,
+    PortReach,
+    Why,
+    SecretList,
+    SecretCreate,
+    SecretInspect,
+    SecretRemove,
 }
 
 /// A request's meaning.
@@ -205,9 +217,14 @@ const PATTERNS: &[Pattern] = &[
     post("/networks/*/disconnect", Endpoint::NetworkDisconnect),
     get("/networks/*", Endpoint::NetworkInspect),
     delete("/networks/*", Endpoint::NetworkRemove),
-    get("/hako/trace", Endpoint::NameTrace),
+    get("/hako/trace", Endpoint::Own(Own::NameTrace)),
     post("/hako/succeed/*", Endpoint::ContainerSucceed),
-    get("/hako/reach/*", Endpoint::PortReach),
+    get("/hako/reach/*", Endpoint::Own(Own::PortReach)),
+    get("/hako/why/*", Endpoint::Own(Own::Why)),
+    get("/hako/secrets", Endpoint::Own(Own::SecretList)),
+    get("/hako/secrets/*", Endpoint::Own(Own::SecretInspect)),
+    post("/hako/secrets/create", Endpoint::Own(Own::SecretCreate)),
+    delete("/hako/secrets/*", Endpoint::Own(Own::SecretRemove)),
     post("/build", Endpoint::Build),
     post("/build/prune", Endpoint::BuildPrune),
     post("/build/cancel", Endpoint::BuildCancel),

@@ -124,6 +124,19 @@ impl Images {
         Ok(Some(Descriptor::new(&media_type, digest, bytes.len() as u64)))
     }
 
+    /// When the image was last pulled, made or used for a container.
+    pub fn used(&self, id: &Digest) -> SystemTime {
+        let times = std::fs::metadata(ImageEntry::path(&self.shared, id)).and_then(|meta| meta.modified());
+        times.unwrap_or(SystemTime::UNIX_EPOCH)
+    }
+
+    /// Takes note that the image is used now.
+    pub fn touch(&self, id: &Digest) {
+        let file = std::fs::File::options().write(true).open(ImageEntry::path(&self.shared, id));
+        // Only who goes first when the disk is short hangs on it.
+        let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
+    }
+
     /// All images, newest first; damaged ones too.
     pub fn list(&self) -> Vec<Image> {
         let index = self.shared.index();

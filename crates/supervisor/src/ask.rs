@@ -3,24 +3,21 @@
 use std::net::IpAddr;
 
 use hako_model::state::{Input, Refused};
-use hako_net::endpoint::Plan;
-use hako_net::publish::Heritage;
+use hako_net::publish::{Heritage, Published};
 use hako_sys::fdpass::{self, Channel};
 use serde::Deserialize;
 
 use crate::Result;
 use crate::container::{Container, Waiting};
-use crate::description::{Description, Naming};
+use crate::description::{self, Description};
 use crate::door;
-use crate::life::{launch_failure, network_failure, system};
-use crate::protocol::{Answer, Ask, Attach, Failure, Kind, Message, Request, Update, VERSION, Welcome};
+use crate::life::{network_failure, system};
+use crate::protocol::{Answer, Ask, Attach, Failure, Kind, Message, Request, VERSION, Welcome};
 use crate::supervise::Supervisor;
 use crate::token::CONTAINER;
 
 /// SIGKILL's number.
 const KILL: i32 = 9;
-/// Nobody means a longer grace, in seconds; and it fits a timer.
-const LONGEST_GRACE: u64 = 100 * 365 * 86_400;
 
 /// What of a request is read when the rest is not understood.
 #[derive(Deserialize)]
@@ -97,13 +94,22 @@ impl Supervisor {
                 let session = self.execs.session(&exec)?;
                 self.resize(session, rows, columns).map(done)
             }
-            Ask::Kill { signal } => self.kill(engine, id, signal),
-            Ask::Stop { signal, timeout } => self.stop(engine, id, signal, timeout),
+            Ask::Kill { signal, sender } => {
+                self.sender = sender;
+                self.kill(engine, id, signal)
+            }
+            Ask::Stop { signal, timeout, sender } => {
+                self.sender = sender;
+                self.stop(engine, id, signal, timeout)
+            }
             Ask::Pause => self.step(Input::Pause).map(done),
             Ask::Hold => self.hold(engine).map(done),
             Ask::Resume => self.resume().map(done),
             Ask::Resize { rows, columns } => self.resize(CONTAINER, rows, columns).map(done),
             Ask::Update(update) => self.update(*update).map(done),
+            Ask::Adapt(wanted) => self.adapt(*wanted).map(Some),
+            Ask::Publish { ports } => self.publish(ports).map(Some),
+            Ask::Graft { out, into } => self.graft(&out, into).map(done),
             Ask::Plug { endpoints, naming } => self.plug(endpoints, naming).map(Some),
             Ask::Cede => self.cede(fds).map(done),
             Ask::Succeed { addresses } => self.succeed(&addresses, fds).map(Some),
@@ -116,7 +122,7 @@ impl Supervisor {
         }
     }
 
-    fn assigned(&mut self) -> Result<&mut Container, Failure> {
+    pub(crate) fn assigned(&mut self) -> Result<&mut Container, Failure> {
         self.container.as_mut().ok_or(Failure::Refused(Refused::NotRunning))
     }
 
@@ -153,7 +159,7 @@ impl Supervisor {
         let container = self.assigned()?;
         let signal = signal.unwrap_or(container.description.stop_signal);
         let seconds = timeout.unwrap_or(container.description.stop_timeout);
-        let grace = u64::try_from(seconds).ok().map(|s| std::time::Duration::from_secs(s.min(LONGEST_GRACE)));
+        let grace = description::grace(seconds);
         container.waiting.push(Waiting { engine, id, stops: true });
         let stepped = self.step(Input::Stop { signal, grace });
         self.answer_later(engine, id, stepped, true)
@@ -195,35 +201,11 @@ impl Supervisor {
         if session == CONTAINER { self.tell(Kind::Resize { rows, columns }).map_err(system) } else { Ok(()) }
     }
 
-    fn update(&mut self, update: Update) -> Result<(), Failure> {
-        let container = self.assigned()?;
-        if let (Some(resources), Some(group)) = (&update.resources, &container.group) {
-            hako_runtime::resources::apply(group, resources).map_err(launch_failure)?;
-        }
-        if let Some(resources) = update.resources {
-            container.description.spec.linux.get_or_insert_default().resources = Some(resources);
-        }
-        if let Some(restart) = update.restart {
-            container.description.restart = restart;
-            container.rules.restart = restart;
-        }
-        Ok(())
-    }
-
-    fn plug(&mut self, endpoints: Vec<Plan>, naming: Option<Naming>) -> Result<Answer, Failure> {
-        let witness = self.witness;
-        let container = self.assigned()?;
-        container.plug(witness, endpoints, naming).map_err(network_failure)?;
-        let ports = container.bindings();
-        self.watch_network();
-        Ok(Answer::Plugged { ports })
-    }
-
     fn cede(&mut self, fds: Vec<std::os::fd::OwnedFd>) -> Result<(), Failure> {
         let channel = Channel::from(socket(fds)?);
-        match &mut self.assigned()?.published {
-            Some(published) => published.cede(&channel),
-            None => Heritage::deny(&channel),
+        match self.assigned()?.published.as_mut_slice() {
+            [] => Heritage::deny(&channel),
+            all => Published::cede(all, &channel),
         }
         .map_err(|error| network_failure(error.into()))
     }

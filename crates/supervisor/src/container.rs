@@ -11,13 +11,13 @@ use hako_net::dns::{self, Answerer, Knowledge};
 use hako_net::endpoint::{Plan, Wire};
 use hako_net::publish::{Binding, Heritage, Published, Target};
 use hako_net::{endpoint, nft};
-use hako_runtime::spec::{Namespace, NamespaceKind, Spec};
+use hako_runtime::spec::{Mount, Namespace, NamespaceKind, Spec};
 use hako_sys::cgroup::{Group, OomWatch};
 use hako_sys::fdpass::Channel;
 use hako_sys::file::{Durability, Lock};
 use hako_sys::process::SingleThreaded;
 
-use crate::description::{Called, Description, Naming, Network};
+use crate::description::{Called, Description, Naming};
 use crate::journal::Journal;
 use crate::log::courier::Courier;
 use crate::log::write::Writer;
@@ -51,7 +51,8 @@ pub(crate) struct Container {
     /// Starts further processes; made by the first request, for placing a process is slow on cgroup v1.
     pub stage: Option<hako_runtime::exec::Stage>,
     pub memory: Option<OomWatch>,
-    pub published: Option<Published>,
+    /// Those of the start, then those published later.
+    pub published: Vec<Published>,
     /// Hears when the host's part of its network is taken away.
     pub watch: Option<Watch>,
     /// Answers its questions about names.
@@ -84,7 +85,7 @@ impl Container {
             group: None,
             stage: None,
             memory: None,
-            published: None,
+            published: Vec::new(),
             answerer: None,
             watch: None,
             waiting: Vec::new(),
@@ -103,10 +104,14 @@ impl Container {
         Ok(hako_sys::file::write_atomic(&path, &bytes, Durability::Process)?)
     }
 
-    /// The spec of the next life: the namespace that holds the endpoints is used again.
-    pub(crate) fn spec(&self) -> std::borrow::Cow<'_, Spec> {
-        let Some(netns) = &self.netns else { return std::borrow::Cow::Borrowed(&self.description.spec) };
+    /// The spec of the next life, with `more` mounts: the namespace that holds the endpoints is used again.
+    pub(crate) fn spec(&self, more: &[Mount]) -> std::borrow::Cow<'_, Spec> {
+        if self.netns.is_none() && more.is_empty() {
+            return std::borrow::Cow::Borrowed(&self.description.spec);
+        }
         let mut spec = self.description.spec.clone();
+        spec.mounts.extend_from_slice(more);
+        let Some(netns) = &self.netns else { return std::borrow::Cow::Owned(spec) };
         let namespaces = &mut spec.linux.get_or_insert_default().namespaces;
         namespaces.retain(|namespace| namespace.kind != NamespaceKind::Network);
         let path = format!("/proc/{}/fd/{}", std::process::id(), netns.as_raw_fd());
@@ -137,7 +142,7 @@ impl Container {
                 return Err(error.into());
             }
         }
-        let done = self.publish().map(|published| self.published = published);
+        let done = self.publish(&network.ports).map(|published| self.published = published.into_iter().collect());
         if let Err(error) = done.and_then(|()| self.name(witness, netns)) {
             self.description.network.endpoints.iter().for_each(unplug);
             self.withdraw_names(&[]);
@@ -173,10 +178,8 @@ impl Container {
         }
         self.table().guard(&network.endpoints)?;
         network.endpoints.iter().try_for_each(endpoint::rejoin)?;
-        if let Some(published) = &mut self.published {
-            published.restore()?;
-        }
-        let open = opened(&self.description.network);
+        self.published.iter_mut().try_for_each(Published::restore)?;
+        let open = opened(&self.description.network.endpoints, &self.description.network.ports);
         if !open.is_empty() && !self.description.network.aside {
             self.table().open(&open, true)?;
         }
@@ -186,26 +189,26 @@ impl Container {
         Ok(true)
     }
 
-    fn publish(&self) -> Result<Option<Published>> {
+    fn publish(&self, ports: &[Publication]) -> Result<Option<Published>> {
         let network = &self.description.network;
         if network.aside {
             return Ok(None);
         }
-        self.publish_instead(&Heritage::default())
+        self.publish_instead(ports, &Heritage::default())
     }
 
-    /// Publishes its ports in the place of a container that leaves them to it.
-    fn publish_instead(&self, heritage: &Heritage) -> Result<Option<Published>> {
+    /// Publishes ports in the place of a container that leaves them to it.
+    fn publish_instead(&self, ports: &[Publication], heritage: &Heritage) -> Result<Option<Published>> {
         let network = &self.description.network;
-        let open = opened(network);
+        let open = opened(&network.endpoints, ports);
         if !open.is_empty() {
             self.table().open(&open, true)?;
         }
         let target = Target { by_input: network.by_input, ..target(&network.endpoints) };
-        if network.ports.is_empty() || (target.v4.is_none() && target.v6.is_none()) {
+        if ports.is_empty() || (target.v4.is_none() && target.v6.is_none()) {
             return Ok(None);
         }
-        Ok(Some(Published::inherit(&self.table(), target, &network.ports, heritage)?))
+        Ok(Some(Published::inherit(&self.table(), target, ports, heritage)?))
     }
 
     /// Takes the place of the container at these addresses: from one moment to the next its published ports lead here.
@@ -220,7 +223,7 @@ impl Container {
             [] => Heritage::default(),
             addresses => Heritage::receive(channel, &self.table(), addresses)?,
         };
-        self.published = self.publish_instead(&heritage)?;
+        self.published = self.publish_instead(&self.description.network.ports, &heritage)?.into_iter().collect();
         self.description.network.aside = false;
         self.name(witness, netns.as_fd())
     }
@@ -229,13 +232,11 @@ impl Container {
     pub(crate) fn step_back(&mut self) -> Result<()> {
         self.description.network.aside = true;
         self.withdraw_names(&[]);
-        let open = opened(&self.description.network);
+        let open = opened(&self.description.network.endpoints, &self.description.network.ports);
         if !open.is_empty() {
             self.table().open(&open, false)?;
         }
-        if let Some(published) = &mut self.published {
-            published.step_back();
-        }
+        self.published.iter_mut().for_each(Published::step_back);
         Ok(())
     }
 
@@ -280,12 +281,38 @@ impl Container {
 
     /// Published ports follow the way out; random ones keep their numbers.
     fn publish_again(&mut self) -> Result<()> {
-        if let Some(mut published) = self.published.take() {
-            let held = published.bindings().to_vec();
-            published.withdraw()?;
+        let held = self.bindings();
+        if !held.is_empty() {
+            self.published.iter_mut().try_for_each(Published::withdraw)?;
             self.description.network.ports = settled(&self.description.network.ports, &held);
         }
-        self.published = self.publish()?;
+        self.published = self.publish(&self.description.network.ports)?.into_iter().collect();
+        Ok(())
+    }
+
+    /// Publishes `wanted` and nothing else. What stays keeps its sockets, its place in the table and its connections.
+    pub(crate) fn change_ports(&mut self, wanted: Vec<Publication>) -> Result<()> {
+        let network = &self.description.network;
+        let before = &network.ports;
+        let new: Vec<Publication> = wanted.iter().filter(|port| !before.contains(port)).cloned().collect();
+        let gone: Vec<Publication> = before.iter().filter(|port| !wanted.contains(port)).cloned().collect();
+        let shut: Vec<(IpAddr, Port)> = opened(&network.endpoints, &gone);
+        if new.iter().chain(&gone).any(|publication| publication.more > 0) {
+            // Very many ports are one element: they come and go as a whole.
+            self.description.network.ports = wanted;
+            return if self.netns.is_some() { self.publish_again() } else { Ok(()) };
+        }
+        if self.netns.is_some() {
+            let added = self.publish(&new)?;
+            for published in &mut self.published {
+                published.withdraw_some(|binding| gone.iter().any(|port| port.has(binding.container, binding.host)))?;
+            }
+            if !shut.is_empty() {
+                self.table().open(&shut, false)?;
+            }
+            self.published.extend(added);
+        }
+        self.description.network.ports = wanted;
         Ok(())
     }
 
@@ -298,7 +325,7 @@ impl Container {
 
     /// Its published ports.
     pub(crate) fn bindings(&self) -> Vec<Binding> {
-        self.published.as_ref().map(|published| published.bindings().to_vec()).unwrap_or_default()
+        self.published.iter().flat_map(|published| published.bindings().iter().copied()).collect()
     }
 
     /// Makes the container's names known to its neighbours, and theirs to it.
@@ -376,7 +403,7 @@ impl Container {
     /// Gives everything back. Every step is tried; what fails is left to the engine's sweep.
     pub(crate) fn leave(&mut self) {
         self.end_life();
-        if let Some(published) = &mut self.published {
+        for published in &mut self.published {
             // Not dropped here: closing its socket takes the kernel some ten milliseconds.
             let _ = published.withdraw();
         }
@@ -389,7 +416,7 @@ impl Container {
                 let _ = endpoint::retire(&plan.host_name);
             }
             let _ = self.table().forget(&self.description.network.endpoints);
-            let open = opened(&self.description.network);
+            let open = opened(&self.description.network.endpoints, &self.description.network.ports);
             if !open.is_empty() {
                 let _ = self.table().open(&open, false);
             }
@@ -423,11 +450,11 @@ fn target(endpoints: &[Plan]) -> Target {
 }
 
 /// Published ports that are reached at the container's own addresses.
-fn opened(network: &Network) -> Vec<(IpAddr, Port)> {
-    let v4 = network.endpoints.iter().filter(|plan| plan.routed).filter_map(|plan| plan.address);
-    let v6 = network.endpoints.iter().filter(|plan| plan.routed6).filter_map(|plan| plan.address6);
+fn opened(endpoints: &[Plan], ports: &[Publication]) -> Vec<(IpAddr, Port)> {
+    let v4 = endpoints.iter().filter(|plan| plan.routed).filter_map(|plan| plan.address);
+    let v6 = endpoints.iter().filter(|plan| plan.routed6).filter_map(|plan| plan.address6);
     let addresses: Vec<IpAddr> = v4.map(|net| net.addr().into()).chain(v6.map(|net| net.addr().into())).collect();
-    let ports = |address: IpAddr| network.ports.iter().map(move |publication| (address, publication.container));
+    let ports = |address: IpAddr| ports.iter().map(move |publication| (address, publication.container));
     addresses.into_iter().flat_map(ports).collect()
 }
 

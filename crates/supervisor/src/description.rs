@@ -1,11 +1,12 @@
 //! All a supervisor must know of its container: what the engine sends with Start. Nothing is looked up later.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use hako_model::health::Probe;
+use hako_model::health::{Probe, Remedy};
 use hako_model::id::ContainerId;
 use hako_model::port::Publication;
-use hako_model::restart::Policy;
+use hako_model::restart::{Backoff, Policy};
 use hako_model::state::Rules;
 use hako_net::dns::Servers;
 use hako_net::endpoint;
@@ -37,6 +38,15 @@ pub struct Description {
     pub restart: Policy,
     /// Its health check.
     pub probe: Option<Probe>,
+    /// What is done when it is unhealthy.
+    #[serde(default)]
+    pub remedy: Option<Remedy>,
+    /// The pauses before restarts.
+    #[serde(default)]
+    pub backoff: Backoff,
+    /// Secrets it may read.
+    #[serde(default)]
+    pub secrets: Vec<Secret>,
     /// The signal that ends it in good order.
     pub stop_signal: i32,
     /// Seconds between that signal and SIGKILL; negative waits for ever.
@@ -61,7 +71,47 @@ impl Description {
 
     /// What the state machine must know.
     pub fn rules(&self) -> Rules {
-        Rules { restart: self.restart, stop_signal: self.stop_signal, probe: self.probe.clone() }
+        Rules {
+            restart: self.restart,
+            stop_signal: self.stop_signal,
+            probe: self.probe.clone(),
+            remedy: self.remedy,
+            backoff: self.backoff,
+            grace: grace(self.stop_timeout),
+        }
+    }
+}
+
+/// Nobody means a longer grace, in seconds; and it fits a timer.
+const LONGEST_GRACE: u64 = 100 * 365 * 86_400;
+
+/// The grace that many seconds are; a negative number waits for ever.
+pub(crate) fn grace(seconds: i64) -> Option<Duration> {
+    u64::try_from(seconds).ok().map(|seconds| Duration::from_secs(seconds.min(LONGEST_GRACE)))
+}
+
+/// A secret as the container sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Secret {
+    /// Where: an absolute path.
+    pub target: String,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its permission bits.
+    pub mode: u32,
+    /// What it says.
+    pub content: Hidden,
+}
+
+/// Bytes that are never printed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hidden(pub Vec<u8>);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "({} bytes)", self.0.len())
     }
 }
 

@@ -48,6 +48,12 @@ pub enum Error {
         /// The container.
         id: String,
     },
+    /// Secrets go nowhere but into memory.
+    #[error("mount secrets: {path} is not in memory, and secrets go nowhere else")]
+    SecretPlace {
+        /// The directory that should be.
+        path: &'static str,
+    },
     /// The other side speaks a protocol this one does not know.
     #[error("speak with supervisor: it talks version {version}, this hako understands {}", crate::protocol::VERSION)]
     Version {

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use hako_model::id::ExecId;
 use hako_model::state::{Refused, State};
 use hako_runtime::exec::{Stage, Target};
-use hako_runtime::spec::ConsoleSize;
+use hako_runtime::spec::{ConsoleSize, Mount};
 use hako_runtime::stdio::Stdio;
 
 use crate::Result;
@@ -24,6 +24,9 @@ const REMEMBERED: usize = 128;
 struct Exec {
     id: ExecId,
     command: String,
+    args: Vec<String>,
+    terminal: bool,
+    stdin: bool,
     /// What to run; none once it was started.
     create: Option<Box<ExecCreate>>,
     session: u32,
@@ -79,7 +82,15 @@ impl Execs {
 impl Exec {
     fn status(&self) -> ExecStatus {
         let running = self.pid != 0 && self.exit_code.is_none();
-        ExecStatus { exec: self.id.clone(), running, exit_code: self.exit_code, pid: self.pid }
+        ExecStatus {
+            exec: self.id.clone(),
+            running,
+            exit_code: self.exit_code,
+            pid: self.pid,
+            args: self.args.clone(),
+            terminal: self.terminal,
+            stdin: self.stdin,
+        }
     }
 }
 
@@ -92,6 +103,9 @@ impl Supervisor {
         self.execs.remember(Exec {
             id: id.clone(),
             command: command.clone(),
+            args: create.process.args.clone(),
+            terminal: create.process.terminal,
+            stdin: create.stdin,
             create: Some(create),
             session: CONTAINER,
             pid: 0,
@@ -159,7 +173,7 @@ impl Supervisor {
             (false, true) => Stdio::Pipes { stdin: typed },
             (false, false) => Stdio::Null,
         };
-        self.spawn(session, &create.process, stdio).map_err(in_dockers_words)
+        self.spawn(session, &create.process, stdio, create.beside.as_ref()).map_err(in_dockers_words)
     }
 
     /// Adds a process to the container.
@@ -168,6 +182,7 @@ impl Supervisor {
         session: u32,
         process: &hako_runtime::spec::Process,
         stdio: Stdio,
+        beside: Option<&Mount>,
     ) -> Result<u32, Failure> {
         let not_running = || Failure::Refused(Refused::NotRunning);
         let container = self.container.as_mut().ok_or_else(not_running)?;
@@ -179,7 +194,7 @@ impl Supervisor {
             Some(stage) => stage,
             None => Stage::open(self.witness, &target).map_err(launch_failure)?,
         };
-        let executed = container.stage.insert(stage).spawn(process, stdio).map_err(launch_failure)?;
+        let executed = container.stage.insert(stage).spawn_with(process, stdio, beside).map_err(launch_failure)?;
         let pid = executed.process.pid().unsigned_abs();
         let new = Session::new(session, executed.process, executed.streams, &self.epoll).map_err(system)?;
         self.sessions.push((session, new));

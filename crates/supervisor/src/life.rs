@@ -3,7 +3,9 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use hako_model::evidence::{Sender, Sent, Shortage};
 use hako_model::state::{Effect, Input, Notice, Refused, State, transition};
+use hako_net::publish::Published;
 use hako_runtime::LaunchError;
 use hako_runtime::launch::{self, LaunchOptions};
 use hako_runtime::stdio::Stdio;
@@ -33,6 +35,11 @@ impl Supervisor {
 
     /// Puts `input` into the machine, saves the status and carries out the effects.
     pub(crate) fn step(&mut self, input: Input) -> Result<(), Failure> {
+        let sender = match &input {
+            Input::GraceOver => Some(Sender::Grace),
+            Input::Probed(_) => Some(Sender::Health),
+            _ => self.sender.take(),
+        };
         let container = self.container.as_mut().ok_or(Failure::Refused(Refused::NotRunning))?;
         let (status, effects) =
             transition(&container.status, input, &container.rules, now()).map_err(Failure::Refused)?;
@@ -47,6 +54,10 @@ impl Supervisor {
             let _ = container.save();
         }
         for effect in effects {
+            if let (Effect::Signal(signal), Some(container)) = (&effect, &mut self.container) {
+                let sender = sender.clone().unwrap_or_else(unnamed);
+                container.status.evidence.note(Sent { at: now(), signal: *signal, sender });
+            }
             self.carry_out(effect)?;
         }
         Ok(())
@@ -113,17 +124,20 @@ impl Supervisor {
         let Some(container) = &mut self.container else { return Err(Failure::Refused(Refused::NotRunning)) };
         container.root = None;
         let description = &container.description;
+        let laid = crate::secret::lay(&description.secrets).map_err(system)?;
         let options = LaunchOptions {
             stdio: stdio(description),
             rootfs: description.rootfs.clone(),
             init: description.init,
             apart: None,
         };
-        let prepared =
-            launch::prepare(self.witness, self.seed.take(), &container.spec(), options).map_err(launch_failure)?;
+        let prepared = launch::prepare(self.witness, self.seed.take(), &container.spec(&laid.mounts), options)
+            .map_err(launch_failure)?;
         container.connect(prepared.netns()).map_err(network_failure)?;
         container.root = root_of(prepared.pid());
         let running = prepared.start().map_err(launch_failure)?;
+        // Everything is mounted by now; before, a file without a name could not be.
+        drop(laid);
         container.memory = running.group.watch_oom().ok();
         container.group = Some(running.group);
         if let Some(memory) = &container.memory {
@@ -178,7 +192,9 @@ impl Supervisor {
             // A probe cut short by the end says nothing about health.
             self.stop_probing();
             self.finish_others()?;
+            let signal = self.sessions[index].1.signal;
             self.sessions.retain(|(known, _)| *known != CONTAINER);
+            self.container.iter_mut().for_each(|container| container.status.evidence.signal = signal);
             self.advance(Input::Exited { exit_code });
             return Ok(());
         }
@@ -208,15 +224,34 @@ impl Supervisor {
     pub(crate) fn see_memory(&mut self) {
         let killed = self.container.as_mut().and_then(|container| container.memory.as_mut()).map_or(0, |m| m.take());
         if killed > 0 {
+            self.testify(killed);
             self.advance(Input::OutOfMemory);
         }
+    }
+
+    /// Keeps what is known of a want of memory: the group and the kernel's log will forget.
+    fn testify(&mut self, kills: u64) {
+        let first = self.session(CONTAINER).map(|session| session.process.pid().unsigned_abs());
+        let Some(container) = &mut self.container else { return };
+        let Some(group) = &container.group else { return };
+        let usage = group.usage().memory;
+        let (pid, victim) = hako_sys::proc::memory_victim(group.path()).unwrap_or_default();
+        let before = container.status.evidence.memory.take().unwrap_or_default();
+        container.status.evidence.memory = Some(Shortage {
+            peak: usage.max_usage,
+            limit: usage.limit,
+            first: before.first || (pid != 0 && first == Some(pid)),
+            victim,
+            pid,
+            kills: before.kills + kills,
+        });
     }
 
     /// Watches for what published ports have to relay, and for questions about names. In a later life both are watched
     /// already.
     pub(crate) fn watch_network(&self) {
         let Some(container) = &self.container else { return };
-        if let Some(watch) = container.published.as_ref().and_then(|published| published.watch()) {
+        for watch in container.published.iter().filter_map(Published::watch) {
             let _ = self.epoll.add(watch, Token::Ports.pack(), Interest::Read);
         }
         if let Some(answerer) = &container.answerer {
@@ -255,7 +290,7 @@ impl Supervisor {
 
     /// Published ports have something to relay.
     pub(crate) fn relay_ports(&mut self) {
-        if let Some(published) = self.container.as_mut().and_then(|container| container.published.as_mut()) {
+        for published in self.container.iter_mut().flat_map(|container| &mut container.published) {
             published.turn();
         }
     }
@@ -296,6 +331,11 @@ impl Supervisor {
         let answer = Answer::Ended { status: Box::new(container.status.clone()) };
         self.engines.send(engine, &Message::Reply { id, result: Ok(answer) }, &self.epoll)
     }
+}
+
+/// An engine that does not say on whose behalf.
+fn unnamed() -> Sender {
+    Sender::Request { verb: "signal".to_owned(), client: String::new() }
 }
 
 /// Holds on to the root file system of process `pid`.

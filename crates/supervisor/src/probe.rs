@@ -90,7 +90,7 @@ impl Supervisor {
         let session = self.next_number();
         self.probing = Some(Probing { session, start: now(), output: Vec::new(), timed_out: false });
         self.deadlines.set(Due::ProbeTimeout, timeout);
-        if let Err(failure) = self.spawn(session, &process, Stdio::Pipes { stdin: false }) {
+        if let Err(failure) = self.spawn(session, &process, Stdio::Pipes { stdin: false }, None) {
             let error = failure.to_string();
             self.probing.iter_mut().for_each(|probing| probing.output = error.clone().into_bytes());
             return self.end_probe(UNFINISHED);

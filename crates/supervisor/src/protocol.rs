@@ -5,8 +5,11 @@
 
 use std::net::IpAddr;
 
+use hako_model::evidence::Sender;
+use hako_model::health::{Probe, Remedy};
 use hako_model::id::{ContainerId, ExecId};
-use hako_model::restart::Policy;
+use hako_model::port::Publication;
+use hako_model::restart::{Backoff, Policy};
 use hako_model::state::{Notice, Refused, Status};
 use hako_model::time::Timestamp;
 use hako_net::dns::Trace;
@@ -14,7 +17,7 @@ use hako_net::endpoint::Plan;
 use hako_net::publish::Binding;
 use serde::{Deserialize, Serialize};
 
-use hako_runtime::spec::{Process, Resources};
+use hako_runtime::spec::{Mount, Process, Resources};
 
 use crate::description::{Description, Naming};
 
@@ -74,6 +77,9 @@ pub enum Ask {
     Kill {
         /// The signal.
         signal: i32,
+        /// On whose behalf.
+        #[serde(default)]
+        sender: Option<Sender>,
     },
     /// End it: signal, grace, SIGKILL. The reply comes when it has ended; [`Kind::Left`] when it has also given back
     /// what it held.
@@ -82,6 +88,9 @@ pub enum Ask {
         signal: Option<i32>,
         /// Seconds, instead of the configured timeout; negative waits for ever.
         timeout: Option<i64>,
+        /// On whose behalf.
+        #[serde(default)]
+        sender: Option<Sender>,
     },
     /// Freeze.
     Pause,
@@ -98,6 +107,20 @@ pub enum Ask {
     },
     /// Change limits and policy of the live container.
     Update(Box<Update>),
+    /// Follow other rules from now on. [`Answer::Status`].
+    Adapt(Box<Adaptation>),
+    /// Publish these ports and no others. [`Answer::Plugged`].
+    Publish {
+        /// All ports.
+        ports: Vec<Publication>,
+    },
+    /// Take mounts out of the container and put others in, at once and in later lives.
+    Graft {
+        /// The destinations of those to be taken out.
+        out: Vec<String>,
+        /// Those to be put in: files and directories of the host.
+        into: Vec<Mount>,
+    },
     /// Have these endpoints and no others; a living container's are plugged in and out. [`Answer::Plugged`].
     Plug {
         /// All endpoints.
@@ -196,6 +219,9 @@ pub struct ExecCreate {
     /// The keys that detach its client, empty for none.
     #[serde(default)]
     pub detach_keys: Vec<u8>,
+    /// Something of the host that is mounted for it alone.
+    #[serde(default)]
+    pub beside: Option<Mount>,
 }
 
 /// A client of an exec instance.
@@ -215,6 +241,21 @@ pub struct Update {
     pub resources: Option<Resources>,
     /// A new restart policy.
     pub restart: Option<Policy>,
+}
+
+/// The rules a container follows, all of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Adaptation {
+    /// Its health check.
+    pub probe: Option<Probe>,
+    /// What is done when it is unhealthy.
+    pub remedy: Option<Remedy>,
+    /// The pauses before restarts.
+    pub backoff: Backoff,
+    /// The signal that ends it in good order.
+    pub stop_signal: i32,
+    /// Seconds between that signal and SIGKILL; negative waits for ever.
+    pub stop_timeout: i64,
 }
 
 /// Supervisor → engine.
@@ -309,6 +350,15 @@ pub struct ExecStatus {
     pub exit_code: Option<i32>,
     /// Its pid on the host, 0 if it never ran.
     pub pid: u32,
+    /// Its program and arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// Whether it has a terminal.
+    #[serde(default)]
+    pub terminal: bool,
+    /// Whether a client's bytes go to its stdin.
+    #[serde(default)]
+    pub stdin: bool,
 }
 
 /// Why something was not done.

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use hako_runtime::stdio::Streams;
 use hako_sys::poll::{Epoll, Interest};
-use hako_sys::process::Process;
+use hako_sys::process::{Exit, Process};
 use rustix::io::Errno;
 
 use crate::Result;
@@ -35,6 +35,8 @@ pub(crate) struct Session {
     pub held: bool,
     /// How it ended.
     pub exit: Option<i32>,
+    /// The signal that ended it, if one did.
+    pub signal: Option<i32>,
 }
 
 /// What reading gave.
@@ -64,6 +66,7 @@ impl Session {
             awaits_room: false,
             held: false,
             exit: None,
+            signal: None,
         };
         for fd in session.outputs.iter().flatten().chain(&session.input) {
             rustix::io::ioctl_fionbio(fd, true).map_err(hako_sys::Error::os("configure", "stream"))?;
@@ -209,7 +212,12 @@ impl Session {
             return false;
         }
         self.exit = match self.process.try_wait() {
-            Ok(exit) => exit.map(hako_sys::process::Exit::code),
+            Ok(exit) => {
+                if let Some(Exit::Signal(signal)) = exit {
+                    self.signal = Some(signal);
+                }
+                exit.map(Exit::code)
+            }
             // Somebody else's child, or reaped by somebody else: its code is lost.
             Err(_) => Some(255),
         };

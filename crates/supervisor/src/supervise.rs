@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
+use hako_model::evidence::Sender;
 use hako_model::state::Input;
 use hako_model::time::Timestamp;
 use hako_runtime::seed::Seed;
@@ -88,6 +89,8 @@ pub(crate) struct Supervisor {
     pub execs: Execs,
     pub probing: Option<Probing>,
     pub compression: Option<Compression>,
+    /// On whose behalf the next signal is sent.
+    pub sender: Option<Sender>,
     /// What output and input are read into; empty while nothing happens.
     pub scratch: Vec<u8>,
     /// The last number given to a session or client.
@@ -123,6 +126,7 @@ impl Supervisor {
             execs: Execs::default(),
             probing: None,
             compression: None,
+            sender: None,
             scratch: Vec::new(),
             count: 0,
             dismissed: false,

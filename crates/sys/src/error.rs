@@ -76,6 +76,11 @@ impl Error {
         self.errno() == Some(Errno::EXIST)
     }
 
+    /// Whether the kernel found the request to make no sense.
+    pub fn is_invalid(&self) -> bool {
+        self.errno() == Some(Errno::INVAL)
+    }
+
     /// Whether a non-blocking call has nothing to do yet.
     pub fn is_would_block(&self) -> bool {
         self.errno() == Some(Errno::AGAIN)

@@ -218,6 +218,15 @@ pub(crate) fn overlay_at(target: &Path, options: &str) -> Result<()> {
         .map_err(Error::at("mount overlay on", target))
 }
 
+/// Lets go of the mount whose root a descriptor is, in the caller's mount namespace. `descriptors` is the caller's own
+/// `/proc/self/fd`, which leads there without a path of a container being resolved.
+pub fn detach_open(descriptors: BorrowedFd<'_>, mounted: BorrowedFd<'_>) -> Result<()> {
+    let failed = |errno| Error::os("unmount", "descriptor")(errno);
+    rustix::process::fchdir(descriptors).map_err(failed)?;
+    let name = crate::process::number_of(mounted).to_string();
+    rustix::mount::unmount(name, UnmountFlags::DETACH).map_err(failed)
+}
+
 /// Lets go of what is mounted at a path of the host; it vanishes when its last user is gone.
 pub fn detach(path: &Path) -> Result<()> {
     rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).map_err(Error::at("unmount", path))

@@ -65,6 +65,36 @@ pub fn pids() -> Result<Vec<i32>> {
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect())
 }
 
+/// The process the kernel last killed for want of memory in a control group, its number and name, as its log tells; none
+/// if the log may not be read or has forgotten.
+pub fn memory_victim(group: &str) -> Option<(u32, String)> {
+    use rustix::fs::{Mode, OFlags};
+    use rustix::io::Errno;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let log = rustix::fs::open("/dev/kmsg", flags, Mode::empty()).ok()?;
+    let mut record = [0; 8192];
+    let mut found = None;
+    loop {
+        match rustix::io::read(&log, &mut record) {
+            Ok(0) => return found,
+            Ok(length) => found = parse_victim(&String::from_utf8_lossy(&record[..length]), group).or(found),
+            // The oldest records were overwritten while they were read.
+            Err(Errno::PIPE | Errno::INTR) => {}
+            Err(_) => return found,
+        }
+    }
+}
+
+fn parse_victim(record: &str, group: &str) -> Option<(u32, String)> {
+    let (_, facts) = record.split_once("oom-kill:")?;
+    let fact =
+        |name: &str| facts.trim_end().split(',').filter_map(|pair| pair.split_once('=')).find(|(key, _)| *key == name);
+    let (_, memory) = fact("task_memcg")?;
+    let own = memory.strip_prefix(group).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let ((_, task), (_, pid)) = (fact("task")?, fact("pid")?);
+    if own { Some((pid.parse().ok()?, task.to_owned())) } else { None }
+}
+
 /// A random name of this boot of the kernel.
 pub fn boot_id() -> Result<String> {
     let path = Path::new("/proc/sys/kernel/random/boot_id");

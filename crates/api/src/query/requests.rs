@@ -151,6 +151,10 @@ requests! {
         tail: String = "tail",
         /// With the driver's extra attributes.
         details: bool = "details",
+        /// With marks to go on from, as frames of stream 0. (hako's own.)
+        marks: bool = "marks",
+        /// Go on behind this mark. (hako's own.)
+        resume: String = "resume",
     }
     /// `GET /containers/{id}/stats`
     Stats {
@@ -367,6 +371,10 @@ requests! {
         until: String = "until",
         /// Which.
         filters: Filters = "filters",
+        /// With their numbers. (hako's own.)
+        numbers: bool = "numbers",
+        /// Only those behind this number. (hako's own.)
+        after: String = "after",
     }
     /// `GET /system/df`
     DiskUsage {

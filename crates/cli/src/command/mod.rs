@@ -10,6 +10,7 @@ mod inspect;
 mod login;
 mod network;
 mod prune;
+mod secret;
 mod system;
 mod volume;
 
@@ -76,12 +77,14 @@ pub(crate) const NODES: &[Node] = &[
     Node::group("context", &context::CONTEXT),
     Node::group("image", &IMAGE),
     Node::group("network", &network::NETWORK),
+    Node::group("secret", &secret::SECRET),
     Node::group("system", &SYSTEM),
     Node::group("volume", &volume::VOLUME),
     Node::command("attach", &container::attach::ATTACH),
     Node::command("commit", &container::commit::COMMIT),
     Node::command("cp", &container::copy::COPY),
     Node::command("create", &container::create::CREATE),
+    Node::command("debug", &container::debug::DEBUG),
     Node::command("diff", &container::diff::DIFF),
     Node::command("doctor", &doctor::DOCTOR),
     Node::command("events", &system::events::EVENTS),
@@ -108,6 +111,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("unpause", &container::lifecycle::UNPAUSE),
     Node::command("update", &container::update::UPDATE),
     Node::command("wait", &container::lifecycle::WAIT),
+    Node::command("why", &container::why::WHY),
     Node::missing("buildx", BUILDER),
     Node::missing("bake", BUILDER),
     Node::missing("checkpoint", "checkpoints are an experiment of docker's"),
@@ -116,7 +120,6 @@ pub(crate) const NODES: &[Node] = &[
     Node::missing("trust", "content trust is not part of hako"),
     Node::missing("config", SWARM),
     Node::missing("node", SWARM),
-    Node::missing("secret", SWARM),
     Node::missing("service", SWARM),
     Node::missing("stack", SWARM),
     Node::missing("swarm", SWARM),
@@ -130,6 +133,7 @@ static CONTAINER: Group = Group {
         Node::command("commit", &container::commit::COMMIT),
         Node::command("cp", &container::copy::COPY),
         Node::command("create", &container::create::CREATE),
+        Node::command("debug", &container::debug::DEBUG),
         Node::command("diff", &container::diff::DIFF),
         Node::command("exec", &container::exec::EXEC),
         Node::command("export", &container::export::EXPORT),
@@ -151,6 +155,7 @@ static CONTAINER: Group = Group {
         Node::command("unpause", &container::lifecycle::UNPAUSE),
         Node::command("update", &container::update::UPDATE),
         Node::command("wait", &container::lifecycle::WAIT),
+        Node::command("why", &container::why::WHY),
     ],
 };
 

@@ -70,6 +70,10 @@ pub(crate) fn check_variable(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+pub(crate) fn check_secret(text: &str) -> Result<(), String> {
+    super::care::secret(text).map(drop)
+}
+
 pub(crate) fn check_label(text: &str) -> Result<(), String> {
     match text.split('=').next() {
         Some("") if !text.is_empty() => Err(format!("invalid label '{text}': empty name")),

@@ -1,6 +1,7 @@
 //! From the flags of `run` and `create` to the body of a create request. Whatever can be refused without asking the
 //! daemon is refused here, in Docker's words.
 
+mod care;
 mod checks;
 mod devices;
 pub(crate) mod environment;
@@ -14,20 +15,23 @@ use std::collections::BTreeMap;
 use hako_api::container::CreateBody;
 use hako_model::container::{
     Config, Empty, HealthConfig, HostConfig, LogConfig, NameSet, PortBinding, PortMap, Resources, RestartName,
-    RestartPolicy,
+    RestartPolicy, SecretFile,
 };
 use hako_model::port;
 
 use crate::flags::Matches;
 
+pub(crate) use care::{CARE, on_unhealthy, secret, with_pauses};
 pub(crate) use checks::{check_label, check_link, check_variable};
 pub(crate) use devices::ulimit;
 pub(crate) use flags::CONTAINER;
+pub(crate) use mounts::{parse as mount, volumes};
+pub(crate) use networks::attachments;
 
 /// The create body that `found` asks for; `command` is what follows the image's name.
 pub(crate) fn assemble(found: &Matches, image: &str, command: &[String]) -> Result<CreateBody, String> {
     networks::check_modes(found)?;
-    let (exposed, bindings) = ports(found)?;
+    let (exposed, bindings) = ports(&found.list("publish"), &found.list("expose"))?;
     let (binds, volumes) = mounts::volumes(&found.list("volume"))?;
     let (network_mode, networking) = networks::collect(found)?;
     let config = config(found, image, command, exposed, volumes)?;
@@ -102,7 +106,7 @@ fn host_config(
         log_config: LogConfig { driver: found.text("log-driver").to_owned(), config: Some(log_options(found)?) },
         network_mode,
         port_bindings: Some(bindings),
-        restart_policy: restart_policy(found.text("restart"))?,
+        restart_policy: with_pauses(restart_policy(found.text("restart"))?, found)?,
         auto_remove: found.on("rm"),
         volume_driver: found.text("volume-driver").to_owned(),
         volumes_from: nonempty(found, "volumes-from"),
@@ -137,8 +141,15 @@ fn host_config(
         resources: resources(found)?,
         mounts: (!structured.is_empty()).then_some(structured),
         init: found.switch_given("init"),
+        on_unhealthy: on_unhealthy(found)?.filter(|wanted| wanted.action != "none"),
+        secrets: secrets(found)?,
         ..HostConfig::default()
     })
+}
+
+fn secrets(found: &Matches) -> Result<Option<Vec<SecretFile>>, String> {
+    let files = found.list("secret").into_iter().map(secret).collect::<Result<Vec<_>, String>>()?;
+    Ok(Some(files).filter(|files| !files.is_empty()))
 }
 
 fn nonempty(found: &Matches, flag: &str) -> Option<Vec<String>> {
@@ -218,10 +229,11 @@ pub(crate) fn restart_policy(text: &str) -> Result<RestartPolicy, String> {
         return Err("invalid restart policy format: no policy provided before colon".to_owned());
     }
     let name = RestartName::try_from(name.to_owned()).map_err(|error| error.to_string())?;
-    Ok(RestartPolicy { name, maximum_retry_count: count })
+    Ok(RestartPolicy { name, maximum_retry_count: count, ..RestartPolicy::default() })
 }
 
-fn health(found: &Matches) -> Result<Option<HealthConfig>, String> {
+/// What the flags say about the health check.
+pub(crate) fn health(found: &Matches) -> Result<Option<HealthConfig>, String> {
     let given = [
         "health-cmd",
         "health-interval",
@@ -260,17 +272,17 @@ fn health(found: &Matches) -> Result<Option<HealthConfig>, String> {
 }
 
 /// What `-p` and `--expose` say together.
-fn ports(found: &Matches) -> Result<(Option<NameSet>, PortMap), String> {
+pub(crate) fn ports(publish: &[&str], expose: &[&str]) -> Result<(Option<NameSet>, PortMap), String> {
     let mut exposed = NameSet::new();
     let mut bindings = PortMap::new();
-    for text in found.list("publish") {
+    for text in publish {
         for (port, binding) in port::parse_publish(text).map_err(|error| error.to_string())? {
             exposed.insert(port.to_string(), Empty {});
             let binding = PortBinding { host_ip: binding.host_ip, host_port: binding.host_port };
             bindings.entry(port.to_string()).or_default().get_or_insert_default().push(binding);
         }
     }
-    for text in found.list("expose") {
+    for text in expose {
         for port in port::parse_expose(text).map_err(|error| error.to_string())? {
             exposed.insert(port.to_string(), Empty {});
         }

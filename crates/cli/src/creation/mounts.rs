@@ -8,7 +8,7 @@ use hako_model::container::{BindOptions, Empty, Mount, MountKind, NameSet, Tmpfs
 use crate::flags::{parse_bool, parse_bytes};
 
 /// One `--mount`: fields separated by commas, each `key=value`; some keys may stand alone.
-pub(super) fn parse(text: &str) -> Result<Mount, String> {
+pub(crate) fn parse(text: &str) -> Result<Mount, String> {
     let mut mount = Mount { kind: MountKind::Volume, ..Mount::default() };
     for field in fields(text) {
         let (key, value) = match field.split_once('=') {
@@ -170,7 +170,7 @@ fn insert(map: &mut BTreeMap<String, String>, pair: &str) {
 }
 
 /// `-v` words, parted as the API wants them: binds (and named volumes) here, anonymous volumes there.
-pub(super) fn volumes(words: &[&str]) -> Result<(Vec<String>, NameSet), String> {
+pub(crate) fn volumes(words: &[&str]) -> Result<(Vec<String>, NameSet), String> {
     let (mut binds, mut anonymous) = (Vec::new(), NameSet::new());
     for word in words {
         let parts: Vec<&str> = word.split(':').collect();

@@ -62,6 +62,19 @@ fn mac_address(text: &str) -> Result<String, String> {
     if valid { Ok(text.to_owned()) } else { Err(format!("{text} is not a valid mac address")) }
 }
 
+/// Networks to be joined by a container that exists.
+pub(crate) fn attachments(texts: &[&str]) -> Result<BTreeMap<String, EndpointSettings>, String> {
+    let mut endpoints = BTreeMap::new();
+    for text in texts {
+        let Attachment { target, settings } = attachment(text)?;
+        if target.is_empty() {
+            return Err(format!("no name set for network {text:?}"));
+        }
+        endpoints.insert(target, settings);
+    }
+    Ok(endpoints)
+}
+
 /// The network mode and the endpoints that all network flags together ask for.
 pub(super) fn collect(found: &Matches) -> Result<(String, NetworkingConfig), String> {
     let mut all = Vec::new();

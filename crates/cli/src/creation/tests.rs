@@ -3,7 +3,7 @@
 use super::*;
 use crate::flags::parse;
 
-const GROUPS: &[&[crate::flags::Flag]] = &[CONTAINER];
+const GROUPS: &[&[crate::flags::Flag]] = &[CONTAINER, CARE];
 
 fn create(line: &str) -> Result<CreateBody, String> {
     let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();

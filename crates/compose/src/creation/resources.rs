@@ -148,5 +148,5 @@ pub(super) fn restart(node: &Node) -> Result<RestartPolicy, String> {
     };
     let name = RestartName::try_from(name.to_owned()).map_err(|_| format!("invalid restart policy: {condition}"))?;
     let counts = name == RestartName::OnFailure;
-    Ok(RestartPolicy { name, maximum_retry_count: if counts { attempts } else { 0 } })
+    Ok(RestartPolicy { name, maximum_retry_count: if counts { attempts } else { 0 }, ..RestartPolicy::default() })
 }

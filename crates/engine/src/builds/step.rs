@@ -65,7 +65,7 @@ impl Shop {
         cancel.on_set(move || {
             let link = Arc::clone(&killer);
             // It may have ended meanwhile.
-            handle.spawn(async move { link.ask(Ask::Kill { signal: 9 }, Vec::new()).await });
+            handle.spawn(async move { link.ask(Ask::Kill { signal: 9, sender: None }, Vec::new()).await });
         });
         let events = link.events();
         let read = demultiplex(ours, output);
@@ -114,6 +114,9 @@ impl Shop {
             log: no_log(&record, &container.dir)?,
             restart: Policy::No,
             probe: None,
+            remedy: None,
+            backoff: Default::default(),
+            secrets: Vec::new(),
             stop_signal: 9,
             stop_timeout: 0,
             open_stdin: false,

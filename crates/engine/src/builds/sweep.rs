@@ -31,7 +31,7 @@ async fn end(house: &House, id: &ContainerId) {
     let events = link.events();
     // Whatever it answers: what counts is that it leaves.
     let _ = link.ask(Ask::Hello { since: Some(0) }, Vec::new()).await;
-    let _ = link.ask(Ask::Kill { signal: 9 }, Vec::new()).await;
+    let _ = link.ask(Ask::Kill { signal: 9, sender: None }, Vec::new()).await;
     let Some(mut events) = events else { return };
     while let Some(event) = events.recv().await {
         if event.kind == Kind::Left {

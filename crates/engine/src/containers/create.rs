@@ -19,7 +19,7 @@ use crate::images::Found;
 use crate::networks::mode_network;
 use crate::oci::paths;
 use crate::record::Record;
-use crate::{Error, Result};
+use crate::{Error, Result, tools};
 
 impl Containers {
     /// Makes a container. Nothing exists when it is refused.
@@ -27,13 +27,18 @@ impl Containers {
         let house = &self.house;
         let chosen = request.name.as_deref().filter(|name| !name.is_empty()).map(name::container).transpose()?;
         let chosen = chosen.map(str::to_owned);
+        let examined = self.examine(&mut request)?;
         complete(house, &mut request);
         name_networks(house, &mut request);
         validate::check(house, &request)?;
         let mut warnings = validate::complete_resources(house, &mut request.host_config.resources)?;
         let found = self.image(&request).await?;
         merge::merge(&mut request.config, &found.config.config)?;
-        let plans = mounts::plan(house, &request.config, &request.host_config)?;
+        let mut plans = match &examined {
+            Some(other) => other.record().mounts.clone(),
+            None => mounts::plan(house, &request.config, &request.host_config)?,
+        };
+        super::sources::note(&mut plans);
         warnings.extend(host_warning(&request.host_config));
         let id = new_id()?;
         let name = reserve(house, &id, chosen)?;
@@ -46,6 +51,25 @@ impl Containers {
         house.index.insert(Arc::clone(&container));
         house.tell(&container, "create");
         Ok(Created { id, warnings })
+    }
+
+    /// The stopped container a new one is to look at: it has the same image, and is told which one it is by its id.
+    fn examine(&self, request: &mut CreateRequest) -> Result<Option<Arc<Container>>> {
+        if request.host_config.examines.is_empty() {
+            return Ok(None);
+        }
+        let container = self.house.index.find(&request.host_config.examines)?;
+        let record = container.record();
+        request.host_config.examines = container.id.to_string();
+        request.config.image = record.image.to_string();
+        request.config.entrypoint = Some(vec![String::new()]);
+        let mut env = tools::environment(record.config.env.as_deref().unwrap_or_default(), &record.name);
+        env.extend(request.config.env.take().unwrap_or_default());
+        request.config.env = Some(env);
+        if request.config.cmd.iter().flatten().next().is_none() {
+            request.config.cmd = Some(vec![tools::shell()]);
+        }
+        Ok(Some(container))
     }
 
     async fn image(&self, request: &CreateRequest) -> Result<Found> {
@@ -220,6 +244,7 @@ fn make(house: &House, mut record: Record, found: &Found) -> Result<Arc<Containe
     std::fs::DirBuilder::new().mode(0o710).create(&dir).map_err(|e| Error::io(format!("make {}", dir.display()), e))?;
     let mut draft = Draft { dir: &dir, kept: false };
     let image = house.store.images().get(&found.id).map_err(|e| Error::not_found(e.to_string()))?;
+    house.store.images().touch(&found.id);
     record.layer = image.layers.last().cloned();
     let pin = record.layer.as_ref().map(|layer| house.store.layers().pin(layer)).transpose();
     let pin = pin.map_err(|e| Error::io("pin layers", e))?;

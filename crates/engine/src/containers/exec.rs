@@ -5,17 +5,19 @@ use std::sync::Arc;
 use hako_model::id::ExecId;
 use hako_model::state::State;
 use hako_supervisor::protocol::{Answer, Ask, ExecCreate};
+use hako_supervisor::spec::Mount;
 
 use super::attach::{Attachment, Kind, detach_keys};
 use super::lifecycle::failure;
 use super::{Containers, ExecInspected, ExecRequest, ExecStart};
 use crate::container::{Container, Exec};
-use crate::{Error, Result, accounts, oci};
+use crate::{Error, Result, accounts, oci, tools};
 
 impl Containers {
     /// Makes an exec instance.
-    pub async fn exec_create(&self, name: &str, request: ExecRequest) -> Result<ExecId> {
+    pub async fn exec_create(&self, name: &str, mut request: ExecRequest) -> Result<ExecId> {
         let container = self.house.index.find(name)?;
+        let beside = self.bring_tools(&container, &mut request).await?;
         if request.cmd.is_empty() {
             return Err(Error::invalid("No exec command specified"));
         }
@@ -30,6 +32,7 @@ impl Containers {
             stdin: request.attach_stdin,
             stdout: request.attach_stdout,
             stderr: request.attach_stderr,
+            beside,
             detach_keys: detach_keys(request.detach_keys.as_deref())?,
         };
         let reply = link.ask(Ask::ExecCreate(Box::new(ask)), Vec::new()).await?;
@@ -38,6 +41,24 @@ impl Containers {
         container.inside().execs.insert(exec.clone(), instance);
         self.house.index.insert_exec(exec.clone(), container.id.clone());
         Ok(exec)
+    }
+
+    /// The mount of the tools asked for; the request then finds them, and begins with their shell if it names no command.
+    async fn bring_tools(&self, container: &Container, request: &mut ExecRequest) -> Result<Option<Mount>> {
+        let Some(image) = &request.tools else { return Ok(None) };
+        let mount = tools::mount(&self.house, image).await?;
+        let record = container.record();
+        if record.mounts.iter().any(|plan| plan.target == "/dev") {
+            let text = format!("container {} has a /dev of the host: nothing can be laid beside it there", record.name);
+            return Err(Error::invalid(text));
+        }
+        let mut env = tools::environment(record.config.env.as_deref().unwrap_or_default(), &record.name);
+        env.append(&mut request.env);
+        request.env = env;
+        if request.cmd.is_empty() {
+            request.cmd = vec![tools::shell()];
+        }
+        Ok(Some(mount))
     }
 
     /// Starts an exec instance. An attached one starts when the attachment is handed over; a detached one has started

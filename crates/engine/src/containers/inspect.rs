@@ -7,6 +7,7 @@ use hako_model::container::{EndpointSettings, MountKind, MountPoint, PortMap};
 use hako_model::mount::{Origin, Plan};
 use hako_model::port::Port;
 use hako_model::state::{State, Status};
+use hako_supervisor::protocol::{Answer, Ask};
 
 use super::{Containers, Health, Inspected, Probe, StateView};
 use crate::container::Container;
@@ -18,7 +19,7 @@ impl Containers {
     /// Everything about it.
     pub async fn inspect(&self, name: &str, size: bool) -> Result<Inspected> {
         let container = self.house.index.find(name)?;
-        let (record, status) = (container.record(), container.status());
+        let (record, status) = (container.record(), fresh_status(&container).await);
         let sizes = size.then(|| crate::blocking::blocking(|| sizes(&self.house, &container, &record)));
         let mut command = record.command().into_iter();
         let file = |name: &str| container.dir.join(name).to_string_lossy().into_owned();
@@ -56,6 +57,22 @@ impl Containers {
         })
     }
 }
+
+/// The status with what its health check found since its verdict last changed, which only its supervisor knows.
+pub(super) async fn fresh_status(container: &Container) -> Arc<Status> {
+    let status = container.status();
+    if status.health.is_none() || status.state.live().is_none() {
+        return status;
+    }
+    let Some(link) = container.link() else { return status };
+    match tokio::time::timeout(PROMPT, link.ask(Ask::Status, Vec::new())).await {
+        Ok(Ok(Ok(Answer::Status(fresh)))) => Arc::from(fresh),
+        _ => status,
+    }
+}
+
+/// How long a supervisor may take to answer what is not essential.
+const PROMPT: std::time::Duration = std::time::Duration::from_millis(500);
 
 fn sandbox_id(container: &Container) -> String {
     networks::endpoint_id(container.id.as_str(), "sandbox")

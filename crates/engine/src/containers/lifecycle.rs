@@ -9,7 +9,7 @@ use hako_supervisor::protocol::{Answer, Ask, Failure};
 use super::start::wait_until;
 use super::{Containers, StopOptions};
 use crate::container::Container;
-use crate::{Error, Result, signal};
+use crate::{Error, Result, caller, signal};
 
 const KILL: i32 = 9;
 
@@ -23,7 +23,7 @@ impl Containers {
         if let Some(patience) = options.drain {
             super::succession::drain(&container, patience).await;
         }
-        stop(&container, &options).await
+        stop(&container, &options, "stop").await
     }
 
     /// Sends a signal, `SIGKILL` when empty.
@@ -35,7 +35,7 @@ impl Containers {
     async fn send_signal(&self, name: &str, text: &str) -> Result<()> {
         let container = self.house.index.find(name)?;
         let signal = if text.is_empty() { KILL } else { signal::parse(text)? };
-        match container.live_link()?.ask(Ask::Kill { signal }, Vec::new()).await? {
+        match container.live_link()?.ask(Ask::Kill { signal, sender: caller::sender("kill") }, Vec::new()).await? {
             Ok(Answer::Ended { status }) => {
                 wait_until(&container, |phase| phase.status.finished_at >= status.finished_at).await;
                 Ok(())
@@ -51,7 +51,7 @@ impl Containers {
         let container = self.house.index.find(name)?;
         let _alone = container.verbs.lock().await;
         if container.status().state.is_running() {
-            stop(&container, &options).await?;
+            stop(&container, &options, "restart").await?;
         }
         self.start_alone(&container, false).await?;
         self.house.tell(&container, "restart");
@@ -111,7 +111,7 @@ impl Containers {
     /// Kills what runs and waits until nothing is held any more.
     pub(super) async fn kill_and_settle(&self, container: &Arc<Container>) -> Result<()> {
         if container.status().state.is_running() || container.status().state == State::Starting {
-            let ask = Ask::Kill { signal: KILL };
+            let ask = Ask::Kill { signal: KILL, sender: caller::sender("remove") };
             match container.link() {
                 // Refused: it ended by itself meanwhile.
                 Some(link) => drop(link.ask(ask, Vec::new()).await),
@@ -129,10 +129,12 @@ impl Containers {
     }
 }
 
-async fn stop(container: &Arc<Container>, options: &StopOptions) -> Result<()> {
+/// Ends it in good order, by the verb that says why.
+pub(super) async fn stop(container: &Arc<Container>, options: &StopOptions, verb: &str) -> Result<()> {
     let signal = options.signal.as_deref().filter(|text| !text.is_empty()).map(signal::parse).transpose()?;
     let link = container.live_link()?;
-    match link.ask(Ask::Stop { signal, timeout: options.timeout }, Vec::new()).await? {
+    let ask = Ask::Stop { signal, timeout: options.timeout, sender: caller::sender(verb) };
+    match link.ask(ask, Vec::new()).await? {
         Ok(Answer::Ended { status }) => {
             wait_until(container, |phase| phase.status.finished_at >= status.finished_at).await;
             Ok(())

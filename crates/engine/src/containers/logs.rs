@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use hako_model::state::State;
+use hako_model::time::Timestamp;
 use hako_supervisor::log::Stream;
 use hako_supervisor::log::config::{Driver, LogConfig};
 use hako_supervisor::log::read::{Entry, Query, Reader};
@@ -52,10 +53,11 @@ impl Containers {
         if config.driver == Driver::None {
             return Err(Error::not_implemented("configured logging driver does not support reading"));
         }
+        let here = options.resume.unwrap_or_default();
         let query = Query {
-            since: options.since,
+            since: options.resume.map(|mark| mark.time).or(options.since),
             until: options.until,
-            tail: options.tail,
+            tail: options.tail.filter(|_| options.resume.is_none()),
             stdout: options.stdout,
             stderr: options.stderr,
             follow: options.follow,
@@ -63,9 +65,10 @@ impl Containers {
         if !options.follow {
             let_begin(&container, &config).await?;
         }
-        let reader = Reader::open(&config, query).map_err(|e| Error::io("open log", e))?;
+        let mut reader = Reader::open(&config, query).map_err(|e| Error::io("open log", e))?;
+        reader.pass(here.time, here.count);
         let (send, pieces) = mpsc::channel(4);
-        let pump = Pump { reader, container, options, carry: None, send };
+        let pump = Pump { reader, container, options, carry: None, send, here };
         tokio::spawn(pump.run());
         Ok(Logs { terminal: record.config.tty, pieces })
     }
@@ -106,6 +109,24 @@ pub struct Piece {
     pub bytes: Bytes,
     /// Where each of them ends; clients expect a frame per entry.
     pub ends: Vec<usize>,
+    /// Behind the last of them.
+    pub mark: Mark,
+}
+
+/// A place in a log: behind so many entries of one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// The moment.
+    pub time: Timestamp,
+    /// How many of its entries lie before.
+    pub count: u64,
+}
+
+impl Mark {
+    /// Behind one more entry.
+    fn behind(self, time: Timestamp) -> Self {
+        Self { time, count: if time == self.time { self.count + 1 } else { 1 } }
+    }
 }
 
 impl Logs {
@@ -114,7 +135,7 @@ impl Logs {
         self.terminal
     }
 
-    /// The next piece, ready to be sent (timestamps and details included): frame headers are the caller's.
+    /// The next piece.
     pub async fn next(&mut self) -> Option<Result<Piece>> {
         self.pieces.recv().await
     }
@@ -125,8 +146,10 @@ struct Pump {
     container: Arc<Container>,
     options: LogsOptions,
     /// An entry already read that belongs to the next piece.
-    carry: Option<(Channel, BytesMut)>,
+    carry: Option<(Channel, BytesMut, Timestamp)>,
     send: mpsc::Sender<Result<Piece>>,
+    /// Behind what was sent.
+    here: Mark,
 }
 
 /// Why a pump paused.
@@ -184,7 +207,8 @@ impl Pump {
     /// The next entries of one channel, joined.
     fn piece(&mut self) -> Result<Option<Piece>> {
         let details = self.details();
-        let Some((channel, mut joined)) = self.carry.take() else { return self.first_piece(&details) };
+        let Some((channel, mut joined, time)) = self.carry.take() else { return self.first_piece(&details) };
+        self.here = self.here.behind(time);
         let mut ends = vec![joined.len()];
         while joined.len() < PIECE {
             let Some(entry) = self.reader.next().map_err(|e| Error::io("read log", e))? else { break };
@@ -192,20 +216,21 @@ impl Pump {
             if of != channel {
                 let mut other = BytesMut::new();
                 write_entry(&mut other, &entry, self.options.timestamps, &details);
-                self.carry = Some((of, other));
+                self.carry = Some((of, other, entry.time));
                 break;
             }
             write_entry(&mut joined, &entry, self.options.timestamps, &details);
             ends.push(joined.len());
+            self.here = self.here.behind(entry.time);
         }
-        Ok(Some(Piece { channel, bytes: joined.freeze(), ends }))
+        Ok(Some(Piece { channel, bytes: joined.freeze(), ends, mark: self.here }))
     }
 
     fn first_piece(&mut self, details: &str) -> Result<Option<Piece>> {
         let Some(entry) = self.reader.next().map_err(|e| Error::io("read log", e))? else { return Ok(None) };
         let mut joined = BytesMut::with_capacity(PIECE);
         write_entry(&mut joined, &entry, self.options.timestamps, details);
-        self.carry = Some((Channel::from(entry.stream), joined));
+        self.carry = Some((Channel::from(entry.stream), joined, entry.time));
         self.piece()
     }
 

@@ -79,7 +79,8 @@ fn merge_command(config: &mut Config, image: &RunConfig) -> Result<()> {
     Ok(())
 }
 
-fn merge_health(own: Option<HealthConfig>, image: Option<&HealthConfig>) -> Option<HealthConfig> {
+/// A health check, completed by what was there before.
+pub(super) fn merge_health(own: Option<HealthConfig>, image: Option<&HealthConfig>) -> Option<HealthConfig> {
     let (Some(mut own), Some(image)) = (own.clone(), image) else { return own.or_else(|| image.cloned()) };
     if own.test.is_empty() {
         own.test.clone_from(&image.test);

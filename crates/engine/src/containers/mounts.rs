@@ -78,7 +78,8 @@ fn from_other(house: &House, spec: &str) -> Result<Vec<Plan>> {
     Ok(shared.map(|plan| Plan { read_only: plan.read_only || read_only, mode: String::new(), ..plan }).collect())
 }
 
-fn check_source(plan: &Plan) -> Result<()> {
+/// Refuses a source that is not there, where nobody makes it.
+pub(super) fn check_source(plan: &Plan) -> Result<()> {
     match &plan.origin {
         Origin::Bind(bind) if !bind.create && !Path::new(&bind.source).exists() => {
             let text = "invalid mount config for type \"bind\": bind source path does not exist: ";

@@ -36,6 +36,7 @@ impl Containers {
             return Ok(());
         }
         check_removable(&container).map_err(|error| error.during(format!("cannot remove container \"{name}\"")))?;
+        super::start::check_examined(&self.house, &container)?;
         dismiss(&container);
         erase(&self.house, &container, options.volumes).await
     }

@@ -13,9 +13,10 @@ use hako_net::publish::Binding;
 use hako_supervisor::description::{Description, Network, RootfsPlan};
 use hako_supervisor::log::config::{LogConfig, Source};
 use hako_supervisor::protocol::{Answer, Ask, Failure};
+use hako_supervisor::spec::Mount;
 use hako_sys::file::{Durability, write_atomic};
 
-use super::{Containers, erase};
+use super::{Containers, erase, sources};
 use crate::accounts;
 use crate::blocking::blocking;
 use crate::container::{Container, Phase, Run};
@@ -23,7 +24,7 @@ use crate::house::House;
 use crate::life;
 use crate::networks::{self, mode_network};
 use crate::record::{self, Record};
-use crate::{Error, Result, oci};
+use crate::{Error, Result, oci, secrets, tools};
 
 impl Containers {
     /// Starts it. `NotModified` when it runs.
@@ -41,12 +42,31 @@ impl Containers {
         self.start_alone(&container, true).await
     }
 
+    /// Starts a container that its policy wants to run, once the sources of its mounts are there.
+    pub(crate) async fn start_in_time(&self, name: &str) -> Result<()> {
+        let container = self.house.index.find(name)?;
+        if let Some(refusal) = sources::refusal(&container.record()) {
+            remember_failure(&container, container.status().exit_code, &Error::system(refusal));
+            sources::wait(&container.record(), None).await?;
+        }
+        self.start(name).await
+    }
+
     /// Starts a container whose verbs the caller holds.
     pub(super) async fn start_alone(&self, container: &Arc<Container>, aside: bool) -> Result<()> {
         check_startable(container)?;
         settled(container).await?;
         let house = &self.house;
-        let description = match blocking(|| prepare(house, container, aside)) {
+        check_examined(house, container)?;
+        if let Err(error) = sources::wait(&container.record(), Some(sources::PATIENCE)).await {
+            remember_failure(container, 125, &error);
+            return Err(error);
+        }
+        let tools = match container.record().host_config.examines.is_empty() {
+            true => None,
+            false => Some(tools::mount(house, &container.record().host_config.examines_with).await?),
+        };
+        let description = match blocking(|| prepare(house, container, aside, tools)) {
             Ok(description) => description,
             Err(error) => {
                 life::give_back(house, container);
@@ -95,8 +115,30 @@ fn check_startable(container: &Container) -> Result<()> {
     }
 }
 
+/// Two containers must not have one writable layer at once: one that is examined does not start, one that runs is not
+/// examined.
+pub(super) fn check_examined(house: &House, container: &Container) -> Result<()> {
+    let other = &container.record().host_config.examines;
+    if !other.is_empty() && house.index.find(other)?.status().state.is_running() {
+        return Err(Error::conflict(format!("container {other} runs: it can be entered, and need not be examined")));
+    }
+    let examiner = house.index.all().into_iter().find(|one| {
+        one.id != container.id
+            && one.status().state.is_running()
+            && [container.id.as_str(), other.as_str()].contains(&one.record().host_config.examines.as_str())
+            && !one.record().host_config.examines.is_empty()
+    });
+    match examiner {
+        Some(examiner) => {
+            let text = format!("container {} is being examined by {}", container.record().name, examiner.record().name);
+            Err(Error::conflict(text))
+        }
+        None => Ok(()),
+    }
+}
+
 /// Waits until an earlier run has given back what it held.
-async fn settled(container: &Container) -> Result<()> {
+pub(super) async fn settled(container: &Container) -> Result<()> {
     let mut phase = container.phase.subscribe();
     let waited = tokio::time::timeout(Duration::from_secs(10), phase.wait_for(|phase| !phase.held)).await;
     match waited {
@@ -107,7 +149,7 @@ async fn settled(container: &Container) -> Result<()> {
 }
 
 /// Everything a supervisor must know, with an address leased and the container's files written. Blocks.
-fn prepare(house: &House, container: &Arc<Container>, aside: bool) -> Result<Description> {
+fn prepare(house: &House, container: &Arc<Container>, aside: bool, tools: Option<Mount>) -> Result<Description> {
     let record = container.record();
     let ports = wanted_ports(house, &record)?;
     house.networks.fabric.check();
@@ -120,12 +162,14 @@ fn prepare(house: &House, container: &Arc<Container>, aside: bool) -> Result<Des
     }
     let lowers = lowers(house, &record)?;
     let accounts = accounts::of(house, container, &lowers)?;
-    let spec = oci::spec(house, container, &accounts)?;
+    let mut spec = oci::spec(house, container, &accounts)?;
+    spec.mounts.extend(tools);
     let (by_input, blueprint) = (house.settings.publish_by_input, Some(house.layout.blueprint()));
     let network = Network { endpoints, ports, naming, by_input, aside, blueprint };
     describe(house, container, &record, spec, lowers, network)
 }
 
+/// The ports it is to publish.
 pub(super) fn wanted_ports(house: &House, record: &Record) -> Result<Vec<port::Publication>> {
     let host = &record.host_config;
     let mode = mode_network(&host.network_mode);
@@ -158,8 +202,11 @@ fn describe(
     lowers: Vec<std::path::PathBuf>,
     network: Network,
 ) -> Result<Description> {
-    let writable = house.store.writable(&container.dir);
-    let volatile = record.host_config.auto_remove;
+    // A container that examines another one has its writable layer, which outlives it.
+    let (examines, own) = (&record.host_config.examines, record.host_config.examines.is_empty());
+    let dir = if own { container.dir.clone() } else { house.index.find(examines)?.dir.clone() };
+    let writable = house.store.writable(&dir);
+    let volatile = record.host_config.auto_remove && own;
     Ok(Description {
         id: container.id.clone(),
         name: record.name.clone(),
@@ -170,6 +217,9 @@ fn describe(
         log: log_config(record, &container.dir)?,
         restart: record.restart(),
         probe: probe(record),
+        remedy: super::edit::remedy(&record.host_config)?,
+        backoff: record.backoff(),
+        secrets: secrets::open(house, record.host_config.secrets.as_deref().unwrap_or_default())?,
         stop_signal: stop_signal(record),
         stop_timeout: record.config.stop_timeout.unwrap_or(10),
         open_stdin: record.config.open_stdin,
@@ -203,7 +253,8 @@ pub(crate) fn log_config(record: &Record, dir: &Path) -> Result<LogConfig> {
     LogConfig::from_options(&log.driver, &options, path, source).map_err(|e| Error::invalid(e.to_string()))
 }
 
-fn probe(record: &Record) -> Option<Probe> {
+/// Its health check.
+pub(super) fn probe(record: &Record) -> Option<Probe> {
     let config = record.config.healthcheck.as_ref()?;
     let argv = probe_command(record, config)?;
     let time = |nanos: i64| Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
@@ -286,30 +337,28 @@ pub(super) async fn wait_until(container: &Container, so: impl FnMut(&Phase) -> 
 
 /// A failed start in Docker's words; the status remembers it.
 fn failed(house: &House, container: &Container, failure: Failure) -> Error {
-    let endpoint = || {
-        let record = container.record();
-        let plans = container.inside().run.endpoints.clone();
-        let network = plans.iter().find(|plan| plan.way_out).map_or("", |plan| plan.network.as_str());
-        let id = networks::endpoint_id(container.id.as_str(), network);
-        format!("{} ({id})", record.name)
-    };
     let (exit_code, error) = match failure {
         Failure::Launch { exit_code, error } => {
             let text = format!("failed to create task for container: {error}");
             let kind: fn(String) -> Error = if exit_code == 125 { Error::system } else { Error::invalid };
             (exit_code, kind(text))
         }
-        Failure::Port { error } => {
-            let text =
-                "failed to set up container networking: driver failed programming external connectivity on endpoint";
-            let owner = owner(house, container, &error);
-            (128, Error::system(format!("{text} {}: {error}{owner}", endpoint())))
-        }
+        Failure::Port { error } => (128, failed_port(house, container, &error)),
         Failure::Invalid { error } => (125, Error::invalid(error)),
         other => (125, Error::system(other.to_string())),
     };
     remember_failure(container, exit_code, &error);
     error
+}
+
+/// A port that could not be published, in Docker's words.
+pub(super) fn failed_port(house: &House, container: &Container, error: &str) -> Error {
+    let plans = container.inside().run.endpoints.clone();
+    let network = plans.iter().find(|plan| plan.way_out).map_or("", |plan| plan.network.as_str());
+    let id = networks::endpoint_id(container.id.as_str(), network);
+    let (name, owner) = (container.record().name.clone(), owner(house, container, error));
+    let text = "failed to set up container networking: driver failed programming external connectivity on endpoint";
+    Error::system(format!("{text} {name} ({id}): {error}{owner}"))
 }
 
 /// Whose a host port is that could not be had, if it is another container's.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hako_model::health::HealthStatus;
+use hako_model::restart::SETTLED;
 use hako_model::state::{State, Status};
 use hako_model::time::Timestamp;
 
@@ -11,9 +12,11 @@ pub(super) fn of(status: &Status, now: Timestamp) -> String {
     let up = human(now.since(status.started_at));
     let ended = human(now.since(status.finished_at));
     match &status.state {
-        State::Running(_) => format!("Up {up}{}", health(status)),
+        State::Running(_) => format!("Up {up}{}{}", health(status), crash_loop(status, now)),
         State::Paused(_) => format!("Up {up} (Paused)"),
-        State::Restarting { .. } => format!("Restarting ({}) {ended} ago", status.exit_code),
+        State::Restarting { .. } => {
+            format!("Restarting ({}) {ended} ago{}", status.exit_code, crash_loop(status, now))
+        }
         State::Removing => "Removal In Progress".to_owned(),
         State::Dead => "Dead".to_owned(),
         State::Created | State::Starting => "Created".to_owned(),
@@ -28,6 +31,22 @@ fn health(status: &Status) -> String {
         Some(status) => format!(" ({})", status.as_str()),
     }
 }
+
+/// A container that keeps ending soon after its start says so, whatever moment it is looked at.
+fn crash_loop(status: &Status, now: Timestamp) -> String {
+    let short = |ran: Duration| ran < SETTLED;
+    let again = match status.state {
+        State::Restarting { .. } => short(status.finished_at.since(status.started_at)),
+        _ => short(now.since(status.started_at)),
+    };
+    if status.restart_count < LOOP || !again {
+        return String::new();
+    }
+    format!(" (crash loop: {} restarts)", status.restart_count)
+}
+
+/// So many restarts make a loop.
+const LOOP: u32 = 3;
 
 /// go-units' `HumanDuration`.
 fn human(duration: Duration) -> String {
@@ -79,8 +98,12 @@ mod tests {
         let now = Timestamp::from_secs(1000);
         let mut status = Status { started_at: Timestamp::from_secs(990), ..Status::default() };
         assert_eq!(of(&status, now), "Created");
-        status.state = State::Running(Live { pid: 1, ending: false });
+        status.state = State::Running(Live { pid: 1, ..Live::default() });
         assert_eq!(of(&status, now), "Up 10 seconds");
+        status.restart_count = 3;
+        status.started_at = Timestamp::from_secs(999);
+        assert_eq!(of(&status, now), "Up 1 second (crash loop: 3 restarts)");
+        (status.restart_count, status.started_at) = (0, Timestamp::from_secs(990));
         status.state = State::Exited;
         status.finished_at = Timestamp::from_secs(998);
         assert_eq!(of(&status, now), "Exited (0) 2 seconds ago");

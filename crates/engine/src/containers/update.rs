@@ -2,22 +2,24 @@
 
 use std::sync::Arc;
 
-use hako_model::container::{Resources, RestartName};
+use hako_model::container::{Edit, Resources, RestartName, RestartPolicy};
 use hako_model::name;
 use hako_supervisor::protocol::{Ask, Update};
 
 use super::lifecycle::failure;
-use super::{Containers, UpdateRequest, validate};
+use super::{Containers, UpdateRequest, edit, validate};
+use crate::blocking::blocking;
 use crate::container::Container;
 use crate::house::House;
+use crate::networks::{ConnectRequest, Networks};
 use crate::record::Record;
 use crate::{Error, Result, oci};
 
 impl Containers {
-    /// Changes limits and the restart policy; gives warnings.
+    /// Changes limits, the restart policy and whatever else can be changed; gives warnings.
     pub async fn update(&self, name: &str, request: UpdateRequest) -> Result<Vec<String>> {
         let container = self.house.index.find(name)?;
-        let _alone = container.verbs.lock().await;
+        let alone = container.verbs.lock().await;
         let refused = |error: Error| match error {
             Error::InvalidParameter { message } => {
                 Error::invalid(format!("Cannot update container {}: {message}", container.id))
@@ -31,12 +33,44 @@ impl Containers {
         if host.resources != before {
             validate::check_resources(&host.resources, host.oom_score_adj, host.shm_size)?;
         }
-        if container.status().state.live().is_some() {
-            self.update_live(&container, &record).await?;
+        let edit = request.edit.unwrap_or_default();
+        blocking(|| edit::write(&self.house, &mut record, &edit)).map_err(refused)?;
+        self.make_so(&container, record, before).await?;
+        if let Some(anew) = &edit.anew {
+            self.recreate(&container, anew).await?;
         }
-        save(&container, record)?;
+        drop(alone);
+        self.rewire(&container, &edit).await?;
         self.house.tell(&container, "update");
         Ok(warnings)
+    }
+
+    /// Makes a container as a record says, and the record its own.
+    async fn make_so(&self, container: &Arc<Container>, wanted: Record, limits: Resources) -> Result<()> {
+        if !container.status().state.is_running() {
+            return save(container, wanted);
+        }
+        let mut done = Record::clone(&container.record());
+        if wanted.host_config.resources != limits || wanted.restart() != done.restart() {
+            self.update_live(container, &wanted).await?;
+            done.host_config.resources.clone_from(&wanted.host_config.resources);
+        }
+        let outcome = edit::carry_out(&self.house, container, &wanted, &mut done).await;
+        save(container, done)?;
+        outcome
+    }
+
+    /// Joins and leaves networks.
+    async fn rewire(&self, container: &Container, edit: &Edit) -> Result<()> {
+        let networks = Networks { house: Arc::clone(&self.house) };
+        for (network, endpoint) in &edit.connect {
+            let request = ConnectRequest { container: container.id.to_string(), endpoint: endpoint.clone() };
+            networks.connect(network, request).await?;
+        }
+        for network in &edit.disconnect {
+            networks.disconnect(network, container.id.as_str(), false).await?;
+        }
+        Ok(())
     }
 
     async fn update_live(&self, container: &Arc<Container>, record: &Record) -> Result<()> {
@@ -85,7 +119,8 @@ fn save(container: &Container, record: Record) -> Result<()> {
 
 fn change(house: &House, record: &mut Record, request: &UpdateRequest) -> Result<Vec<String>> {
     let host = &mut record.host_config;
-    if let Some(policy) = request.restart_policy.filter(|policy| policy.name != RestartName::Unset) {
+    if let Some(policy) = request.restart_policy {
+        let policy = completed(policy, host.restart_policy);
         if host.auto_remove && policy.name != RestartName::No {
             let text = "Restart policy cannot be updated because AutoRemove is enabled for the container";
             return Err(Error::invalid(text));
@@ -93,10 +128,25 @@ fn change(house: &House, record: &mut Record, request: &UpdateRequest) -> Result
         if policy.maximum_retry_count < 0 {
             return Err(Error::invalid("invalid restart policy: maximum retry count cannot be negative"));
         }
+        if [policy.minimum_delay, policy.maximum_delay, policy.reset_after].iter().any(|nanos| *nanos < 0) {
+            return Err(Error::invalid("invalid restart policy: pauses cannot be negative"));
+        }
         host.restart_policy = policy;
     }
     overlay(&mut host.resources, &request.resources)?;
     validate::complete_resources(house, &mut host.resources)
+}
+
+/// A policy with what it leaves out as it was.
+fn completed(new: RestartPolicy, old: RestartPolicy) -> RestartPolicy {
+    let named = if new.name == RestartName::Unset { old } else { new };
+    let or = |new: i64, old: i64| if new == 0 { old } else { new };
+    RestartPolicy {
+        minimum_delay: or(new.minimum_delay, old.minimum_delay),
+        maximum_delay: or(new.maximum_delay, old.maximum_delay),
+        reset_after: or(new.reset_after, old.reset_after),
+        ..named
+    }
 }
 
 /// What is given replaces what was; zero and empty leave it.

@@ -20,19 +20,22 @@ pub(super) fn check(house: &House, request: &CreateRequest) -> Result<()> {
     let host = &request.host_config;
     check_unsupported(host)?;
     check_restart(host)?;
+    super::edit::remedy(host)?;
     check_capabilities(host)?;
     check_network_mode(&request.config, host)?;
     check_modes(house, host)?;
     check_sysctls(host)?;
     check_hosts(host)?;
     check_networks(house, request)?;
+    crate::secrets::check(house, host.secrets.as_deref().unwrap_or_default())?;
     crate::oci::links::check(house, host)?;
     crate::oci::security::Options::parse(host)?;
     resources::check(&host.resources, host.oom_score_adj, host.shm_size)?;
     crate::oci::devices::check(host)
 }
 
-fn check_config(config: &Config) -> Result<()> {
+/// Refuses what makes no sense in the portable half.
+pub(super) fn check_config(config: &Config) -> Result<()> {
     let dir = &config.working_dir;
     if !dir.is_empty() && !dir.starts_with('/') {
         let text = format!("the working directory '{dir}' is invalid, it needs to be an absolute path");
@@ -52,7 +55,8 @@ fn check_config(config: &Config) -> Result<()> {
     config.healthcheck.as_ref().map_or(Ok(()), check_health)
 }
 
-fn check_health(health: &HealthConfig) -> Result<()> {
+/// Refuses a health check that makes no sense.
+pub(super) fn check_health(health: &HealthConfig) -> Result<()> {
     for (name, value) in [
         ("Interval", health.interval),
         ("Timeout", health.timeout),
@@ -102,6 +106,9 @@ fn check_restart(host: &HostConfig) -> Result<()> {
     }
     if count < 0 {
         return Err(Error::invalid("invalid restart policy: maximum retry count cannot be negative"));
+    }
+    if [policy.minimum_delay, policy.maximum_delay, policy.reset_after].iter().any(|nanos| *nanos < 0) {
+        return Err(Error::invalid("invalid restart policy: pauses cannot be negative"));
     }
     if count > 0 && policy.name != RestartName::OnFailure {
         let text = "invalid restart policy: maximum retry count can only be used with 'on-failure'";

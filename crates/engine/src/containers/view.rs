@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use hako_model::container::{
-    Config, EndpointSettings, HostConfig, MountPoint, NetworkingConfig, PortMap, Resources, RestartPolicy,
+    Config, Edit, EndpointSettings, HostConfig, MountPoint, NetworkingConfig, PortMap, Resources, RestartPolicy,
 };
 use hako_model::filter::Filters;
 use hako_model::id::{ContainerId, ExecId};
 use hako_model::platform::Platform;
 use hako_model::time::Timestamp;
+use hako_model::verdict::Verdict;
 
 /// What `create` is asked for.
 #[derive(Debug, Clone, Default)]
@@ -83,8 +84,10 @@ pub struct Exit {
 pub struct UpdateRequest {
     /// Limits; zero leaves the old one.
     pub resources: Resources,
-    /// The restart policy; absent leaves the old one.
+    /// The restart policy; absent leaves the old one, as do a name that is unset and pauses of zero.
     pub restart_policy: Option<RestartPolicy>,
+    /// Everything else.
+    pub edit: Option<Edit>,
 }
 
 /// What `ls` lists.
@@ -266,6 +269,23 @@ pub struct Inspected {
     pub networks: BTreeMap<String, EndpointSettings>,
 }
 
+/// Why a container ended or does not run.
+#[derive(Debug, Clone)]
+pub struct Why {
+    /// The name.
+    pub name: String,
+    /// Docker's word for its state.
+    pub state: String,
+    /// The last exit code.
+    pub exit_code: i64,
+    /// When it last ended.
+    pub finished_at: Timestamp,
+    /// The conclusion.
+    pub verdict: Verdict,
+    /// The last lines of its log.
+    pub log: Vec<String>,
+}
+
 /// What `top` shows.
 #[derive(Debug, Clone, Default)]
 pub struct Top {
@@ -294,6 +314,8 @@ pub struct LogsOptions {
     pub details: bool,
     /// Only the last lines.
     pub tail: Option<u64>,
+    /// Go on behind what was read before, instead of `since` and `tail`.
+    pub resume: Option<super::logs::Mark>,
 }
 
 /// What `attach` connects.
@@ -340,6 +362,8 @@ pub struct ExecRequest {
     pub user: String,
     /// The working directory; the container's when empty.
     pub working_dir: String,
+    /// Tools beside the container's files: those of an image, or without a name the host's.
+    pub tools: Option<String>,
 }
 
 /// What `exec start` is asked for.

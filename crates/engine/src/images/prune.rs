@@ -34,6 +34,17 @@ impl Images {
         Ok(Pruned { removed, reclaimed })
     }
 
+    /// Removes an image that no container uses, with its names. Its layers go with the next collection.
+    pub(crate) async fn evict(&self, id: &hako_model::digest::Digest) -> Result<()> {
+        let id = id.clone();
+        self.blocking(move |images| {
+            let image = images.room.store.images().get(&id).map_err(|error| failure::of_store(&error))?;
+            images.prune_one(&image, &mut Vec::new());
+            Ok(())
+        })
+        .await
+    }
+
     /// What cannot go stays; a prune does not fail for it.
     fn prune_one(&self, image: &Image, removed: &mut Vec<Removed>) {
         let names = image.tags.iter().chain(&image.digests);

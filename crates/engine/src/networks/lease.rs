@@ -59,7 +59,7 @@ pub(crate) fn lease_one(
     house.networks.settle(&segment)?;
     let (device, wire, mtu, isolated) = raise(house, &segment)?;
     let ipam = asked.ipam_config.clone().unwrap_or_default();
-    let (address, address6) = segment.lease(&ipam.ipv4_address, &ipam.ipv6_address)?;
+    let (address, address6) = lease_again(container, &segment, [&ipam.ipv4_address, &ipam.ipv6_address])?;
     let (gateway, gateway6) = gateways(&segment);
     let options = segment.bridge_options();
     let id = endpoint_id(container.id.as_str(), segment.id.as_str());
@@ -85,6 +85,23 @@ pub(crate) fn lease_one(
         more: ipam.link_local_ips.iter().flatten().filter_map(|text| local(text)).collect(),
         switches: switches(asked)?,
     }))
+}
+
+/// The addresses it had, where it is to have them again and they are free; those asked for; or any.
+fn lease_again(
+    container: &Container,
+    segment: &Segment,
+    asked: [&str; 2],
+) -> Result<(Option<ipnet::Ipv4Net>, Option<ipnet::Ipv6Net>)> {
+    let kept = container.inside().kept.iter().find(|plan| plan.network == segment.id.as_str()).cloned();
+    if let Some(kept) = kept.filter(|_| asked.iter().all(|text| text.is_empty())) {
+        let v4 = kept.address.map(|net| net.addr().to_string()).unwrap_or_default();
+        let v6 = kept.address6.map(|net| net.addr().to_string()).unwrap_or_default();
+        if let Ok(leased) = segment.lease(&v4, &v6) {
+            return Ok(leased);
+        }
+    }
+    segment.lease(asked[0], asked[1])
 }
 
 /// Makes what the network is made of, and tells the device, how to hang on it, its MTU and whether neighbours are apart.

@@ -9,7 +9,7 @@ use hako_supervisor::spec::Mount;
 
 use crate::container::Container;
 use crate::record::Record;
-use crate::{Error, Result};
+use crate::{Error, Result, secrets};
 
 /// All mounts; `files` is the directory of hosts, hostname and resolv.conf.
 pub(super) fn of(store: &Store, record: &Record, files: &Path, shm: Shm) -> Result<Vec<Mount>> {
@@ -23,6 +23,11 @@ pub(super) fn of(store: &Store, record: &Record, files: &Path, shm: Shm) -> Resu
             let source = files.join(name).to_string_lossy().into_owned();
             mounts.push(bind(source, destination, &["rbind", "rprivate"], host.readonly_rootfs));
         }
+    }
+    if host.secrets.iter().flatten().next().is_some() && !asked(secrets::PLACE) {
+        // Their names, too, are in memory only.
+        let options = ["nosuid", "nodev", "noexec", "mode=755", "size=16m"];
+        mounts.push(mount(secrets::PLACE, "tmpfs", "tmpfs", &options));
     }
     // Parents before what is mounted inside them.
     let mut plans: Vec<&Plan> = record.mounts.iter().collect();
@@ -86,7 +91,8 @@ fn standard(host: &HostConfig, shm: Shm) -> Vec<Mount> {
     mounts
 }
 
-fn asked_for(store: &Store, plan: &Plan) -> Result<Mount> {
+/// What is mounted for a plan.
+pub(crate) fn asked_for(store: &Store, plan: &Plan) -> Result<Mount> {
     match &plan.origin {
         Origin::Bind(wanted) => bound(plan, wanted),
         Origin::Volume(volume) => volume_mount(store, plan, volume),

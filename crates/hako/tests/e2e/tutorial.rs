@@ -112,7 +112,7 @@ fn build_with(client: &Path) {
 }
 
 /// A directory in which the client under test is called `hako`.
-fn named_hako(house: &House, client: &Path) -> PathBuf {
+pub(crate) fn named_hako(house: &House, client: &Path) -> PathBuf {
     house.ok(["version"]);
     let bin = house.path().join("bin");
     std::fs::create_dir_all(&bin).unwrap();

@@ -105,6 +105,48 @@ pub struct HostConfig {
     /// Run an init that forwards signals and reaps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub init: Option<bool>,
+    /// What is done when it is unhealthy. (hako's own.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub on_unhealthy: Option<OnUnhealthy>,
+    /// Secrets it may read. (hako's own.)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Vec<SecretFile>>,
+    /// The stopped container whose file system it looks at, with tools beside it. (hako's own.)
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub examines: String,
+    /// The image whose tools it brings for that; empty is the host's. (hako's own.)
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub examines_with: String,
+}
+
+/// What is done when a container is unhealthy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct OnUnhealthy {
+    /// `restart`, `stop` or `kill`.
+    pub action: String,
+    /// After so many failed probes in a row; zero is as many as make it unhealthy.
+    pub streak: i64,
+    /// Nanoseconds before something is done again; zero is a minute.
+    pub cool_down: i64,
+}
+
+/// A secret as a file in a container. What it says is never here.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct SecretFile {
+    /// The secret's name.
+    pub source: String,
+    /// Where: a path; without a slash at its beginning below `/run/secrets`; empty is the name.
+    pub target: String,
+    /// The owner's number.
+    #[serde(rename = "UID")]
+    pub uid: u32,
+    /// The group's number.
+    #[serde(rename = "GID")]
+    pub gid: u32,
+    /// Permission bits; zero is 0444.
+    pub mode: u32,
 }
 
 /// The log driver and its options.
@@ -126,6 +168,19 @@ pub struct RestartPolicy {
     pub name: RestartName,
     /// With `on-failure`: how often at most; zero means without end.
     pub maximum_retry_count: i64,
+    /// Nanoseconds of the first pause before a restart; zero is 100 ms. (hako's own, as are the others.)
+    #[serde(skip_serializing_if = "is_zero")]
+    pub minimum_delay: i64,
+    /// Nanoseconds of the longest pause; zero is a minute.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub maximum_delay: i64,
+    /// Nanoseconds a container must have run for the pauses to begin anew; zero is ten seconds.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub reset_after: i64,
+}
+
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 /// The names of the restart policies.

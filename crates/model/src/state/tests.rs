@@ -4,7 +4,8 @@ use super::*;
 use crate::health::HealthStatus;
 
 fn rules(restart: Policy) -> Rules {
-    Rules { restart, stop_signal: 15, probe: None }
+    let grace = Some(Duration::from_secs(10));
+    Rules { restart, stop_signal: 15, probe: None, remedy: None, backoff: Backoff::default(), grace }
 }
 
 fn at(second: i64) -> Timestamp {
@@ -162,6 +163,49 @@ fn health_is_part_of_the_machine() {
     assert_eq!(effects, []);
     let (status, effects) = play(&[Input::Start, LAUNCHED, Input::Pause], &rules).unwrap();
     assert_eq!((effects[1].clone(), status.health.unwrap().status), (Effect::StopProbing, HealthStatus::Unhealthy));
+}
+
+#[test]
+fn an_unhealthy_container_is_dealt_with_once_per_cool_down() {
+    let remedy = |action| Remedy { action, streak: 2, cool_down: Duration::from_secs(60) };
+    let probe = Probe { retries: 1, ..Probe::new(vec!["true".into()]) };
+    let with = |action, policy| Rules { probe: Some(probe.clone()), remedy: Some(remedy(action)), ..rules(policy) };
+    let sick = Input::Probed(ProbeResult { start: at(3), end: at(3), exit_code: 1, output: String::new() });
+    let twice = [Input::Start, LAUNCHED, sick.clone(), sick.clone()];
+    let once = play(&twice[..3], &with(RemedyAction::Kill, Policy::No)).unwrap();
+    assert!(!once.1.contains(&Effect::Signal(9)), "one failure is not two");
+    for (action, policy, signal, after) in [
+        (RemedyAction::Restart, Policy::No, 15, "restarting"),
+        (RemedyAction::Restart, Policy::Always, 15, "restarting"),
+        (RemedyAction::Stop, Policy::Always, 15, "exited"),
+        (RemedyAction::Kill, Policy::No, 9, "exited"),
+        (RemedyAction::Kill, Policy::Always, 9, "restarting"),
+    ] {
+        let rules = with(action, policy);
+        let (status, effects) = play(&twice, &rules).unwrap();
+        assert!(effects.contains(&Effect::Signal(signal)), "{action:?}");
+        let (status, _) = transition(&status, Input::Exited { exit_code: 1 }, &rules, at(9)).unwrap();
+        assert_eq!(status.state.as_str(), after, "{action:?} {policy:?}");
+        assert_eq!(status.manually_stopped, action == RemedyAction::Stop);
+    }
+    // The next life is as sick: nothing is done before the minute is over.
+    let rules = with(RemedyAction::Restart, Policy::No);
+    let next = [Input::Exited { exit_code: 1 }, Input::RestartDue, LAUNCHED, sick.clone(), sick.clone()];
+    let (status, effects) = play(&[&twice[..], &next].concat(), &rules).unwrap();
+    assert!(!effects.contains(&Effect::Signal(15)));
+    let (_, effects) = transition(&status, sick, &rules, at(64)).unwrap();
+    assert!(effects.contains(&Effect::Signal(15)));
+}
+
+#[test]
+fn a_stop_wins_over_healing() {
+    let remedy = Remedy { action: RemedyAction::Restart, streak: 1, cool_down: Duration::ZERO };
+    let probe = Probe { retries: 1, ..Probe::new(vec!["true".into()]) };
+    let rules = Rules { probe: Some(probe), remedy: Some(remedy), ..rules(Policy::Always) };
+    let sick = Input::Probed(ProbeResult { start: at(3), end: at(3), exit_code: 1, output: String::new() });
+    let stop = Input::Stop { signal: 15, grace: None };
+    let lives = [Input::Start, LAUNCHED, sick, stop, Input::Exited { exit_code: 143 }];
+    assert_eq!(play(&lives, &rules).unwrap().0.state, State::Exited);
 }
 
 #[test]

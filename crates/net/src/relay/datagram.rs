@@ -19,7 +19,8 @@ const BURST: usize = 32;
 /// All relayed UDP ports of a container, and their clients.
 #[derive(Debug, Default)]
 pub(super) struct Datagrams {
-    faces: Vec<Face>,
+    /// None once closed: the place in the list is the token.
+    faces: Vec<Option<Face>>,
     sessions: HashMap<u64, Session>,
     next: u64,
 }
@@ -43,19 +44,36 @@ struct Session {
 impl Datagrams {
     pub(super) fn serve(&mut self, epoll: &Epoll, socket: UdpSocket, target: SocketAddr) -> hako_sys::Result<()> {
         epoll.add(&socket, token(FACE, self.faces.len() as u64), Interest::Read)?;
-        self.faces.push(Face { socket, target });
+        self.faces.push(Some(Face { socket, target }));
         Ok(())
     }
 
     /// The sockets clients send to.
     pub(super) fn sockets(&self) -> impl Iterator<Item = (Protocol, SocketAddr, BorrowedFd<'_>)> {
-        self.faces.iter().filter_map(|face| Some((Protocol::Udp, face.socket.local_addr().ok()?, face.socket.as_fd())))
+        self.faces
+            .iter()
+            .flatten()
+            .filter_map(|face| Some((Protocol::Udp, face.socket.local_addr().ok()?, face.socket.as_fd())))
     }
 
     /// Takes nothing more from clients; answers still go to them.
     pub(super) fn stop_asking(&self, epoll: &Epoll) {
-        for face in &self.faces {
+        for face in self.faces.iter().flatten() {
             let _ = epoll.remove(&face.socket);
+        }
+    }
+
+    fn face(&self, number: usize) -> Option<&Face> {
+        self.faces.get(number).and_then(Option::as_ref)
+    }
+
+    /// Lets go of a host port and its clients.
+    pub(super) fn close(&mut self, host: SocketAddr) {
+        for (number, face) in self.faces.iter_mut().enumerate() {
+            if face.as_ref().is_some_and(|face| face.socket.local_addr().is_ok_and(|address| address == host)) {
+                *face = None;
+                self.sessions.retain(|_, session| session.face != number);
+            }
         }
     }
 
@@ -64,8 +82,7 @@ impl Datagrams {
         let Ok(face) = usize::try_from(face) else { return };
         let mut datagram = vec![0; LARGEST];
         for _ in 0..BURST {
-            let Some(Ok((length, client))) = self.faces.get(face).map(|face| face.socket.recv_from(&mut datagram))
-            else {
+            let Some(Ok((length, client))) = self.face(face).map(|face| face.socket.recv_from(&mut datagram)) else {
                 return;
             };
             // A datagram that cannot be delivered is lost, as datagrams are.
@@ -79,7 +96,7 @@ impl Datagrams {
     /// Takes what the container answered back to the client.
     pub(super) fn answer(&mut self, epoll: &Epoll, number: u64) {
         let Some(session) = self.sessions.get_mut(&number) else { return };
-        let Some(face) = self.faces.get(session.face) else { return };
+        let Some(Some(face)) = self.faces.get(session.face) else { return };
         let mut datagram = vec![0; LARGEST];
         for _ in 0..BURST {
             match session.socket.recv(&mut datagram) {
@@ -109,7 +126,7 @@ impl Datagrams {
 
     fn begin(&mut self, epoll: &Epoll, face: usize, client: SocketAddr) -> io::Result<u64> {
         self.make_room();
-        let target = self.faces[face].target;
+        let target = self.face(face).ok_or(ErrorKind::NotFound)?.target;
         let any = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
         socket.set_nonblocking(true)?;

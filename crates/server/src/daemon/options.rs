@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hako_engine::Settings;
+use hako_model::budget::Budget;
 use hako_model::container::Ulimit;
 use serde_json::{Map, Value};
 
@@ -18,6 +19,9 @@ const IDLE: Duration = Duration::from_secs(300);
 
 /// Where the configuration file is looked for.
 const CONFIG_FILE: &str = "/etc/hako/daemon.json";
+
+/// The system's key of secrets; a private root has its own beside its data.
+const SECRET_KEY: &str = "/etc/hako/secret.key";
 
 /// What the daemon was told.
 #[derive(Debug)]
@@ -70,6 +74,12 @@ impl Given {
         self.network(&mut settings)?;
         self.containers(&mut settings)?;
         self.registries(&mut settings)?;
+        if private_root(self.text("root")).is_none() {
+            settings.secret_key = PathBuf::from(SECRET_KEY);
+        }
+        let budget = self.text("disk-budget");
+        let budget = budget.map(|text| Budget::parse(text).map_err(|cause| refused("disk-budget", text, cause)));
+        settings.disk_budget = budget.transpose()?;
         settings.labels = self.list("label");
         settings.shutdown_timeout = self.number("shutdown-timeout")?.unwrap_or(settings.shutdown_timeout);
         settings.proxies = proxies;

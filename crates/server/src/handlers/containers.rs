@@ -5,16 +5,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, stream};
 use hako_api::container::{CreateBody, Created, UpdateBody, Updated};
+use hako_api::frame::{self, StreamKind};
+use hako_api::own::Why;
 use hako_api::query;
-use hako_api::version::{ApiVersion, MULTIPLEXED_STREAM, NAMES_MULTIPLEXED, RAW_STREAM};
+use hako_api::version::{ApiVersion, LOG_MARKS, MULTIPLEXED_STREAM, NAMES_MULTIPLEXED, RAW_STREAM};
 use hako_engine::containers::{
-    AttachOptions, CreateRequest, ListOptions, Logs, LogsOptions, RemoveOptions, Stats, StopOptions, UpdateRequest,
-    WaitCondition,
+    AttachOptions, CreateRequest, ListOptions, LogPiece, Logs, LogsOptions, Mark, RemoveOptions, Stats, StopOptions,
+    UpdateRequest, WaitCondition,
 };
-use hako_model::container::{Config, RestartName};
+use hako_model::container::{Config, RestartPolicy};
 use hako_model::platform::Platform;
 use hako_model::time::Timestamp;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use crate::failure::Failure;
 use crate::reply::{self, Broken, Outcome};
@@ -61,6 +63,22 @@ pub(super) async fn inspect(asked: Asked) -> Outcome {
     let size = query::InspectContainer::read(&asked.query)?.size;
     let found = asked.engine.containers().inspect(&asked.name, size).await?;
     reply::json(&wire::container::inspected(found))
+}
+
+pub(super) async fn why(asked: Asked) -> Outcome {
+    let found = asked.engine.containers().why(&asked.name).await?;
+    let verdict = found.verdict;
+    reply::json(&Why {
+        name: found.name,
+        state: found.state,
+        exit_code: found.exit_code,
+        finished_at: found.finished_at.to_string(),
+        cause: verdict.cause.to_owned(),
+        summary: verdict.summary,
+        details: verdict.details,
+        hint: verdict.hint,
+        log: found.log,
+    })
 }
 
 pub(super) async fn top(asked: Asked) -> Outcome {
@@ -159,8 +177,8 @@ pub(super) fn terminal_size(asked: &Asked) -> Result<(u16, u16), Failure> {
 
 pub(super) async fn update(mut asked: Asked) -> Outcome {
     let body: UpdateBody = asked.json().await?;
-    let policy = Some(body.restart_policy).filter(|policy| policy.name != RestartName::Unset);
-    let request = UpdateRequest { resources: body.resources, restart_policy: policy };
+    let policy = Some(body.restart_policy).filter(|policy| *policy != RestartPolicy::default());
+    let request = UpdateRequest { resources: body.resources, restart_policy: policy, edit: body.edit };
     let warnings = asked.engine.containers().update(&asked.name, request).await?;
     reply::json(&Updated { warnings: (!warnings.is_empty()).then_some(warnings) })
 }
@@ -235,10 +253,15 @@ pub(super) async fn logs(asked: Asked) -> Outcome {
         details: query.details,
         // Docker takes anything that is not a number for "all".
         tail: query.tail.parse().ok(),
+        resume: resumption(&query.resume)?,
     };
     let logs = asked.engine.containers().logs(&asked.name, options).await?;
-    let raw = logs.tty();
-    Ok(reply::stream(stream_type(raw, asked.version), log_chunks(logs, raw)))
+    let raw = logs.tty() && !query.marks;
+    let mut answer = reply::stream(stream_type(raw, asked.version), log_chunks(logs, raw, query.marks));
+    if query.marks {
+        answer.headers_mut().insert(LOG_MARKS, HeaderValue::from_static("1"));
+    }
+    Ok(answer)
 }
 
 /// The content type of a container's stream: old clients know only one.
@@ -254,12 +277,33 @@ pub(super) fn moment(name: &str, text: &str) -> Result<Option<Timestamp>, Failur
     Timestamp::parse(text).map(Some).map_err(|cause| Failure::invalid(format!("invalid value for \"{name}\": {cause}")))
 }
 
-fn log_chunks(logs: Logs, raw: bool) -> impl Stream<Item = Result<Bytes, Broken>> {
+/// A mark, as a frame of [`StreamKind::Stdin`] told it.
+fn resumption(text: &str) -> Result<Option<Mark>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parts = text.split_once(':').and_then(|(time, count)| Some((time.parse().ok()?, count.parse().ok()?)));
+    let (nanos, count) = parts.ok_or_else(|| Failure::invalid(format!("invalid value for \"resume\": {text}")))?;
+    Ok(Some(Mark { time: Timestamp::from_nanos(nanos), count }))
+}
+
+fn log_chunks(logs: Logs, raw: bool, marks: bool) -> impl Stream<Item = Result<Bytes, Broken>> {
     stream::unfold(logs, move |mut logs| async move {
         let item = logs.next().await?;
-        let chunk = item.map(|piece| if raw { piece.bytes } else { piece.framed() }).map_err(Broken::from);
+        let chunk = item.map(|piece| if raw { piece.bytes } else { framed(&piece, marks) }).map_err(Broken::from);
         Some((chunk, logs))
     })
+}
+
+/// A piece as frames, with its mark behind them if marks are wanted.
+fn framed(piece: &LogPiece, marked: bool) -> Bytes {
+    let frames = piece.framed();
+    if !marked {
+        return frames;
+    }
+    let mark = format!("{}:{}", piece.mark.time.nanos(), piece.mark.count);
+    let length = u32::try_from(mark.len()).unwrap_or(u32::MAX);
+    Bytes::from([&frames[..], &frame::header(StreamKind::Stdin, length), mark.as_bytes()].concat())
 }
 
 pub(super) async fn stats(asked: Asked) -> Outcome {

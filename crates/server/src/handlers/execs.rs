@@ -13,7 +13,7 @@ use crate::{hijack, wire};
 
 pub(super) async fn create(mut asked: Asked) -> Outcome {
     let body: ExecBody = asked.json().await?;
-    if body.cmd.is_empty() {
+    if body.cmd.is_empty() && body.tools.is_none() {
         return Err(Failure::invalid("No exec command specified"));
     }
     let request = ExecRequest {
@@ -28,6 +28,7 @@ pub(super) async fn create(mut asked: Asked) -> Outcome {
         privileged: body.privileged,
         user: body.user,
         working_dir: body.working_dir,
+        tools: body.tools,
     };
     let id = asked.engine.containers().exec_create(&asked.name, request).await?;
     reply::json_with(StatusCode::CREATED, &IdReply { id: id.to_string() })

@@ -56,6 +56,11 @@ pub(super) async fn events(asked: Asked) -> Outcome {
     let query = query::Events::read(&asked.query)?;
     let (since, until) = (moment("since", &query.since)?, moment("until", &query.until)?);
     let subscription = asked.engine.events().subscribe(since, until, query.filters).await?;
+    let after = match query.after.as_str() {
+        "" => None,
+        text => Some(text.parse().map_err(|_| Failure::invalid(format!("invalid value for \"after\": {text}")))?),
+    };
+    let subscription = if query.numbers { subscription.numbered(after) } else { subscription };
     Ok(reply::lines("\n", told(subscription)))
 }
 

@@ -42,7 +42,7 @@ pub(crate) struct ReferenceRecord {
 const NAME_LIMIT: usize = 240;
 
 impl ImageEntry {
-    fn path(shared: &Shared, id: &Digest) -> PathBuf {
+    pub(super) fn path(shared: &Shared, id: &Digest) -> PathBuf {
         shared.path("images/records").join(format!("{}.json", id.hex()))
     }
 

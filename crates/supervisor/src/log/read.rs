@@ -63,6 +63,8 @@ pub struct Reader {
     buffer: Buffer,
     stamps: StampReader,
     last: Timestamp,
+    /// Entries of this moment that are passed over: they were read before.
+    known: (Timestamp, u64),
     over: bool,
     watch: Option<OwnedFd>,
 }
@@ -110,6 +112,7 @@ impl Reader {
             buffer: Buffer::default(),
             stamps: StampReader::default(),
             last: Timestamp::ZERO,
+            known: (Timestamp::ZERO, 0),
             over: false,
             watch: None,
         })
@@ -123,13 +126,25 @@ impl Reader {
         Ok(Some(Entry { time: found.time, stream: found.stream, line: &self.buffer.bytes[found.line] }))
     }
 
+    /// Passes over the first `count` entries of one moment, which were read before.
+    pub fn pass(&mut self, time: Timestamp, count: u64) {
+        self.known = (time, count);
+    }
+
+    fn passes(&mut self, time: Timestamp) -> bool {
+        let (moment, count) = &mut self.known;
+        let passes = *count > 0 && *moment == time;
+        *count = if passes { *count - 1 } else { 0 };
+        passes
+    }
+
     fn find(&mut self) -> Result<Option<Found>> {
         while !self.over {
             match self.decode() {
                 Some(found) if self.query.until.is_some_and(|until| found.time > until) => self.over = true,
                 Some(found) => {
                     self.last = found.time;
-                    if self.query.wants(&found) {
+                    if self.query.wants(&found) && !self.passes(found.time) {
                         return Ok(Some(found));
                     }
                 }

@@ -100,7 +100,7 @@ fn terminal() {
     client.write_all(b"\x10\x11").unwrap();
     assert_eq!(all(client), b"");
     engine.until("detach");
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     assert_eq!(engine.finish(), 137);
     assert!(stage.log().contains(&"stdout: 33 99".to_owned()), "{:?}", stage.log());
 }

@@ -34,7 +34,7 @@ fn memory() {
     let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", engines[0].handle.process().unwrap().pid()));
     println!("{}", rollup.unwrap());
     for engine in &mut engines {
-        engine.ask(Ask::Kill { signal: 9 }).unwrap();
+        engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     }
 }
 
@@ -94,7 +94,7 @@ fn start() {
         engine.start(&stage).unwrap();
         starts.push(began.elapsed());
         let began = Instant::now();
-        engine.ask(Ask::Kill { signal: 9 }).unwrap();
+        engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
         kills.push(began.elapsed());
         engine.finish();
     }

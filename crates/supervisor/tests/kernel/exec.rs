@@ -29,6 +29,7 @@ fn create(engine: &mut Engine, number: u8, args: &[&str], terminal: bool) -> Exe
         stdin: true,
         stdout: true,
         stderr: true,
+        beside: None,
         detach_keys: b"\x10\x11".to_vec(),
     };
     engine.ask(Ask::ExecCreate(Box::new(create))).unwrap();
@@ -49,7 +50,7 @@ fn inspect(engine: &mut Engine, exec: &ExecId) -> ExecStatus {
 }
 
 fn end(mut engine: Engine) {
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     engine.finish();
 }
 
@@ -64,7 +65,8 @@ fn side_by_side() {
     let mut engine = stage.start();
     let one = create(&mut engine, 1, &["sh", "-c", "echo one; exit 11"], false);
     let two = create(&mut engine, 2, &["sh", "-c", "echo two >&2; exit 12"], false);
-    assert_eq!(inspect(&mut engine, &one), ExecStatus { exec: one.clone(), running: false, exit_code: None, pid: 0 });
+    let fresh = inspect(&mut engine, &one);
+    assert_eq!((&fresh.exec, fresh.running, fresh.exit_code, fresh.pid), (&one, false, None, 0));
     let (first, started) = start(&mut engine, &one, Framing::Multiplexed);
     started.unwrap();
     let (second, started) = start(&mut engine, &two, Framing::Raw);
@@ -160,7 +162,7 @@ fn end_with_container() {
     started.unwrap();
     let mut room = [0; 3];
     client.read_exact(&mut room).unwrap();
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     assert_eq!(engine.history[3..], ["kill 9", "exec_die 137", "die 137"]);
     assert_eq!(text(client), "");
     engine.finish();

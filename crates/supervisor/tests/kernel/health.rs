@@ -38,7 +38,7 @@ fn turns() {
     assert_eq!(health.log.last().unwrap().output, "checked\n");
     std::fs::remove_file(format!("/proc/{pid}/root/tmp/sick")).unwrap();
     engine.until("healthy");
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     engine.finish();
     assert_eq!(stage.status().health.unwrap().status, HealthStatus::Unhealthy);
 }
@@ -50,7 +50,7 @@ fn hangs() {
     let health = stage.status().health.unwrap();
     assert_eq!(health.log[0].output, "Health check exceeded timeout (300ms): slow\n");
     assert_eq!(health.log[0].exit_code, -1);
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     engine.finish();
 }
 
@@ -60,7 +60,7 @@ fn cannot_run() {
     engine.until("unhealthy");
     let health = stage.status().health.unwrap();
     assert!(health.log[0].exit_code == -1 && health.log[0].output.contains("no-such-check"), "{health:?}");
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     engine.finish();
 }
 
@@ -72,6 +72,6 @@ fn paused() {
     assert_eq!(stage.status().health.unwrap().status, HealthStatus::Unhealthy);
     engine.ask(Ask::Resume).unwrap();
     engine.until("healthy");
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     engine.finish();
 }

@@ -66,7 +66,9 @@ fn stop() {
     let stage = Stage::new("trap 'echo bye; exit 7' TERM; echo ready; while :; do sleep 0.01; done");
     let mut engine = stage.start();
     crate::logs::wait_for_line(&stage, "stdout: ready");
-    let Ok(Answer::Ended { status }) = engine.ask(Ask::Stop { signal: None, timeout: None }) else { panic!() };
+    let Ok(Answer::Ended { status }) = engine.ask(Ask::Stop { signal: None, timeout: None, sender: None }) else {
+        panic!()
+    };
     assert!(status.manually_stopped && status.exit_code == 7);
     assert_eq!(engine.history, ["start", "kill 15", "die 7", "stop"]);
     engine.finish();
@@ -74,7 +76,9 @@ fn stop() {
     let stage = Stage::new("trap '' TERM; echo ready; while :; do sleep 0.01; done");
     let mut engine = stage.start();
     crate::logs::wait_for_line(&stage, "stdout: ready");
-    let Ok(Answer::Ended { status }) = engine.ask(Ask::Stop { signal: None, timeout: Some(0) }) else { panic!() };
+    let Ok(Answer::Ended { status }) = engine.ask(Ask::Stop { signal: None, timeout: Some(0), sender: None }) else {
+        panic!()
+    };
     assert_eq!(status.exit_code, 137);
     assert_eq!(engine.history, ["start", "kill 15", "kill 9", "die 137", "stop"]);
     engine.finish();
@@ -84,9 +88,9 @@ fn stop_twice() {
     let stage = Stage::new("exit 0");
     let mut engine = stage.start();
     engine.until("left");
-    let refused = engine.ask(Ask::Stop { signal: None, timeout: None }).unwrap_err();
+    let refused = engine.ask(Ask::Stop { signal: None, timeout: None, sender: None }).unwrap_err();
     assert_eq!(refused, Failure::Refused(Refused::Already));
-    assert_eq!(engine.ask(Ask::Kill { signal: 9 }).unwrap_err(), Failure::Refused(Refused::NotRunning));
+    assert_eq!(engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap_err(), Failure::Refused(Refused::NotRunning));
     drop(engine);
 }
 
@@ -94,7 +98,7 @@ fn kill_paused() {
     let stage = Stage::new("sleep 1000");
     let mut engine = stage.start();
     engine.ask(Ask::Pause).unwrap();
-    let Ok(Answer::Ended { status }) = engine.ask(Ask::Kill { signal: 9 }) else { panic!() };
+    let Ok(Answer::Ended { status }) = engine.ask(Ask::Kill { signal: 9, sender: None }) else { panic!() };
     assert_eq!(status.exit_code, 137);
     engine.finish();
 }
@@ -111,7 +115,7 @@ fn pause() {
     assert_eq!(engine.ask(Ask::Resume).unwrap_err(), Failure::Refused(Refused::NotPaused));
     crate::logs::wait_until(&stage, |lines| lines.len() > before + 1);
     assert_eq!(engine.history, ["start", "pause", "unpause"]);
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     engine.finish();
 }
 
@@ -128,7 +132,9 @@ fn restarts() {
     let pauses: Vec<u128> = times.windows(2).map(|pair| pair[1].since(pair[0]).as_millis()).collect();
     assert!(pauses[0] >= 100 && pauses[1] >= 200 && pauses[2] >= 400 && pauses[2] < 2000, "{pauses:?}");
     assert_eq!(stage.status().restart_count, 4);
-    let Ok(Answer::Ended { status }) = engine.ask(Ask::Stop { signal: None, timeout: None }) else { panic!() };
+    let Ok(Answer::Ended { status }) = engine.ask(Ask::Stop { signal: None, timeout: None, sender: None }) else {
+        panic!()
+    };
     assert_eq!(status.state, State::Exited);
     engine.finish();
     assert_eq!(stage.log().len(), 4);
@@ -165,7 +171,7 @@ fn hold() {
     drop(later);
     let mut last = come_back(&stage);
     assert!(stage.status().state.is_paused(), "a plain pause stays");
-    last.ask(Ask::Kill { signal: 9 }).unwrap();
+    last.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     let left = last.until("left");
     last.send(Ask::Acknowledge { seq: left.seq }, &[]);
     process.wait().unwrap();
@@ -181,7 +187,7 @@ fn reconnect() {
     assert_eq!(welcome.container.as_ref(), Some(&stage.description.id));
     assert!(welcome.status.pid() > 0 && welcome.seq == 1 && !welcome.left);
     assert_eq!(short(&engine.event().kind), "start");
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     let left = engine.until("left");
     assert_eq!(left.seq, 4);
     engine.send(Ask::Acknowledge { seq: left.seq }, &[]);
@@ -241,7 +247,7 @@ fn ignored_signals() {
     assert_eq!(pids.len(), 1);
     let update = Update { resources: None, restart: Some(Policy::Always) };
     engine.ask(Ask::Update(Box::new(update))).unwrap();
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     engine.finish();
 }
 
@@ -256,6 +262,6 @@ fn nonsense() {
     assert!(matches!(engine.ask(Ask::Resume), Err(Failure::Refused(_))));
     // Without a terminal there is nothing to resize, and Docker answers that all is well.
     assert!(matches!(engine.ask(Ask::Resize { rows: 1, columns: 1 }), Ok(Answer::Done)));
-    engine.ask(Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(Ask::Kill { signal: 9, sender: None }).unwrap();
     engine.finish();
 }

@@ -43,7 +43,7 @@ fn turned_over() {
     }
     let want: Vec<String> = (1..=20_000).map(|number| format!("stdout: {number}")).collect();
     assert!(stage.log() == want);
-    engine.ask(hako_supervisor::protocol::Ask::Kill { signal: 9 }).unwrap();
+    engine.ask(hako_supervisor::protocol::Ask::Kill { signal: 9, sender: None }).unwrap();
     engine.finish();
 }
 

@@ -92,7 +92,7 @@ fn published() {
         assert_eq!(publish::list(&Table::of("")).unwrap().len(), 1, "kept between lives");
         engine.until("start");
         assert_eq!(fetch(port), "hello\n");
-        engine.ask(Ask::Stop { signal: Some(9), timeout: None }).unwrap();
+        engine.ask(Ask::Stop { signal: Some(9), timeout: None, sender: None }).unwrap();
         engine.finish();
         assert!(publish::list(&Table::of("")).unwrap().is_empty());
         assert!(TcpStream::connect(("127.0.0.1", port)).is_err());

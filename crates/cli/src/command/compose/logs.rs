@@ -70,6 +70,7 @@ async fn logs(session: &Session, found: &Matches) -> Outcome {
         timestamps: found.on("timestamps"),
         tail: found.text("tail").to_owned(),
         details: false,
+        ..query::Logs::default()
     };
     let show = Show {
         prefix: !found.on("no-log-prefix"),
@@ -92,7 +93,12 @@ async fn events(session: &Session, found: &Matches) -> Outcome {
     let mut filters = Filters::default();
     filters.add("type", "container");
     filters.add("label", format!("{}={}", label::PROJECT, present.project.name));
-    let options = query::Events { since: moment(found.text("since"))?, until: moment(found.text("until"))?, filters };
+    let options = query::Events {
+        since: moment(found.text("since"))?,
+        until: moment(found.text("until"))?,
+        filters,
+        ..query::Events::default()
+    };
     let mut events = session.client()?.system().events(&options).await?;
     while let Some(event) = events.next().await? {
         let attributes = &event.actor.attributes;

@@ -9,7 +9,7 @@ use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 
 use crate::command::image::pull::{self, Where};
-use crate::creation::{self, CONTAINER};
+use crate::creation::{self, CARE, CONTAINER};
 use crate::failure::Failure;
 use crate::flags::{Flag, Matches, switch, text};
 use crate::output;
@@ -34,7 +34,7 @@ pub(crate) static CREATE: Command = Command {
     aliases: &["hako container create", "hako create"],
     arity: Arity::AtLeast(1),
     interspersed: false,
-    flags: &[CONTAINER, MAKING, PULL],
+    flags: &[CONTAINER, CARE, MAKING, PULL],
     examples: &[
         ("hako create --name web -p 8080:80 nginx", "Make it now …"),
         ("hako start web", "… and start it later"),
@@ -111,7 +111,7 @@ fn is_id(image: &str) -> bool {
     !hex.is_empty() && hex.len() <= 64 && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn lacks_image(error: &hako_client::Error) -> bool {
+pub(crate) fn lacks_image(error: &hako_client::Error) -> bool {
     error.to_string().starts_with("No such image")
 }
 

@@ -8,6 +8,7 @@ use super::signals::{Resized, deadly, follow_size};
 use crate::creation::{check_variable, environment};
 use crate::failure::Failure;
 use crate::flags::{Matches, list, switch, text};
+use crate::reconnect::Attempts;
 use crate::session::Session;
 use crate::stream::{End, Ends, Relay};
 use crate::terminal;
@@ -71,10 +72,12 @@ fn body(found: &Matches, keys: &str) -> Result<ExecBody, Failure> {
         env: Some(environment::variables(&found.list("env-file"), &found.list("env"))?).filter(|env| !env.is_empty()),
         working_dir: found.text("workdir").to_owned(),
         cmd: found.words()[1..].to_vec(),
+        tools: None,
     })
 }
 
-async fn interactive(client: &Client, id: &str, start: &ExecStart, ends: Ends) -> Outcome {
+/// Starts an exec and stays with it to its end.
+pub(super) async fn interactive(client: &Client, id: &str, start: &ExecStart, ends: Ends) -> Outcome {
     let hijacked = client.execs().start(id, start).await?;
     let relay = Relay::begin(hijacked, &ends)?;
     let size =
@@ -91,7 +94,15 @@ async fn interactive(client: &Client, id: &str, start: &ExecStart, ends: Ends) -
     if ended == End::Detached {
         return Err(Failure::local("read escape sequence"));
     }
-    match client.execs().inspect(id).await?.exit_code {
+    let mut attempts = Attempts::default();
+    // The session may have outlived the daemon that began it.
+    let ended = loop {
+        match client.execs().inspect(id).await {
+            Ok(ended) => break ended,
+            Err(error) => attempts.pause(error).await?,
+        }
+    };
+    match ended.exit_code {
         None | Some(0) => Ok(()),
         Some(code) => Err(Failure::status(u8::try_from(code & 0xff).unwrap_or(125))),
     }

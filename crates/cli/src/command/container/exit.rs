@@ -3,6 +3,7 @@
 use hako_client::{Client, Waiting};
 
 use crate::failure::Failure;
+use crate::reconnect::Attempts;
 
 /// A container's coming end. The wait has begun, so a container started now cannot end unseen.
 pub(crate) struct Ending<'a> {
@@ -21,12 +22,21 @@ impl<'a> Ending<'a> {
 
     /// The exit code. A daemon that vanished is asked again: the container runs on without it.
     pub(crate) async fn code(self) -> Result<i64, Failure> {
-        let reply = match self.waiting.exit().await {
-            Err(error) if error.is_lost() => {
-                let condition = if self.removed { "removed" } else { "not-running" };
-                self.client.containers().wait(self.id, condition).await?.exit().await?
+        let condition = if self.removed { "removed" } else { "not-running" };
+        let mut attempts = Attempts::default();
+        let mut outcome = self.waiting.exit().await;
+        let reply = loop {
+            match outcome {
+                Ok(reply) => break reply,
+                Err(error) => attempts.pause(error).await?,
             }
-            outcome => outcome?,
+            outcome = match self.client.containers().wait(self.id, condition).await {
+                Ok(waiting) => {
+                    attempts.succeeded();
+                    waiting.exit().await
+                }
+                Err(error) => Err(error),
+            };
         };
         match reply.error {
             Some(error) if !error.message.is_empty() => Err(Failure::Status { message: error.message, code: 125 }),

@@ -3,6 +3,7 @@
 use hako_api::query;
 
 use crate::flags::{Matches, switch, text};
+use crate::reconnect::follow_log;
 use crate::render::clock::moment;
 use crate::session::Session;
 use crate::stream::copy_log;
@@ -46,7 +47,11 @@ async fn logs(session: &Session, found: &Matches) -> Outcome {
         timestamps: found.on("timestamps"),
         tail: found.text("tail").to_owned(),
         details: found.on("details"),
+        ..query::Logs::default()
     };
+    if options.follow {
+        return follow_log(client, &container.id, options, container.config.tty).await;
+    }
     let stream = client.containers().logs(&container.id, &options).await?;
     copy_log(stream, container.config.tty).await
 }

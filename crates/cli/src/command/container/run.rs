@@ -7,7 +7,7 @@ use hako_client::Client;
 use super::create::{self, MAKING};
 use super::exit::{Ending, outcome, start_code};
 use super::signals::{Resized, Signals, deadly, follow_size};
-use crate::creation::CONTAINER;
+use crate::creation::{CARE, CONTAINER};
 use crate::failure::Failure;
 use crate::flags::{Flag, Matches, switch, text};
 use crate::session::Session;
@@ -27,7 +27,7 @@ pub(crate) static RUN: Command = Command {
     aliases: &["hako container run", "hako run"],
     arity: Arity::AtLeast(1),
     interspersed: false,
-    flags: &[CONTAINER, MAKING, RUNNING],
+    flags: &[CONTAINER, CARE, MAKING, RUNNING],
     examples: &[
         ("hako run --rm hello", "Say hello and leave nothing behind (works without a network)"),
         ("hako run -it --rm ubuntu", "A shell in a container that is thrown away afterwards"),

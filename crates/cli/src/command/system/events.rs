@@ -2,11 +2,13 @@
 
 use hako_api::query;
 use hako_api::system::Event;
+use hako_client::{Client, JsonStream};
 
 use crate::command::filters;
 use crate::failure::Failure;
 use crate::flags::{Matches, filter, text};
 use crate::output;
+use crate::reconnect::Attempts;
 use crate::render::clock::{event_time, moment};
 use crate::render::json::Order;
 use crate::render::template::{Format, unescape};
@@ -35,16 +37,46 @@ async fn events(session: &Session, found: &Matches) -> Outcome {
         "json" | "{{json .}}" => Shape::Json,
         template => Shape::Template(parsed(template)?),
     };
-    let options = query::Events {
+    let mut options = query::Events {
         since: moment(found.text("since"))?,
         until: moment(found.text("until"))?,
         filters: filters(found),
+        numbers: true,
+        ..query::Events::default()
     };
-    let mut events = session.client()?.system().events(&options).await?;
-    while let Some(event) = events.next().await? {
-        output::line(shape.apply(&event)?)?;
+    let client = session.client()?;
+    let mut attempts = Attempts::default();
+    let mut events = client.system().events(&options).await?;
+    // A daemon that is killed or replaced is asked again, for what came after the last event heard.
+    loop {
+        match events.next().await {
+            Ok(None) => return Ok(()),
+            Ok(Some(mut event)) => {
+                attempts.succeeded();
+                if let Some(number) = event.number.take() {
+                    options.after = number.to_string();
+                }
+                output::line(shape.apply(&event)?)?;
+            }
+            Err(error) => {
+                attempts.pause(error).await?;
+                events = again(client, &options, &mut attempts).await?;
+            }
+        }
     }
-    Ok(())
+}
+
+async fn again(
+    client: &Client,
+    options: &query::Events,
+    attempts: &mut Attempts,
+) -> Result<JsonStream<Event>, Failure> {
+    loop {
+        match client.system().events(options).await {
+            Ok(events) => return Ok(events),
+            Err(error) => attempts.pause(error).await?,
+        }
+    }
 }
 
 /// How an event is shown.
