@@ -277,7 +277,7 @@ fn a_port_passes_to_a_successor_without_a_gap() {
         for round in 0..20 {
             let (from, to) = if round % 2 == 0 { (&one, &two) } else { (&two, &one) };
             let (ours, theirs) = hako_sys::fdpass::Channel::pair().unwrap();
-            current.cede(&theirs).unwrap();
+            Published::cede(std::slice::from_mut(&mut current), &theirs).unwrap();
             let addresses = [from.plan.address.unwrap().addr().into()];
             let heritage = publish::Heritage::receive(&ours, &lab.table, &addresses).unwrap();
             let (exposed, bindings) = hako_model::port::publish(values, []).unwrap();
@@ -400,5 +400,20 @@ fn without_rights_the_kernel_refuses() {
         rustix::thread::set_capabilities(None, sets).unwrap();
         let refused = lab.table.ensure(&[], lab::POLICY).unwrap_err();
         assert!(refused.to_string().contains("Operation not permitted"), "{refused}");
+    });
+}
+
+#[test]
+fn some_ports_are_taken_back_and_the_others_do_not_notice() {
+    lab(|lab| {
+        let container = lab.ready().container("172.17.0.2");
+        container.tcp(80);
+        let mut published = lab.publish(&container, &["8080:80", "8081:80"]).unwrap();
+        published.withdraw_some(|binding| binding.host.port() == 8080).unwrap();
+        assert_eq!(ask_from(&lab.outside, &format!("{HOST}:8081")), OUTSIDE);
+        assert!(published.bindings().iter().all(|binding| binding.host.port() == 8081));
+        drop(TcpListener::bind("0.0.0.0:8080").expect("the host port is free again"));
+        published.withdraw().unwrap();
+        assert!(publish::list(&lab.table).unwrap().is_empty());
     });
 }
