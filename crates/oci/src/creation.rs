@@ -29,6 +29,10 @@ pub(crate) fn create(session: &Session, parsed: &Parsed) -> Result<u8> {
 /// `start`.
 pub(crate) fn start(session: &Session, parsed: &Parsed) -> Result<u8> {
     let container = session.store.open(parsed.id())?;
+    if container.is_frozen() {
+        // It could not answer.
+        return Err(Error::Status { verb: "start", id: container.id().to_owned(), status: Status::Paused.name() });
+    }
     start_waiting(session, &container)?;
     Ok(0)
 }

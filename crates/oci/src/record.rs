@@ -191,12 +191,17 @@ impl Container {
         if self.process().is_none() {
             return Status::Stopped;
         }
-        // A door that nobody listens at any more was left by somebody who was killed after starting the container.
-        if Channel::connect(&self.door()).is_ok() {
-            return Status::Created;
+        // First of all: one that was paused before it was started is to be resumed.
+        if self.is_frozen() {
+            return Status::Paused;
         }
-        let frozen = self.group().is_ok_and(|group| group.is_frozen().unwrap_or(false));
-        if frozen { Status::Paused } else { Status::Running }
+        // A door that nobody listens at any more was left by somebody who was killed after starting the container.
+        if Channel::connect(&self.door()).is_ok() { Status::Created } else { Status::Running }
+    }
+
+    /// Whether its processes are stopped where they are.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.group().is_ok_and(|group| group.is_frozen().unwrap_or(false))
     }
 
     /// Its process, unless its state forbids it.

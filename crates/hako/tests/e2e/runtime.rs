@@ -130,6 +130,11 @@ fn a_container_lives_from_create_to_delete() {
     assert_eq!(bundle.status("box"), "created");
     assert_eq!(bundle.output(), "");
     assert!(bundle.fails(&["create", "box"]).contains("already exists"));
+    bundle.ok(&["pause", "box"]);
+    assert_eq!(bundle.status("box"), "paused");
+    assert!(bundle.fails(&["start", "box"]).contains("cannot start container box that is paused"));
+    bundle.ok(&["resume", "box"]);
+    assert_eq!(bundle.status("box"), "created");
     bundle.ok(&["start", "box"]);
     assert_eq!(bundle.status("box"), "running");
     await_that("its words", || bundle.output() == "started\n");
