@@ -94,6 +94,11 @@ impl Workbench {
         order.check()?;
         let inputs = Inputs::gather(job, &builds, &order).await?;
         question::warn(job, &builds, &order, (&inputs.vertex, &inputs.dockerfile)).await?;
+        for cache in order.caches() {
+            // As with BuildKit, a cache that cannot be had does not end the build.
+            let shown = job.begin(format!("importing cache manifest from {cache}")).await;
+            job.end(shown, false, Some("hako takes its cache from nowhere else")).await;
+        }
         let desk = job.session.as_ref().map(|session| Arc::new(Lent(session.caller.clone())) as Arc<dyn Desk>);
         let build = order.request(inputs.dockerfile.clone(), inputs.contexts)?;
         let request = BuildRequest { build, result: Becomes::Open, desk, ..BuildRequest::default() };
@@ -368,12 +373,23 @@ impl Service for Workbench {
         if asked.definition.as_ref().is_some_and(|definition| !definition.operations.is_empty()) {
             return Err(only_dockerfiles("graphs of operations"));
         }
+        let exports = asked.cache.as_ref().map(|cache| cache.exports.as_slice()).unwrap_or_default();
+        if let Some(export) = exports.iter().find(|export| export.kind != "inline") {
+            let why = format!("hako keeps no build cache outside: leave --cache-to type={} out", export.kind);
+            return Err(Status::unimplemented(why));
+        }
         let session = match asked.session.as_str() {
             "" => None,
             id => Some(self.bench.sessions.find(id).await?),
         };
         let exporters = exporters(&asked);
+        let wants_inline = !exports.is_empty();
         let known = self.bench.jobs.begin(Job::new(asked.reference, session, exporters))?;
+        if wants_inline {
+            // The image is what it would be, but for what other machines could have taken from it: said, and no failure.
+            let shown = known.job.begin("preparing build cache for export").await;
+            known.job.end(shown, false, Some("hako puts no build cache into images")).await;
+        }
         let outcome = self.work(&known.job, &asked.frontend, &asked.frontend_attrs).await;
         known.end();
         outcome.map(|exporter_response| SolveResponse { exporter_response })

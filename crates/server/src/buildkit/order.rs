@@ -32,6 +32,20 @@ impl<'a> Order<'a> {
         self.words("context:").map(|(name, place)| (plain(name), place)).collect()
     }
 
+    /// The caches outside that are to be used.
+    pub(super) fn caches(&self) -> Vec<String> {
+        let listed =
+            self.word("cache-imports").and_then(|text| serde_json::from_str::<Vec<serde_json::Value>>(text).ok());
+        let name = |cache: serde_json::Value| {
+            let attrs = &cache["Attrs"];
+            let named = attrs["ref"].as_str().or(attrs["src"].as_str()).or(cache["Type"].as_str());
+            named.unwrap_or("somewhere").to_owned()
+        };
+        let imports = listed.into_iter().flatten().map(name);
+        let old = self.word("cache-from").into_iter().flat_map(|names| names.split(',')).map(str::to_owned);
+        imports.chain(old).collect()
+    }
+
     /// Words that mean something hako does not do are refused, not passed over.
     pub(super) fn check(&self) -> Result<(), Status> {
         for (name, value) in self.words("attest:") {
@@ -156,6 +170,15 @@ mod tests {
     fn an_empty_no_cache_means_all_stages() {
         let words = order(&[("no-cache", "")]);
         assert_eq!(Order(&words).request(Vec::new(), BTreeMap::new()).unwrap().reuse, Reuse::Nothing);
+    }
+
+    #[test]
+    fn caches_are_named() {
+        let listed =
+            r#"[{"Type":"registry","Attrs":{"ref":"a/b:c"}},{"Type":"local","Attrs":{"src":"/d"}},{"Type":"gha"}]"#;
+        assert_eq!(Order(&order(&[("cache-imports", listed)])).caches(), ["a/b:c", "/d", "gha"]);
+        assert_eq!(Order(&order(&[("cache-from", "x,y")])).caches(), ["x", "y"]);
+        assert_eq!(Order(&order(&[("cache-imports", "rubbish")])).caches(), Vec::<String>::new());
     }
 
     #[test]
