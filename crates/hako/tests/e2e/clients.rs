@@ -1,6 +1,9 @@
 //! The stock docker CLI and docker-py on hako's socket.
 
-use crate::house::{House, run_tool};
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+
+use crate::house::{House, PATIENCE, run_tool};
 
 #[test]
 fn the_docker_cli_does_a_newcomers_day() {
@@ -124,4 +127,39 @@ print('done')
 "#;
     let said = run_tool(&crate::house::python(), ["-c", program, house.socket().to_str().unwrap()]);
     assert_eq!(said.trim(), "done");
+}
+
+#[test]
+fn a_browser_attaches_by_websocket() {
+    let house = House::new();
+    house.ok(["run", "-d", "-i", "--name", "echo", "busybox", "cat"]);
+    let mut socket = UnixStream::connect(house.socket()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = "GET /v1.51/containers/echo/attach/ws?stream=1&stdin=1&stdout=1&stderr=1 HTTP/1.1\r\nHost: d\r\nUpgrade: websocket\r\n\
+                Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(head.as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        answer.extend(byte);
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 101") && answer.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{answer}");
+    // "typed\n" under the mask 1 2 3 4; what comes back is not masked, nor in frames of the multiplexed stream.
+    let masked: Vec<u8> = b"typed\n".iter().zip([1, 2, 3, 4].iter().cycle()).map(|(byte, mask)| byte ^ mask).collect();
+    socket.write_all(&[&[0x81, 0x86, 1, 2, 3, 4][..], &masked].concat()).unwrap();
+    let mut frame = [0; 8];
+    socket.read_exact(&mut frame).unwrap();
+    assert_eq!(&frame, b"\x82\x06typed\n");
+    socket.write_all(&[0x88, 0x80, 0, 0, 0, 0]).unwrap();
+    let mut rest = Vec::new();
+    socket.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, [0x88, 0x02, 0x03, 0xe8]);
+    // Without the words of the handshake there is no upgrade, and the container goes on.
+    let socket = house.socket();
+    let plain = ["-s", "-o", "/dev/null", "-w", "%{http_code}", "--unix-socket", socket.to_str().unwrap()];
+    let status = run_tool("curl", plain.into_iter().chain(["http://d/containers/echo/attach/ws?stream=1"]));
+    assert_eq!(status, "400");
+    assert_eq!(house.inspect("echo", "{{.State.Running}}"), "true");
 }

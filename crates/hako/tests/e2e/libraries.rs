@@ -83,6 +83,30 @@ fn run(house: &House, program: &Path, args: &[&str], more: &[(&str, &str)]) {
     assert_eq!(ended.code, 0, "{}\n{}", ended.stdout, ended.stderr);
 }
 
+/// A selection of docker-py's own integration tests: those that have found something here.
+#[test]
+fn docker_pys_own_tests() {
+    let runner = sources().join("docker-py/run");
+    let fetch = |dir: &Path| {
+        let mut fetch = words(runner.to_str().unwrap(), &["--fetch"]);
+        fetch.env("CARGO_TARGET_DIR", dir);
+        vec![fetch]
+    };
+    let Some(dir) = environment("docker-py", "docker-py's tests", fetch) else { return };
+    let selected = "ExecDemuxTest or exec_start_socket or detach_with_config_file or restart_policy or attach_no_stream \
+                    or remove_link or streamed_logs or with_links or ipv6_address or load_error or commit_with_changes \
+                    or volume_driver or healthcheck or stderr_data or prune";
+    let ended = Command::new(&runner)
+        .args(["-k", selected])
+        .env("CARGO_TARGET_DIR", &dir)
+        .env("HAKO", HAKO)
+        .env_remove("HAKO_ROOT")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&ended.stdout).into_owned();
+    assert!(ended.status.success(), "{said}\n{}", String::from_utf8_lossy(&ended.stderr));
+}
+
 #[test]
 fn python_on_whales() {
     let Some(python) = python() else { return };
