@@ -78,7 +78,7 @@ pub enum Ask {
         /// The signal.
         signal: i32,
         /// On whose behalf.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         sender: Option<Sender>,
     },
     /// End it: signal, grace, SIGKILL. The reply comes when it has ended; [`Kind::Left`] when it has also given back
@@ -89,7 +89,7 @@ pub enum Ask {
         /// Seconds, instead of the configured timeout; negative waits for ever.
         timeout: Option<i64>,
         /// On whose behalf.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         sender: Option<Sender>,
     },
     /// Freeze.
@@ -220,7 +220,7 @@ pub struct ExecCreate {
     #[serde(default)]
     pub detach_keys: Vec<u8>,
     /// Something of the host that is mounted for it alone.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<Mount>,
 }
 
@@ -351,13 +351,13 @@ pub struct ExecStatus {
     /// Its pid on the host, 0 if it never ran.
     pub pid: u32,
     /// Its program and arguments.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
     /// Whether it has a terminal.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub terminal: bool,
     /// Whether a client's bytes go to its stdin.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub stdin: bool,
 }
 
