@@ -8,6 +8,7 @@ pub mod exec;
 pub mod frame;
 pub mod image;
 pub mod inspect;
+pub mod job;
 pub mod network;
 pub mod own;
 pub mod progress;

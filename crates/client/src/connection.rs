@@ -11,7 +11,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 
 use crate::endpoint::Endpoint;
-use crate::request::full;
+use crate::request::{Said, full};
 use crate::socket::Socket;
 use crate::{Error, Result, daemon};
 
@@ -52,11 +52,15 @@ impl Pool {
             Some(sender) => (sender, Origin::Found),
             None => self.open().await?,
         };
-        let again = repeatable(&request);
+        let again = copy_of(&request);
+        let safe = request.method().is_safe();
         let outcome = match sender.try_send_request(request).await {
             Ok(response) => Ok(response),
             Err(_) if origin == Origin::Started => return Err(Error::Died { said: self.last_words() }),
-            Err(mut refused) => match refused.take_message().or(again) {
+            Err(mut refused) => match refused.take_message().or_else(|| {
+                let unread = self.is_local() && was_unread(refused.error());
+                again.filter(|_| safe || unread)
+            }) {
                 // The daemon left just now, and this request can be said once more: to the next daemon.
                 Some(request) => {
                     sender = self.open().await?.0;
@@ -68,6 +72,10 @@ impl Pool {
         let response = outcome.map_err(|cause| Error::Lost { request: name, cause: explain(&cause) })?;
         self.keep(sender);
         Ok(response)
+    }
+
+    fn is_local(&self) -> bool {
+        !matches!(self.endpoint, Endpoint::Tcp { .. })
     }
 
     fn idle(&self) -> Option<Sender> {
@@ -123,12 +131,25 @@ impl Pool {
     }
 }
 
-/// A copy of a request that changes nothing and has no body, so that it may be said twice.
-fn repeatable(request: &Request<Body>) -> Option<Request<Body>> {
-    if !request.method().is_safe() {
-        return None;
+/// Whether the daemon closed the connection without having read all that was sent: that, and only that, resets a
+/// connection of a unix socket; or before all was sent. Then it did nothing of what was asked, even if that would have
+/// changed something.
+fn was_unread(error: &hyper::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        let unread = [io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+        if error.downcast_ref::<io::Error>().is_some_and(|error| unread.contains(&error.kind())) {
+            return true;
+        }
+        cause = error.source();
     }
-    let mut copy = Request::new(full(Bytes::new()));
+    false
+}
+
+/// A copy of a request, so that it may be said twice; none if its body is a stream.
+fn copy_of(request: &Request<Body>) -> Option<Request<Body>> {
+    let said = request.extensions().get::<Said>()?.0.clone();
+    let mut copy = Request::new(full(said));
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
@@ -140,5 +161,38 @@ pub(crate) fn explain(cause: &hyper::Error) -> String {
     match std::error::Error::source(cause) {
         Some(source) => format!("{cause}: {source}"),
         None => cause.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::UnixListener;
+
+    use super::*;
+
+    /// A daemon that leaves closes its door without reading what came last.
+    #[tokio::test]
+    async fn what_nobody_read_is_said_again_even_if_it_changes_something() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let daemons = tokio::spawn(async move {
+            let (leaving, _) = listener.accept().await.unwrap();
+            leaving.readable().await.unwrap();
+            drop(leaving);
+            let (mut next, _) = listener.accept().await.unwrap();
+            let mut said = vec![0; 4096];
+            let length = next.read(&mut said).await.unwrap();
+            next.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            String::from_utf8_lossy(&said[..length]).into_owned()
+        });
+        let pool = Pool::new(Endpoint::Unix(path));
+        let body = Bytes::from_static(b"{\"a\":1}");
+        let mut request = Request::post("/containers/create").body(full(body.clone())).unwrap();
+        request.extensions_mut().insert(Said(body));
+        assert_eq!(pool.send(request).await.unwrap().status(), 204);
+        let heard = daemons.await.unwrap();
+        assert!(heard.starts_with("POST /containers/create") && heard.ends_with("{\"a\":1}"), "{heard}");
     }
 }

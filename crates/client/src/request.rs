@@ -30,7 +30,13 @@ pub(crate) struct Call<'a> {
     target: String,
     request: http::request::Builder,
     body: Body,
+    /// The body again, unless it is a stream.
+    said: Option<Bytes>,
 }
+
+/// A request's body, kept beside it so that it can be said again.
+#[derive(Clone, Debug)]
+pub(crate) struct Said(pub(crate) Bytes);
 
 /// One segment of a path, escaped; image names keep their slashes, as Docker's own client sends them.
 pub(crate) fn segment(text: &str) -> String {
@@ -41,7 +47,14 @@ impl Client {
     pub(crate) fn call(&self, method: Method, path: &str) -> Call<'_> {
         let request = Request::builder().method(&method).header(HOST, "hako").header(USER_AGENT, AGENT);
         let target = format!("/v{}{path}", ApiVersion::CURRENT);
-        Call { client: self, name: format!("{method} {path}"), target, request, body: full(Bytes::new()) }
+        Call {
+            client: self,
+            name: format!("{method} {path}"),
+            target,
+            request,
+            body: full(Bytes::new()),
+            said: Some(Bytes::new()),
+        }
     }
 
     pub(crate) fn get(&self, path: &str) -> Call<'_> {
@@ -81,7 +94,9 @@ impl Call<'_> {
     pub(crate) fn json<T: Serialize>(mut self, body: &T) -> Result<Self> {
         let text = serde_json::to_vec(body)
             .map_err(|cause| Error::Malformed { request: self.name.clone(), cause: cause.to_string() })?;
-        self.body = full(Bytes::from(text));
+        let text = Bytes::from(text);
+        self.body = full(text.clone());
+        self.said = Some(text);
         Ok(self.header(CONTENT_TYPE.as_str(), "application/json"))
     }
 
@@ -96,6 +111,7 @@ impl Call<'_> {
 
     pub(crate) fn send_upload(mut self, body: Upload) -> Self {
         self.body = stream::body(body);
+        self.said = None;
         self
     }
 
@@ -139,7 +155,10 @@ impl Call<'_> {
 
     async fn send(self) -> Result<(String, Response<Incoming>)> {
         let malformed = |cause: http::Error| Error::Malformed { request: self.name.clone(), cause: cause.to_string() };
-        let request = self.request.uri(self.target).body(self.body).map_err(malformed)?;
+        let mut request = self.request.uri(self.target).body(self.body).map_err(malformed)?;
+        if let Some(said) = self.said {
+            request.extensions_mut().insert(Said(said));
+        }
         let asked = Instant::now();
         let response = self.client.pool.send(request).await?;
         tracing::debug!(status = response.status().as_u16(), took = ?asked.elapsed(), "{}", self.name);

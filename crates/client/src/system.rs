@@ -14,6 +14,11 @@ pub struct System<'a> {
 }
 
 impl System<'_> {
+    /// Lists jobs and their runs.
+    pub async fn jobs(&self) -> Result<Vec<hako_api::job::Job>> {
+        self.client.get("/hako/jobs").read().await
+    }
+
     /// Asks whether it is there.
     pub async fn ping(&self) -> Result<()> {
         self.client.get("/_ping").done().await

@@ -115,6 +115,10 @@ async fn orphans(world: &World<'_>, plan: &Plan, manner: Manner) -> Outcome {
     crate::world::all(plan.orphans.iter().map(|orphan| remove(world, orphan, manner.timeout, false))).await.map(drop)
 }
 
+/// How often, and how far apart, a removal is asked for again that meets another verb.
+const PATIENCE: usize = 50;
+const PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
 /// Stops and removes a container.
 pub(crate) async fn remove(world: &World<'_>, container: &Existing, timeout: Option<i64>, volumes: bool) -> Outcome {
     let subject = format!("Container {}", container.name);
@@ -124,7 +128,16 @@ pub(crate) async fn remove(world: &World<'_>, container: &Existing, timeout: Opt
         world.act(&subject, ["Stopping", "Stopped"], stop).await?;
     }
     let options = query::RemoveContainer { force: true, volumes, link: false };
-    let removed = async { gone(containers.remove(&container.id, &options).await) };
+    let removed = async {
+        // Somebody else may be removing it, or starting it, as the daemon does with a job that is due.
+        for _ in 0..PATIENCE {
+            match containers.remove(&container.id, &options).await {
+                Err(error) if error.status() == Some(409) => tokio::time::sleep(PAUSE).await,
+                done => return gone(done),
+            }
+        }
+        gone(containers.remove(&container.id, &options).await)
+    };
     world.act(&subject, ["Removing", "Removed"], removed).await
 }
 
@@ -253,7 +266,9 @@ impl Work<'_> {
                 return Err(trouble);
             }
         };
-        self.members.borrow_mut().extend(made.iter().cloned());
+        // A job's container is there, but nobody is to wait for it or to follow it.
+        let rests = |member: &&Member| !(crate::schedule::is_job(&node) && is_new(steps, member));
+        self.members.borrow_mut().extend(made.iter().filter(rests).cloned());
         self.stages.reach(name, Stage::Created);
         if !self.manner.start {
             return Ok(());
@@ -274,7 +289,10 @@ impl Work<'_> {
         self.await_dependencies(name, node).await?;
         let replaced = self.roll(name, node, rolled).await?;
         self.members.borrow_mut().extend(replaced);
-        let still: Vec<&Member> = made.iter().filter(|member| !member.running).collect();
+        // The daemon starts a job's when it is due; one that was there is started because somebody said `start`.
+        let steps = self.plan.services.get(name).map(Vec::as_slice).unwrap_or_default();
+        let due = |member: &&Member| !crate::schedule::is_job(node) || !is_new(steps, member);
+        let still: Vec<&Member> = made.iter().filter(|member| !member.running).filter(due).collect();
         crate::world::all(still.iter().map(|member| self.start_one(node, member))).await.map(drop)
     }
 
@@ -312,6 +330,7 @@ impl Work<'_> {
                 }
                 Ok(kept(existing, running))
             }
+            Step::Rest(_) => Ok(None),
             Step::Remove(existing) => {
                 self.before_stop(service, existing).await?;
                 remove(self.world, existing, self.manner.timeout, false).await.map(|()| None)
@@ -332,6 +351,11 @@ impl Work<'_> {
         let Some(node) = self.project.service(service).filter(|_| existing.state == "running") else { return Ok(()) };
         if self.world.dry { Ok(()) } else { hook::run(self.world.client, &existing.id, node, "pre_stop").await }
     }
+}
+
+/// Whether a container was made by these steps.
+fn is_new(steps: &[Step], member: &Member) -> bool {
+    !steps.iter().any(|step| matches!(step, Step::Keep(existing) if existing.id == member.id))
 }
 
 pub(crate) use hook::run as run_hook;

@@ -76,7 +76,7 @@ pub fn body(project: &Project, service: &str, instance: &Instance) -> Result<Cre
         healthcheck: node.get("healthcheck").map(health).transpose()?,
         image: project.image(service, node),
         working_dir: node.text("working_dir").to_owned(),
-        labels: Some(labels(project, service, node, instance)),
+        labels: Some(labels(project, service, node, instance)?),
         stop_signal: node.text("stop_signal").to_owned(),
         stop_timeout: stop_timeout(node),
         ..Config::default()
@@ -244,7 +244,12 @@ fn security(node: &Node) -> Result<(Option<Vec<String>>, bool), String> {
     Ok((Some(options).filter(|options| !options.is_empty()), unconfined))
 }
 
-fn labels(project: &Project, service: &str, node: &Node, instance: &Instance) -> BTreeMap<String, String> {
+fn labels(
+    project: &Project,
+    service: &str,
+    node: &Node,
+    instance: &Instance,
+) -> Result<BTreeMap<String, String>, String> {
     let mut labels = strings(node, "labels");
     labels.extend(instance.labels.clone());
     let files: Vec<String> = project.files.iter().map(|path| path.display().to_string()).collect();
@@ -260,10 +265,14 @@ fn labels(project: &Project, service: &str, node: &Node, instance: &Instance) ->
         (label::DIRECTORY, project.directory.display().to_string()),
         (label::VERSION, label::COMPOSE_VERSION.to_owned()),
     ];
+    // What `run` makes runs now.
+    if let Some(schedule) = crate::schedule::of(node)?.filter(|_| instance.number.is_some()) {
+        own.push((label::SCHEDULE, serde_json::to_string(&schedule).map_err(|error| error.to_string())?));
+    }
     own.extend(instance.number.map(|number| (label::NUMBER, number.to_string())));
     own.extend(instance.replaces.clone().map(|id| (label::REPLACE, id)));
     labels.extend(own.into_iter().map(|(key, value)| (key.to_owned(), value)));
-    labels
+    Ok(labels)
 }
 
 /// `db:service_healthy:true,cache:service_started:false`

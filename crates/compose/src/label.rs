@@ -33,5 +33,8 @@ pub const SLUG: &str = "com.docker.compose.slug";
 /// The version of Compose whose labels these are.
 pub const COMPOSE_VERSION: &str = "2.40.3";
 
+/// hako's own: when a job runs, as JSON.
+pub const SCHEDULE: &str = "io.hako.schedule";
+
 /// hako's own: the configuration the container was made from, in JSON, so that a plan can say what changed.
 pub const CONFIGURATION: &str = "io.hako.compose.config";

@@ -15,6 +15,7 @@ mod path;
 mod plan;
 mod project;
 mod render;
+mod schedule;
 mod shape;
 pub mod template;
 pub mod verb;

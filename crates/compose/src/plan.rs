@@ -94,6 +94,8 @@ pub enum Reason {
 pub enum Step {
     /// Nothing, but that it is started if it does not run.
     Keep(Existing),
+    /// Nothing: it is a job's, and the daemon starts it when it is due.
+    Rest(Existing),
     /// It is made.
     Create {
         /// Its number.
@@ -140,7 +142,11 @@ impl Plan {
     /// Whether nothing needs to be made, removed or started.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        let idle = |step: &Step| matches!(step, Step::Keep(existing) if existing.state == "running");
+        let idle = |step: &Step| match step {
+            Step::Rest(_) => true,
+            Step::Keep(existing) => existing.state == "running",
+            _ => false,
+        };
         self.resources.iter().all(|resource| !resource.acts())
             && self.missing_images.is_empty()
             && (self.orphans.is_empty() || !self.remove_orphans)
@@ -228,6 +234,7 @@ fn steps(
         .enumerate()
         .map(|(place, (existing, reasons))| match () {
             () if place >= wanted => Step::Remove(existing),
+            () if reasons.is_empty() && crate::schedule::is_job(service) => Step::Rest(existing),
             () if reasons.is_empty() => Step::Keep(existing),
             () => Step::Recreate { name: container_name(project, name, existing.number), existing, reasons },
         })

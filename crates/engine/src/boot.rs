@@ -1,6 +1,8 @@
 //! Opening an engine: sweep what was left half-done, find living supervisors again, settle what ended meanwhile, and
 //! start what its restart policy wants started.
 
+mod order;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,12 +35,12 @@ pub(crate) async fn boot(house: &Arc<House>) -> Result<()> {
         }
     }
     sweep_cgroups(house);
-    for container in loaded {
-        if container.dir.join("record.aside.json").exists() {
-            finish_trial(house, container);
-        } else {
-            restart(house, &container);
-        }
+    let (trials, others): (Vec<_>, Vec<_>) =
+        loaded.into_iter().partition(|container| container.dir.join("record.aside.json").exists());
+    trials.into_iter().for_each(|container| finish_trial(house, container));
+    let starting: Arc<[Arc<Container>]> = others.into_iter().filter(|container| comes_up(container)).collect();
+    for container in starting.iter() {
+        restart(house, container, &starting);
     }
     Ok(())
 }
@@ -250,17 +252,21 @@ fn finish_trial(house: &Arc<House>, container: Arc<Container>) {
     });
 }
 
-/// Starts a container whose policy wants that at boot.
-fn restart(house: &Arc<House>, container: &Arc<Container>) {
+/// Whether a container's policy wants it started at boot.
+fn comes_up(container: &Container) -> bool {
     let status = container.status();
     let policy = container.record().restart();
     let ended = !status.state.is_running() && status.state != State::Starting;
     let at_boot = matches!(policy, hako_model::restart::Policy::Always | hako_model::restart::Policy::UnlessStopped);
-    if !ended || !at_boot || container.damage.is_some() || !status.starts_at_boot(policy) {
-        return;
-    }
+    ended && at_boot && container.damage.is_none() && status.starts_at_boot(policy)
+}
+
+/// Starts a container, once what it depends on is up.
+fn restart(house: &Arc<House>, container: &Arc<Container>, starting: &Arc<[Arc<Container>]>) {
     let (containers, id) = (Containers { house: Arc::clone(house) }, container.id.clone());
+    let (container, starting) = (Arc::clone(container), Arc::clone(starting));
     tokio::spawn(async move {
+        order::await_turn(&container, &starting).await;
         if let Err(error) = containers.start_in_time(id.as_str()).await {
             tracing::warn!(id = id.short(), %error, "container not restarted at boot");
         }

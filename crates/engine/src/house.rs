@@ -41,6 +41,10 @@ pub(crate) struct House {
     pub(crate) engine_id: String,
     /// Account files by image.
     pub(crate) accounts: Mutex<HashMap<Digest, Arc<Accounts>>>,
+    /// When jobs are due.
+    pub(crate) due: crate::jobs::Due,
+    /// Told when a container with a schedule is made.
+    pub(crate) scheduled: tokio::sync::Notify,
 }
 
 impl House {
@@ -61,6 +65,8 @@ impl House {
             images: OnceLock::new(),
             support: OnceLock::new(),
             accounts: Mutex::default(),
+            due: Mutex::default(),
+            scheduled: tokio::sync::Notify::new(),
             cgroup_parent,
             settings,
             layout,

@@ -17,6 +17,7 @@ pub mod events;
 mod house;
 pub mod images;
 mod index;
+pub mod jobs;
 mod layout;
 mod life;
 pub mod networks;
@@ -67,6 +68,7 @@ impl Engine {
             return Err(Error::system("open engine: it is open"));
         }
         boot::boot(&house).await?;
+        jobs::begin(&house);
         house.spares.refill();
         if let Some(budget) = house.settings.disk_budget {
             budget::keep(&house, budget);
@@ -107,6 +109,11 @@ impl Engine {
     /// The network verbs.
     pub fn networks(&self) -> Networks {
         Networks { house: Arc::clone(&self.house) }
+    }
+
+    /// About jobs.
+    pub fn jobs(&self) -> jobs::Jobs {
+        jobs::Jobs { house: Arc::clone(&self.house) }
     }
 
     /// Events, live and from history.

@@ -20,6 +20,7 @@ pub mod port;
 pub mod program;
 pub mod reference;
 pub mod restart;
+pub mod schedule;
 pub mod state;
 pub mod time;
 pub mod verdict;

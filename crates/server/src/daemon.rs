@@ -152,10 +152,20 @@ async fn give_memory_back(activity: Activity) {
 
 async fn idle(house: &House, timeout: Option<Duration>) {
     match timeout {
-        Some(timeout) => house.activity.idle_for(timeout).await,
+        Some(timeout) => {
+            house.activity.idle_for(timeout).await;
+            // Somebody must be there when a job is due.
+            while house.engine.jobs().any() {
+                tokio::time::sleep(timeout.max(JOBS)).await;
+                house.activity.idle_for(timeout).await;
+            }
+        }
         None => std::future::pending().await,
     }
 }
+
+/// How soon an idle daemon looks again whether there are jobs.
+const JOBS: Duration = Duration::from_secs(1);
 
 /// The signals that end a daemon.
 struct Stop {

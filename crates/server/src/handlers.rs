@@ -5,6 +5,7 @@ mod build;
 mod containers;
 mod execs;
 mod images;
+mod jobs;
 mod networks;
 mod secrets;
 mod system;
@@ -119,6 +120,7 @@ async fn refuse(asked: Asked, why: Refusal) -> Outcome {
 async fn answer_own(endpoint: Own, asked: Asked) -> Outcome {
     match endpoint {
         Own::NameTrace => networks::trace(asked).await,
+        Own::JobList => jobs::list(&asked),
         Own::PortReach => networks::reach(asked).await,
         Own::Why => containers::why(asked).await,
         Own::SecretList => secrets::list(asked).await,

@@ -103,6 +103,7 @@ pub(crate) enum Refusal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Own {
     NameTrace,
+    JobList,
     PortReach,
     Why,
     SecretList,
@@ -218,6 +219,7 @@ const PATTERNS: &[Pattern] = &[
     get("/networks/*", Endpoint::NetworkInspect),
     delete("/networks/*", Endpoint::NetworkRemove),
     get("/hako/trace", Endpoint::Own(Own::NameTrace)),
+    get("/hako/jobs", Endpoint::Own(Own::JobList)),
     post("/hako/succeed/*", Endpoint::ContainerSucceed),
     get("/hako/reach/*", Endpoint::Own(Own::PortReach)),
     get("/hako/why/*", Endpoint::Own(Own::Why)),

@@ -12,9 +12,14 @@ pub(crate) fn align(text: &str) -> String {
 
 /// The same with columns of at least `minimum` (`top` has wider ones).
 pub(crate) fn align_from(text: &str, minimum: usize) -> String {
+    align_with(text, minimum, GAP)
+}
+
+/// The same with so many blanks between columns.
+pub(crate) fn align_with(text: &str, minimum: usize, gap: usize) -> String {
     let lines: Vec<Vec<&str>> = text.split('\n').map(|line| line.split('\t').collect()).collect();
     let mut widths = vec![Vec::new(); lines.len()];
-    block(&lines, &mut widths, 0..lines.len(), 0, minimum);
+    block(&lines, &mut widths, 0..lines.len(), 0, (minimum, gap));
     let mut out = String::with_capacity(text.len() * 2);
     for (number, (line, widths)) in lines.iter().zip(&widths).enumerate() {
         if number > 0 {
@@ -31,7 +36,13 @@ pub(crate) fn align_from(text: &str, minimum: usize) -> String {
 }
 
 /// Sets the widths of `column` in a part of the lines: neighbouring lines that have the column share it.
-fn block(lines: &[Vec<&str>], widths: &mut [Vec<usize>], part: Range<usize>, column: usize, minimum: usize) {
+fn block(
+    lines: &[Vec<&str>],
+    widths: &mut [Vec<usize>],
+    part: Range<usize>,
+    column: usize,
+    (minimum, gap): (usize, usize),
+) {
     let (mut line, end) = (part.start, part.end);
     while line < end {
         if column + 1 >= lines[line].len() {
@@ -41,11 +52,11 @@ fn block(lines: &[Vec<&str>], widths: &mut [Vec<usize>], part: Range<usize>, col
         let first = line;
         let mut width = minimum;
         while line < end && column + 1 < lines[line].len() {
-            width = width.max(columns(lines[line][column]) + GAP);
+            width = width.max(columns(lines[line][column]) + gap);
             line += 1;
         }
         widths[first..line].iter_mut().for_each(|row| row.push(width));
-        block(lines, widths, first..line, column + 1, minimum);
+        block(lines, widths, first..line, column + 1, (minimum, gap));
     }
 }
 

@@ -53,6 +53,7 @@ fn after_up(project: &Project) -> Found {
 
 fn told(plan: &Plan) -> Vec<String> {
     let step = |step: &Step| match step {
+        Step::Rest(it) => format!("rest {}", it.name),
         Step::Keep(existing) => format!("keep {}", existing.name),
         Step::Create { name, .. } => format!("create {name}"),
         Step::Recreate { name, .. } => format!("recreate {name}"),

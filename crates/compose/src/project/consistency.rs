@@ -50,6 +50,9 @@ impl Project {
             let reason = format!("service {name:?} declares mutually exclusive dockerfile and dockerfile_inline");
             return inconsistent(build.mark, reason);
         }
+        if let Err(reason) = crate::schedule::of(service) {
+            return inconsistent(service.mark, format!("services.{name}: {reason}"));
+        }
         let container = service.text("container_name");
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         let begins = container.starts_with(|c: char| c.is_ascii_alphanumeric());

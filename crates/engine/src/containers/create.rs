@@ -50,6 +50,9 @@ impl Containers {
         let container = made?;
         house.index.insert(Arc::clone(&container));
         house.tell(&container, "create");
+        if container.record().labels().contains_key(crate::jobs::SCHEDULE) {
+            house.scheduled.notify_one();
+        }
         Ok(Created { id, warnings })
     }
 

@@ -8,7 +8,7 @@ use hako_supervisor::protocol::{Answer, Ask, Failure};
 
 use super::start::wait_until;
 use super::{Containers, StopOptions};
-use crate::container::Container;
+use crate::container::{Container, Phase};
 use crate::{Error, Result, caller, signal};
 
 const KILL: i32 = 9;
@@ -110,22 +110,36 @@ impl Containers {
 
     /// Kills what runs and waits until nothing is held any more.
     pub(super) async fn kill_and_settle(&self, container: &Arc<Container>) -> Result<()> {
-        if container.status().state.is_running() || container.status().state == State::Starting {
-            let ask = Ask::Kill { signal: KILL, sender: caller::sender("remove") };
+        let waited = tokio::time::timeout(Duration::from_secs(10), settle(container)).await;
+        waited.unwrap_or_else(|_| {
+            let text = format!("Could not kill running container {}, cannot remove - tried to kill container, but did not receive an exit event", container.id);
+            Err(Error::conflict(text))
+        })
+    }
+}
+
+/// Kills a container, also one that is just being started, until nothing is held.
+async fn settle(container: &Container) -> Result<()> {
+    let mut phase = container.phase.subscribe();
+    loop {
+        let state = container.status().state.clone();
+        let lives = state.is_running() || state == State::Starting;
+        if lives {
             match container.link() {
                 // Refused: it ended by itself meanwhile.
-                Some(link) => drop(link.ask(ask, Vec::new()).await),
+                Some(link) => {
+                    let ask = Ask::Kill { signal: KILL, sender: caller::sender("remove") };
+                    drop(link.ask(ask, Vec::new()).await);
+                }
                 None => return Err(container.not_running()),
             }
         }
-        let mut phase = container.phase.subscribe();
-        let settled = phase.wait_for(|phase| !phase.held || phase.removed);
-        let waited = tokio::time::timeout(Duration::from_secs(10), settled).await;
-        let timely = waited.map(|_| ());
-        timely.map_err(|_| {
-            let text = format!("Could not kill running container {}, cannot remove - tried to kill container, but did not receive an exit event", container.id);
-            Error::conflict(text)
-        })
+        let over = |phase: &Phase| !phase.held || phase.removed;
+        let begun = |phase: &Phase| !lives && phase.status.state.is_running();
+        match phase.wait_for(|phase| over(phase) || begun(phase)).await {
+            Ok(phase) if !over(&phase) => {}
+            _ => return Ok(()),
+        }
     }
 }
 

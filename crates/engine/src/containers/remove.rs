@@ -35,6 +35,10 @@ impl Containers {
         if container.phase.borrow().removed {
             return Ok(());
         }
+        if options.force && container.status().state.is_running() {
+            // It was being started when its end was asked for; now nobody starts it any more.
+            self.end(&container).await?;
+        }
         check_removable(&container).map_err(|error| error.during(format!("cannot remove container \"{name}\"")))?;
         super::start::check_examined(&self.house, &container)?;
         dismiss(&container);

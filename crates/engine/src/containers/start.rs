@@ -105,6 +105,9 @@ fn check_startable(container: &Container) -> Result<()> {
             container.id
         )));
     }
+    if container.inside().removing {
+        return Err(Error::conflict("container is marked for removal and cannot be started"));
+    }
     match container.status().state {
         State::Running(_) | State::Restarting { .. } | State::Starting => {
             Err(Error::not_modified(format!("Container {} is already running", container.id)))

@@ -28,13 +28,13 @@ configs: {greeting: {content: hello}}
 ";
 
 /// A project in a directory of the house.
-struct Described<'h> {
+pub(crate) struct Described<'h> {
     house: &'h House,
-    directory: PathBuf,
+    pub(crate) directory: PathBuf,
 }
 
 impl<'h> Described<'h> {
-    fn new(house: &'h House, text: &str) -> Self {
+    pub(crate) fn new(house: &'h House, text: &str) -> Self {
         let directory = house.path().join("shop");
         std::fs::create_dir_all(&directory).unwrap();
         let described = Self { house, directory };
@@ -42,33 +42,33 @@ impl<'h> Described<'h> {
         described
     }
 
-    fn write(&self, text: &str) {
+    pub(crate) fn write(&self, text: &str) {
         std::fs::write(self.directory.join("compose.yaml"), text).unwrap();
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(HAKO);
         command.arg("compose").args(args).current_dir(&self.directory);
         self.house.at_home(&mut command);
         command
     }
 
-    fn run(&self, args: &[&str]) -> Ended {
+    pub(crate) fn run(&self, args: &[&str]) -> Ended {
         finish(self.command(args).output().expect("the hako binary"))
     }
 
-    fn ok(&self, args: &[&str]) -> String {
+    pub(crate) fn ok(&self, args: &[&str]) -> String {
         let ended = self.run(args);
         assert_eq!(ended.code, 0, "hako compose {args:?}\n{}{}", ended.stdout, ended.stderr);
         ended.stdout.trim_end().to_owned()
     }
 
     /// Name and state of every container.
-    fn states(&self) -> String {
+    pub(crate) fn states(&self) -> String {
         self.ok(&["ps", "-a", "--format", "{{.Name}} {{.State}}"])
     }
 
-    fn id(&self, container: &str) -> String {
+    pub(crate) fn id(&self, container: &str) -> String {
         self.house.inspect(container, "{{.Id}}")
     }
 }
@@ -291,8 +291,64 @@ services:
     shop.ok(&["down"]);
 }
 
+/// The power fails: daemon, supervisors and containers are gone at once. What was up comes up again, what others need
+/// first, and well.
+#[test]
+fn after_a_power_cut_a_system_comes_up_in_its_order() {
+    let house = House::new();
+    let shop = Described::new(
+        &house,
+        "\
+services:
+  web: {image: busybox, command: sleep 600, restart: always, depends_on: {cache: {condition: service_started}}}
+  cache: {image: busybox, command: sleep 600, restart: always, depends_on: {db: {condition: service_healthy}}}
+  db:
+    image: busybox
+    command: sh -c 'rm -f /well; sleep 0.5; touch /well; exec sleep 600'
+    restart: unless-stopped
+    healthcheck: {test: [CMD, test, -e, /well], interval: 100ms, retries: 100}
+  once: {image: busybox, command: 'true'}
+",
+    );
+    shop.ok(&["up", "-d"]);
+    shop.ok(&["stop", "-t", "0", "once"]);
+    let root = house.path().to_str().unwrap().to_owned();
+    let of_house = |command: &str| command.contains("supervise") || command.contains(&root);
+    let supervisors: Vec<i32> = ["web", "cache", "db"]
+        .iter()
+        .map(|service| {
+            let inside: i32 = house.inspect(&format!("shop-{service}-1"), "{{.State.Pid}}").parse().unwrap();
+            let stat = std::fs::read_to_string(format!("/proc/{inside}/stat")).unwrap();
+            stat.rsplit(") ").next().unwrap().split(' ').nth(1).unwrap().parse().unwrap()
+        })
+        .collect();
+    let commands = crate::house::processes();
+    let is_known = |pid: &i32| commands.iter().any(|(known, command)| known == pid && of_house(command));
+    assert!(supervisors.iter().all(is_known), "{supervisors:?}");
+    house.kill_daemon();
+    supervisors.iter().for_each(|pid| signal(*pid, "KILL"));
+    let all_run = || {
+        let states = shop.states();
+        ["web", "cache", "db"].iter().all(|service| states.contains(&format!("shop-{service}-1 running")))
+    };
+    await_that("the system", all_run);
+    let began = |service: &str| house.inspect(&format!("shop-{service}-1"), "{{.State.StartedAt}}");
+    let well = house.inspect("shop-db-1", "{{range .State.Health.Log}}{{if eq .ExitCode 0}}{{.End}} {{end}}{{end}}");
+    let well = well.split("Z").next().unwrap_or_default().split(" +").next().unwrap_or_default().to_owned();
+    assert!(
+        began("db") < began("cache") && began("cache") < began("web"),
+        "{} {} {}",
+        began("db"),
+        began("cache"),
+        began("web")
+    );
+    assert!(!well.is_empty());
+    assert!(shop.states().contains("shop-once-1 exited"));
+    shop.ok(&["down", "-t", "0"]);
+}
+
 /// docker compose's own binary, if this machine has one.
-fn docker_compose() -> Option<PathBuf> {
+pub(crate) fn docker_compose() -> Option<PathBuf> {
     let named = std::env::var_os("HAKO_TEST_DOCKER_COMPOSE").map(PathBuf::from);
     let usual = ["/usr/libexec/docker/cli-plugins/docker-compose", "/usr/local/lib/docker/cli-plugins/docker-compose"];
     named.into_iter().chain(usual.map(PathBuf::from)).find(|path| path.exists())

@@ -2,14 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::PathBuf;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::house::{Ended, HAKO, House, await_that, finish, signal};
+use crate::compose::Described;
+use crate::house::{HAKO, House, await_that, signal};
 use crate::transcript;
 
 const PAGE: &str = include_str!("../../../../docs/rollout.md");
@@ -70,45 +69,6 @@ fn ask(address: SocketAddr) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// A project in a directory of the house.
-struct Shop<'h> {
-    house: &'h House,
-    directory: PathBuf,
-}
-
-impl<'h> Shop<'h> {
-    fn new(house: &'h House) -> Self {
-        let directory = house.path().join("shop");
-        std::fs::create_dir_all(&directory).unwrap();
-        Self { house, directory }
-    }
-
-    fn write(&self, text: &str) {
-        std::fs::write(self.directory.join("compose.yaml"), text).unwrap();
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(HAKO);
-        command.arg("compose").args(args).current_dir(&self.directory);
-        self.house.at_home(&mut command);
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Ended {
-        finish(self.command(args).output().expect("the hako binary"))
-    }
-
-    fn ok(&self, args: &[&str]) -> String {
-        let ended = self.run(args);
-        assert_eq!(ended.code, 0, "hako compose {args:?}\n{}{}", ended.stdout, ended.stderr);
-        ended.stdout.trim_end().to_owned()
-    }
-
-    fn states(&self) -> String {
-        self.ok(&["ps", "-a", "--format", "{{.Name}} {{.State}}"])
-    }
-}
-
 #[test]
 fn the_page_about_rollouts() {
     let house = House::new();
@@ -131,7 +91,7 @@ fn web(version: usize) -> String {
 #[test]
 fn a_fixed_port_moves_without_a_failed_request() {
     let house = House::new();
-    let shop = Shop::new(&house);
+    let shop = Described::new(&house, "");
     shop.write(&web(0));
     shop.ok(&["up", "-d", "--wait"]);
     await_that("the first answer", || {
@@ -162,7 +122,7 @@ fn a_fixed_port_moves_without_a_failed_request() {
 #[test]
 fn a_version_that_does_not_listen_never_gets_the_port() {
     let house = House::new();
-    let shop = Shop::new(&house);
+    let shop = Described::new(&house, "");
     shop.write(&web(1));
     shop.ok(&["up", "-d", "--wait"]);
     await_that("the first answer", || {
@@ -186,7 +146,7 @@ fn a_version_that_does_not_listen_never_gets_the_port() {
 #[test]
 fn a_rollback_is_not_noticed_either() {
     let house = House::new();
-    let shop = Shop::new(&house);
+    let shop = Described::new(&house, "");
     let text = |version: usize, test: &str| {
         format!(
             "services:\n  web:\n    image: busybox\n    ports: ['8080-8082:80']\n    scale: 3\n    volumes: ['seen:/seen']\n    stop_grace_period: 0s\n    \
@@ -217,7 +177,7 @@ fn a_rollback_is_not_noticed_either() {
 #[test]
 fn a_rollout_cut_short_is_completed_by_the_next_up() {
     let house = House::new();
-    let shop = Shop::new(&house);
+    let shop = Described::new(&house, "");
     shop.write(&web(1));
     shop.ok(&["up", "-d", "--wait"]);
     shop.write(&web(2).replace("-p 80", "-p 81"));

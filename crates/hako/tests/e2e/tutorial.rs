@@ -15,20 +15,23 @@ const NETWORKS: &str = include_str!("../../../../docs/tutorial/04-networks.md");
 const BUILDS: &str = include_str!("../../../../docs/builds.md");
 
 /// Held while images are made: both tests need the same ones.
-static MAKING: Mutex<()> = Mutex::new(());
+pub(crate) static MAKING: Mutex<()> = Mutex::new(());
 
 /// The root file systems of the chapter's images. To be made before the test has a network of its own, which does
 /// not reach Debian's mirrors.
 fn nginx_and_python() -> [PathBuf; 2] {
     let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
+    [nginx(), debian_image("python", "python3-minimal", "ln -sf python3 \"$1/usr/bin/python\"")]
+}
+
+/// nginx as chapter one has it.
+pub(crate) fn nginx() -> PathBuf {
     let page = r#"sh -c "echo '<h1>Welcome to nginx!</h1>' > $1/usr/share/nginx/html/index.html; rm -f $1/var/www/html/*; ln -sf /dev/stdout $1/var/log/nginx/access.log; ln -sf /dev/stderr $1/var/log/nginx/error.log; sed -i 's,root /var/www/html,root /usr/share/nginx/html,' $1/etc/nginx/sites-available/default" x "$1""#;
-    let nginx = debian_image("nginx", "nginx-light", page);
-    let python = debian_image("python", "python3-minimal", "ln -sf python3 \"$1/usr/bin/python\"");
-    [nginx, python]
+    debian_image("nginx", "nginx-light", page)
 }
 
 /// An image made from Debian's packages, kept between runs below the target directory.
-fn debian_image(name: &str, packages: &str, tail: &str) -> PathBuf {
+pub(crate) fn debian_image(name: &str, packages: &str, tail: &str) -> PathBuf {
     let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("images");
     std::fs::create_dir_all(&dir).unwrap();
     let tar = dir.join(format!("{name}.tar"));

@@ -1,8 +1,10 @@
 //! The output of several containers as one: each line with its container's name, in its colour.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -11,6 +13,7 @@ use hako_api::query;
 use hako_client::Client;
 use hako_compose::{Member, Project, World, verb};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 
 use super::progress::Progress;
 use super::project::{credentials, stopped};
@@ -21,6 +24,9 @@ use crate::tree::Outcome;
 
 /// Compose's colours, in its order.
 const COLOURS: &[u8] = &[36, 33, 32, 35, 34, 96, 93, 92, 95, 94];
+
+/// How long the last lines of a container that has ended may take.
+const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// What a process ended by Ctrl-C leaves behind.
 const INTERRUPTED: u8 = 130;
@@ -161,14 +167,19 @@ pub(super) async fn follow(
         tail: "all".to_owned(),
         ..query::Logs::default()
     };
-    let mut logs: FuturesUnordered<_> = watched
-        .iter()
-        .enumerate()
-        .map(|(place, member)| printer.log(client, place, (&member.id, names[place]), &options))
-        .collect();
+    let ended: BTreeMap<&str, watch::Sender<bool>> =
+        watched.iter().map(|member| (member.id.as_str(), watch::Sender::new(false))).collect();
+    let log = async |(place, member): (usize, &&Member)| {
+        // A log that breaks off is a log that ends.
+        let _ = printer.log(client, place, (&member.id, names[place]), &options).await;
+        if let Some(ended) = ended.get(member.id.as_str()) {
+            ended.send_replace(true);
+        }
+    };
+    let mut logs: FuturesUnordered<_> = watched.iter().enumerate().map(log).collect();
     let code = Cell::new(0);
     let mut shown = pin!(async { while logs.next().await.is_some() {} });
-    let mut ends = pin!(until_end(client, project, &members, ending, &code));
+    let mut ends = pin!(until_end(client, project, (&members, &ended), ending, &code));
     let mut silent = false;
     let by_person = loop {
         tokio::select! {
@@ -210,12 +221,16 @@ fn interrupts() -> Result<Interrupts, Failure> {
 async fn until_end(
     client: &Client,
     project: &Project,
-    members: &[Member],
+    (members, logs): (&[Member], &BTreeMap<&str, watch::Sender<bool>>),
     ending: &Ending,
     code: &Cell<i64>,
 ) -> Outcome {
     let each = async |member: &Member| -> Result<(String, String, i64), Failure> {
         let reply = client.containers().wait(&member.id, "not-running").await?.exit().await?;
+        // Its last lines come before the word of its end. The log of one that is restarted goes on.
+        if let Some(log) = logs.get(member.id.as_str()) {
+            let _ = tokio::time::timeout(LAST_LINES, log.subscribe().wait_for(|ended| *ended)).await;
+        }
         Ok((member.service.clone(), member.name.clone(), reply.status_code))
     };
     let mut waits: FuturesUnordered<_> = members.iter().map(each).collect();

@@ -94,6 +94,7 @@ fn told(plan: &Plan) -> String {
 
 fn tell_step(out: &mut String, step: &Step) {
     let _ = match step {
+        Step::Rest(_) => Ok(()),
         Step::Keep(existing) if existing.state == "running" => Ok(()),
         Step::Keep(existing) => writeln!(out, "> container {}: start (it is {})", existing.name, existing.state),
         Step::Create { name, .. } => writeln!(out, "+ container {name}"),
@@ -145,6 +146,7 @@ fn as_json(plan: &Plan) -> serde_json::Value {
         Step::Keep(it) => {
             serde_json::json!({"service": service, "action": if it.state == "running" { "keep" } else { "start" }, "container": it.name})
         }
+        Step::Rest(it) => serde_json::json!({"service": service, "action": "keep", "container": it.name}),
         Step::Create { name, .. } => serde_json::json!({"service": service, "action": "create", "container": name}),
         Step::Remove(it) => serde_json::json!({"service": service, "action": "remove", "container": it.name}),
         Step::Restart { existing, because } => {

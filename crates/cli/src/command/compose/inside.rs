@@ -147,6 +147,9 @@ async fn copy_files(session: &Session, found: &Matches) -> Outcome {
         (Some(service), None) => (service, true),
         (None, Some(service)) => (service, false),
         (Some(_), Some(_)) => return Err(Failure::local("copying between services is not supported")),
+        (None, None) if let Some((service, _)) = [from, to].iter().find_map(|path| path.split_once(':')) => {
+            return Err(Failure::local(format!("no container found for service {service:?}")));
+        }
         (None, None) => return Err(Failure::local("unknown copy direction: one side must be SERVICE:PATH")),
     };
     let mut flags = passed(found, &["archive", "follow-link"]);

@@ -6,7 +6,6 @@ use std::fmt::Write as _;
 use gotmpl::Value;
 use hako_api::container::Summary;
 use hako_api::query;
-use hako_api::volume::Volume;
 use hako_compose::{existing, label};
 use hako_model::filter::Filters;
 
@@ -15,10 +14,10 @@ use crate::command::container::list::ports;
 use crate::failure::Failure;
 use crate::flags::{Matches, filter, int, list, quote, switch, text};
 use crate::output;
-use crate::render::clock::{ago, go_local};
+use crate::render::clock::{ago, go_local, seconds};
 use crate::render::listing::{Listing, column, joined_labels, text as value};
-use crate::render::table::align;
-use crate::render::units::{ellipsis, human_size, short_id};
+use crate::render::table::align_with;
+use crate::render::units::{ellipsis, human_size_with, short_id};
 use crate::session::Session;
 use crate::tree::{Arity, Command, Outcome, run};
 
@@ -200,11 +199,11 @@ async fn ps(session: &Session, found: &Matches) -> Outcome {
 async fn ls(session: &Session, found: &Matches) -> Outcome {
     let mut filters = Filters::default();
     filters.add("label", label::PROJECT);
-    let options = query::ListContainers { all: true, filters, ..query::ListContainers::default() };
+    let options = query::ListContainers { all: found.on("all"), filters, ..query::ListContainers::default() };
     let containers = session.client()?.containers().list(&options).await?;
     let wanted = found.strings("filter");
     let mut projects: BTreeMap<String, Vec<&Summary>> = BTreeMap::new();
-    for one in containers.iter().filter(|one| found.on("all") || one.state == "running") {
+    for one in &containers {
         let name = one.labels.get(label::PROJECT).cloned().unwrap_or_default();
         if wanted.iter().all(|filter| filter.strip_prefix("name=").is_none_or(|part| name.contains(part))) {
             projects.entry(name).or_default().push(one);
@@ -223,11 +222,12 @@ async fn ls(session: &Session, found: &Matches) -> Outcome {
         files.collect::<BTreeSet<_>>().into_iter().cloned().collect::<Vec<_>>().join(",")
     };
     if found.text("format") == "json" {
-        let rows: Vec<_> = projects
-            .iter()
-            .map(|(name, members)| serde_json::json!({"Name": name, "Status": status(members), "ConfigFiles": files(members)}))
-            .collect();
-        return output::line(serde_json::Value::Array(rows).to_string());
+        let row = |(name, members): (&String, &Vec<&Summary>)| {
+            // Programs may read it in any order; people compare it with Compose's.
+            let [name, status, files] = [name.clone(), status(members), files(members)].map(serde_json::Value::from);
+            format!("{{\"Name\":{name},\"Status\":{status},\"ConfigFiles\":{files}}}")
+        };
+        return output::line(format!("[{}]", projects.iter().map(row).collect::<Vec<_>>().join(",")));
     }
     let mut table = String::from("NAME\tSTATUS\tCONFIG FILES\n");
     for (name, members) in &projects {
@@ -257,18 +257,24 @@ async fn images(session: &Session, found: &Matches) -> Outcome {
     rows.sort_by(|left, right| left.0.cmp(&right.0));
     if found.text("format") == "json" {
         let each = rows.iter().map(|(name, repository, tag, platform, image)| {
-            serde_json::json!({
-                "ID": image.id, "ContainerName": name, "Repository": repository, "Tag": tag, "Platform": platform,
-                "Size": image.size,
-            })
+            let tagged = &image.metadata.last_tag_time;
+            let texts = [&image.id, name, repository, tag, platform, tagged].map(|text| serde_json::Value::from(text.as_str()));
+            let [id, name, repository, tag, platform, tagged] = texts;
+            format!(
+                "{{\"ID\":{id},\"ContainerName\":{name},\"Repository\":{repository},\"Tag\":{tag},\"Platform\":{platform},\
+                 \"Size\":{},\"LastTagTime\":{tagged}}}",
+                image.size
+            )
         });
-        return output::line(serde_json::Value::Array(each.collect()).to_string());
+        // The empty line is Compose's.
+        return output::line(format!("[{}]\n", each.collect::<Vec<_>>().join(",")));
     }
-    let mut table = String::from("CONTAINER\tREPOSITORY\tTAG\tPLATFORM\tIMAGE ID\tSIZE\n");
+    let mut table = String::from("CONTAINER\tREPOSITORY\tTAG\tPLATFORM\tIMAGE ID\tSIZE\tCREATED\n");
     for (name, repository, tag, platform, image) in &rows {
         #[allow(clippy::cast_precision_loss)]
-        let size = human_size(image.size as f64);
-        let _ = writeln!(table, "{name}\t{repository}\t{tag}\t{platform}\t{}\t{size}", short_id(&image.id));
+        let size = human_size_with(image.size as f64, 3);
+        let created = seconds(&image.metadata.last_tag_time).map_or("N/A".to_owned(), ago);
+        let _ = writeln!(table, "{name}\t{repository}\t{tag}\t{platform}\t{}\t{size}\t{created}", short_id(&image.id));
     }
     output::print(crate::render::table::align_from(&table, 20))
 }
@@ -287,7 +293,7 @@ async fn top(session: &Session, found: &Matches) -> Outcome {
             let _ = writeln!(table, "{name}\t{}\t{}", existing(one).number, process.join("\t"));
         }
     }
-    output::print(align(&table))
+    output::print(align_with(&table, 4, 2))
 }
 
 async fn port(session: &Session, found: &Matches) -> Outcome {
@@ -303,23 +309,13 @@ async fn port(session: &Session, found: &Matches) -> Outcome {
         Some(port) => output::line(format!("{}:{}", port.ip, port.public_port)),
         None => {
             let name = existing(container).name;
-            Err(Failure::local(format!("no port {number}/{protocol} for container {name}")))
+            let there = container.ports.iter().filter(|port| port.public_port != 0);
+            let there: Vec<String> = there.map(|port| format!("{}/{}", port.public_port, port.protocol)).collect();
+            let what = if there.is_empty() { String::new() } else { format!(": {}", there.join(", ")) };
+            Err(Failure::local(format!("no port {number}/{protocol} for container {name}{what}")))
         }
     }
 }
-
-const VOLUME_ROWS: Listing<Volume> = Listing {
-    columns: &[
-        column("Driver", "DRIVER", |row: &Volume| value(&row.driver)),
-        column("Name", "VOLUME NAME", |row: &Volume| value(&row.name)),
-        column("Mountpoint", "MOUNTPOINT", |row: &Volume| value(&row.mountpoint)),
-        column("Scope", "SCOPE", |row: &Volume| value(&row.scope)),
-        column("Labels", "LABELS", |row: &Volume| value(joined_labels(&row.labels.clone().unwrap_or_default()))),
-    ],
-    shown: &["Driver", "Name"],
-    row_type: "*formatter.volumeContext",
-    labels: Some(|row: &Volume| row.labels.clone().unwrap_or_default()),
-};
 
 async fn volumes(session: &Session, found: &Matches) -> Outcome {
     let present = present(session, true).await?;
@@ -334,5 +330,5 @@ async fn volumes(session: &Session, found: &Matches) -> Outcome {
     if found.on("quiet") {
         return output::print(volumes.iter().map(|volume| format!("{}\n", volume.name)).collect::<String>());
     }
-    output::print(VOLUME_ROWS.render(found.text("format"), &volumes)?)
+    output::print(crate::command::volume::ROWS.render(found.text("format"), &volumes)?)
 }

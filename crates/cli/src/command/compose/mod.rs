@@ -8,6 +8,7 @@ mod down;
 mod fetch;
 mod foresight;
 mod inside;
+mod jobs;
 mod listing;
 mod lock;
 mod logs;
@@ -16,6 +17,7 @@ mod progress;
 mod project;
 mod up;
 mod version;
+mod viz;
 mod watch;
 
 use crate::flags::{Flag, int, list, switch, text};
@@ -51,6 +53,7 @@ pub(super) static COMPOSE: Group = Group {
     short: "Define and run multi-container applications",
     flags: &[PROJECT],
     nodes: &[
+        Node::group("alpha", &viz::ALPHA),
         Node::command("attach", &inside::ATTACH),
         Node::command("build", &build::BUILD),
         Node::command("commit", &inside::COMMIT),
@@ -63,6 +66,7 @@ pub(super) static COMPOSE: Group = Group {
         Node::command("explain", &foresight::EXPLAIN),
         Node::command("export", &inside::EXPORT),
         Node::command("images", &listing::IMAGES),
+        Node::command("jobs", &jobs::JOBS),
         Node::command("kill", &down::KILL),
         Node::command("lock", &lock::LOCK),
         Node::command("logs", &logs::LOGS),
@@ -85,6 +89,7 @@ pub(super) static COMPOSE: Group = Group {
         Node::command("unpause", &down::UNPAUSE),
         Node::command("up", &up::UP),
         Node::command("version", &version::VERSION),
+        Node::command("viz", &viz::VIZ),
         Node::command("volumes", &listing::VOLUMES),
         Node::command("wait", &logs::WAIT),
         Node::command("watch", &watch::WATCH),

@@ -432,6 +432,12 @@ async fn start(session: &Session, found: &Matches) -> Outcome {
     let mut steps = plan(&project, &there, &choices).unwrap_or_default();
     steps.resources.clear();
     steps.orphans.clear();
+    // Who says `start` means jobs, too: now, not when they are due.
+    for step in steps.services.values_mut().flatten() {
+        if let hako_compose::Step::Rest(existing) = step {
+            *step = hako_compose::Step::Keep(existing.clone());
+        }
+    }
     let manner = Manner { start: true, ..Manner::default() };
     apply(&world, &project, &there, &steps, manner).await.map(drop).map_err(stopped)
 }

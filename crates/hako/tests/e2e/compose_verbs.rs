@@ -1,0 +1,194 @@
+//! The verbs of `compose` that look at a project or reach into it; where programs read the output, it is compared with
+//! docker compose's.
+
+use std::process::{Command, Stdio};
+
+use crate::compose::{Described, docker_compose};
+use crate::house::{House, await_that, finish, signal};
+use crate::registry::Registry;
+
+const SHOP: &str = "\
+services:
+  db:
+    image: busybox
+    command: sh -c 'echo ready; exec sleep 600'
+    volumes: [stock:/data]
+    stop_grace_period: 0s
+  web:
+    image: busybox
+    command: sh -c 'while read line; do echo \"got $$line\"; done; exec sleep 600'
+    stdin_open: true
+    ports: ['8080:80']
+    depends_on: [db]
+    stop_grace_period: 0s
+volumes: {stock: }
+";
+
+fn shop(house: &House) -> Described<'_> {
+    let shop = Described::new(house, SHOP);
+    shop.ok(&["up", "-d"]);
+    shop
+}
+
+#[test]
+fn files_go_in_and_out() {
+    let house = House::new();
+    let shop = shop(&house);
+    std::fs::write(shop.directory.join("price"), "7").unwrap();
+    shop.ok(&["cp", "price", "db:/tmp/price"]);
+    assert_eq!(shop.ok(&["exec", "-T", "db", "cat", "/tmp/price"]), "7");
+    shop.ok(&["cp", "db:/tmp/price", "copied"]);
+    assert_eq!(std::fs::read_to_string(shop.directory.join("copied")).unwrap(), "7");
+    assert!(shop.run(&["cp", "nobody:/x", "."]).stderr.contains("no container found for service \"nobody\""));
+    shop.ok(&["export", "-o", "db.tar", "db"]);
+    let listed = crate::house::run_tool("tar", ["-tf", shop.directory.join("db.tar").to_str().unwrap()]);
+    assert!(listed.lines().any(|line| line.ends_with("tmp/price")), "the file system is in the archive");
+    shop.ok(&["commit", "db", "priced:1"]);
+    assert_eq!(house.ok(["run", "--rm", "priced:1", "cat", "/tmp/price"]), "7");
+    shop.ok(&["down", "-v"]);
+}
+
+#[test]
+fn a_service_is_attached_to() {
+    let house = House::new();
+    let shop = shop(&house);
+    let mut child = shop.command(&["attach", "web"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, b"a word\n").unwrap();
+    await_that("the answer", || shop.ok(&["logs", "--no-log-prefix", "web"]).contains("got a word"));
+    drop(stdin);
+    shop.ok(&["kill", "web"]);
+    let ended = finish(child.wait_with_output().unwrap());
+    assert!(ended.stdout.contains("got a word"), "{}", ended.stdout);
+    shop.ok(&["down", "-v"]);
+}
+
+#[test]
+fn what_there_is_is_told() {
+    let house = House::new();
+    let shop = shop(&house);
+    assert_eq!(shop.ok(&["port", "web", "80"]), "0.0.0.0:8080");
+    assert!(shop.run(&["port", "web", "81"]).stderr.contains("no port 81/tcp for container shop-web-1"));
+    assert_eq!(shop.ok(&["volumes", "-q"]), "shop_stock");
+    assert!(shop.ok(&["volumes"]).contains("local") && shop.ok(&["volumes", "web", "-q"]).is_empty());
+    let images = shop.ok(&["images"]);
+    assert!(images.contains("shop-db-1") && images.contains("busybox"), "{images}");
+    let listed = shop.ok(&["ls", "--format", "json"]);
+    assert!(listed.contains("\"Name\":\"shop\"") && listed.contains("\"Status\":\"running(2)\""), "{listed}");
+    let top = shop.ok(&["top", "db"]);
+    assert!(top.lines().nth(1).is_some_and(|line| line.starts_with("db") && line.contains("sleep 600")), "{top}");
+    let stats = shop.ok(&["stats", "--no-stream"]);
+    assert!(stats.contains("shop-db-1") && stats.contains("MEM USAGE"), "{stats}");
+    shop.ok(&["pause", "db"]);
+    assert!(shop.ok(&["ls"]).contains("paused(1), running(1)"));
+    shop.ok(&["unpause", "db"]);
+    shop.ok(&["scale", "db=2"]);
+    assert!(shop.states().contains("shop-db-2 running"));
+    assert_eq!(shop.ok(&["version", "--short"]), "2.40.3");
+    let graph = shop.ok(&["viz", "--image"]);
+    assert!(graph.starts_with("digraph \"shop\" {") && graph.contains("\t\"web\" -> \"db\";"), "{graph}");
+    shop.ok(&["down", "-v"]);
+    assert_eq!(shop.ok(&["ls", "-q"]), "");
+}
+
+#[test]
+fn events_and_ends_are_heard() {
+    let house = House::new();
+    let shop = shop(&house);
+    let heard = shop.directory.join("heard");
+    let file = std::fs::File::create(&heard).unwrap();
+    let mut child = shop.command(&["events", "--json", "web"]).stdout(file).spawn().unwrap();
+    let told = || std::fs::read_to_string(&heard).unwrap_or_default();
+    // Until it listens nothing is heard: ask for something again and again.
+    await_that("an event", || {
+        shop.ok(&["pause", "web"]);
+        shop.ok(&["unpause", "web"]);
+        shop.ok(&["pause", "db"]);
+        shop.ok(&["unpause", "db"]);
+        told().contains("\"action\":\"unpause\"")
+    });
+    assert!(told().contains("\"service\":\"web\"") && !told().contains("\"service\":\"db\""), "{}", told());
+    signal(child.id().cast_signed(), "INT");
+    child.wait().unwrap();
+    let waiting = shop.command(&["wait", "db"]).stdout(Stdio::piped()).spawn().unwrap();
+    shop.ok(&["kill", "-s", "KILL", "db"]);
+    let ended = finish(waiting.wait_with_output().unwrap());
+    assert!(ended.code == 137 || ended.stderr.contains("no containers"), "{} {}", ended.code, ended.stderr);
+    shop.ok(&["down", "-v"]);
+}
+
+#[test]
+fn images_are_pushed_and_pulled() {
+    let house = House::new();
+    let registry = Registry::start();
+    let image = format!("{}/shop/web", registry.address());
+    let text = format!(
+        "services:\n  web:\n    image: {image}\n    build: {{context: ., dockerfile_inline: \"FROM busybox\\nCMD [\\\"sleep\\\", \\\"600\\\"]\\n\"}}\n    stop_grace_period: 0s\n"
+    );
+    let shop = Described::new(&house, &text);
+    shop.ok(&["build", "-q"]);
+    shop.ok(&["push", "-q"]);
+    house.ok(["rmi", &image]);
+    shop.ok(&["pull", "-q"]);
+    assert!(house.ok(["images"]).contains("shop/web"));
+    shop.ok(&["create"]);
+    assert_eq!(shop.states(), "shop-web-1 created");
+    shop.ok(&["start"]);
+    assert_eq!(shop.states(), "shop-web-1 running");
+    shop.ok(&["down", "--rmi", "all"]);
+}
+
+/// What programs read is, byte for byte, what docker compose says on the same project.
+#[test]
+fn the_same_words_as_docker_compose() {
+    let Some(binary) = docker_compose() else {
+        eprintln!("skipped: no docker compose here; HAKO_TEST_DOCKER_COMPOSE names one");
+        return;
+    };
+    let house = House::new();
+    let shop = shop(&house);
+    let theirs = |args: &[&str]| {
+        let mut command = Command::new(&binary);
+        command.args(args).current_dir(&shop.directory);
+        command.env("DOCKER_HOST", format!("unix://{}", house.socket().display()));
+        house.at_home(&mut command);
+        let ended = finish(command.output().expect("docker compose"));
+        (ended.code, ended.stdout)
+    };
+    for args in [
+        &["ps", "-q"][..],
+        &["ps", "--services"],
+        &["ps", "--format", "{{.Name}} {{.Service}} {{.State}} {{.Ports}}"],
+        &["ls"],
+        &["ls", "--format", "json"],
+        &["images"],
+        &["images", "--format", "json"],
+        &["images", "-q"],
+        &["port", "web", "80"],
+        &["port", "web", "81"],
+        &["volumes"],
+        &["volumes", "-q"],
+        &["volumes", "--format", "json"],
+        &["top"],
+        &["logs", "--no-log-prefix", "db"],
+        &["config", "--services"],
+        &["config", "--images"],
+        &["config", "--volumes"],
+        &["config", "--hash", "db,web"],
+        &["config"],
+        &["exec", "-T", "db", "sh", "-c", "echo in; exit 3"],
+    ] {
+        let ours = shop.run(args);
+        let sorted = |text: &str| {
+            // docker compose lists services in no order.
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            if args.contains(&"--hash") || args.contains(&"--images") {
+                lines.sort();
+            }
+            lines
+        };
+        let (code, said) = theirs(args);
+        assert_eq!((ours.code, sorted(&ours.stdout)), (code, sorted(&said)), "compose {args:?}\n{}", ours.stderr);
+    }
+    shop.ok(&["down", "-v"]);
+}
