@@ -90,7 +90,7 @@ pub(crate) const CONTAINER: &[Flag] = &[
     text("restart", "Restart policy to apply when a container exits").default("no"),
     switch("rm", "Automatically remove the container and its associated anonymous volumes when it exits"),
     text("runtime", "Runtime to use for this container"),
-    list("secret", "Let it read a secret (NAME, or source=NAME,target=PATH,uid=,gid=,mode=)").check(check_secret),
+    list("secret", "Let it read a secret: NAME, or with source=, target=, uid=, gid=, mode=").check(check_secret),
     list("security-opt", "Security Options"),
     bytes("shm-size", "Size of /dev/shm"),
     text("stop-signal", "Signal to stop the container"),

@@ -28,7 +28,7 @@ fn an_unhealthy_container_is_restarted_stopped_or_killed_without_a_daemon() {
         house.await_field(name, "{{.RestartCount}}", field);
     }
     house.await_field("stays", "{{.State.Status}}", "exited");
-    assert_eq!(house.ok(["logs", "again"]), "life\nlife");
+    await_that("the second life's word", || house.ok(["logs", "again"]) == "life\nlife");
     house.ok(["update", "--restart", "no", "stays"]);
 }
 
