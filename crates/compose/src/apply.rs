@@ -258,9 +258,8 @@ impl Work<'_> {
         let node = self.project.service(name).cloned().unwrap_or_default();
         self.await_namespaces(&node).await;
         let (rolled, plain): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| self.rolls(&node, step));
-        let made = crate::world::all(plain.iter().map(|step| self.make(name, step))).await;
-        let made: Vec<Member> = match made {
-            Ok(made) => made.into_iter().flatten().collect(),
+        let made: Vec<Member> = match self.make_all(name, &plain).await {
+            Ok(made) => made,
             Err(trouble) => {
                 self.stages.reach(name, Stage::Failed);
                 return Err(trouble);
@@ -276,6 +275,17 @@ impl Work<'_> {
         let started = self.start(name, &node, &made, &rolled).await;
         self.stages.reach(name, if started.is_ok() { Stage::Started } else { Stage::Failed });
         started
+    }
+
+    /// All steps of a service at once, once the names they need are free.
+    async fn make_all(&self, name: &str, steps: &[&Step]) -> Outcome<Vec<Member>> {
+        let wanted: Vec<&str> = steps.iter().filter_map(|step| step.new_name()).collect();
+        let in_the_way =
+            |step: &&Step| matches!(step, Step::Remove(existing) if wanted.contains(&existing.name.as_str()));
+        let (first, rest): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| in_the_way(step));
+        let mut made = crate::world::all(first.iter().map(|step| self.make(name, step))).await?;
+        made.extend(crate::world::all(rest.iter().map(|step| self.make(name, step))).await?);
+        Ok(made.into_iter().flatten().collect())
     }
 
     /// Whether a step is left to the rollout.

@@ -123,6 +123,16 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// The name of the container it makes.
+    pub(crate) fn new_name(&self) -> Option<&str> {
+        match self {
+            Self::Create { name, .. } | Self::Recreate { name, .. } => Some(name),
+            Self::Keep(_) | Self::Rest(_) | Self::Remove(_) | Self::Restart { .. } => None,
+        }
+    }
+}
+
 /// All that must be done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -217,8 +227,12 @@ fn steps(
 ) -> Vec<Step> {
     let wanted = Project::scale(service);
     // What stands aside was left by a rollout that was cut short: the one in force has a successor or is one.
-    let (aside, in_force): (Vec<&Summary>, Vec<&Summary>) =
+    let (mut aside, mut in_force): (Vec<&Summary>, Vec<&Summary>) =
         containers_of(found, name).partition(|one| one.aside && one.state == "running");
+    if in_force.is_empty() {
+        // Caught in the moment of changing places.
+        in_force = std::mem::take(&mut aside);
+    }
     let mut containers: Vec<(Existing, Vec<Reason>)> = in_force
         .into_iter()
         .map(|one| (existing(one), reasons(project, name, service, one, found, recreate, remade)))

@@ -141,3 +141,24 @@ fn networks_of_others_are_not_touched() {
     let plan = plan(&project_two, &found, &Choices::default()).unwrap();
     assert_eq!(told(&plan)[0], "recreate p-db-1");
 }
+
+#[test]
+fn a_rollout_cut_short_leaves_one_in_force() {
+    let before = project("services: {web: {image: web, environment: {A: 1}}}");
+    let after = project("services: {web: {image: web, environment: {A: 2}}}");
+    let mut found = after_up(&before);
+    let mut other = found.containers[0].clone();
+    (other.id, other.names) = ("web9".to_owned(), vec!["/web1_p-web-1".to_owned()]);
+    found.containers.push(other);
+    for (aside, expect) in [
+        ([false, true], ["recreate p-web-1", "remove web1_p-web-1"]),
+        ([true, false], ["recreate p-web-1", "remove p-web-1"]),
+        // In the moment of changing places.
+        ([true, true], ["recreate p-web-1", "remove web1_p-web-1"]),
+    ] {
+        for (container, aside) in found.containers.iter_mut().zip(aside) {
+            container.aside = aside;
+        }
+        assert_eq!(told(&plan(&after, &found, &Choices::default()).unwrap()), expect, "{aside:?}");
+    }
+}

@@ -189,7 +189,7 @@ fn a_rollout_cut_short_is_completed_by_the_next_up() {
     let plan = shop.ok(&["plan"]);
     assert!(plan.contains("- container"), "what was left goes: {plan}");
     shop.ok(&["up", "-d"]);
-    assert_eq!(shop.states(), "shop-web-1 running");
+    assert_eq!(shop.states(), "shop-web-1 running", "{plan}");
     await_that("the answer", || ask("127.0.0.1:8080".parse().unwrap()).is_ok_and(|text| text.contains("3 version")));
     shop.ok(&["down"]);
 }
