@@ -93,7 +93,7 @@ fn refusals_speak_docker() {
             "hako: unknown command: hako zzz\n\nRun 'hako --help' for more information".to_owned(),
             1,
         ),
-        ("bake", "hako: 'bake' is not supported yet: bake files and builders elsewhere come with a later version (issue: builder)".to_owned(), 125),
+        ("bake", "hako: 'bake' is not supported yet: bake files and builders elsewhere come with a later version".to_owned(), 125),
         ("run --gpus all x", "hako: --gpus is not supported: GPU devices come with a later version".to_owned(), 125),
         (
             "run --pull foo x",

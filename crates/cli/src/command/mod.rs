@@ -55,7 +55,7 @@ pub(crate) const EVENT_FORMAT: Flag = text(
 /// How many requests about a list of names run side by side.
 const ABREAST: usize = 50;
 
-const BUILDER: &str = "bake files and builders elsewhere come with a later version (issue: builder)";
+const BUILDER: &str = "bake files and builders elsewhere come with a later version";
 const SWARM: &str = "swarm mode is not part of hako";
 
 /// Every word after `hako`.
@@ -115,7 +115,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::missing("buildx", BUILDER),
     Node::missing("bake", BUILDER),
     Node::missing("checkpoint", "checkpoints are an experiment of docker's"),
-    Node::missing("manifest", "manifest lists come with a later version (issue: builder)"),
+    Node::missing("manifest", "manifest lists come with a later version"),
     Node::missing("plugin", "plugins are not part of hako"),
     Node::missing("trust", "content trust is not part of hako"),
     Node::missing("config", SWARM),
