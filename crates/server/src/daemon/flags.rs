@@ -51,12 +51,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("default-network-opt", "default-network-opts", List, "Option of new networks, driver=option=value"),
     flag("default-shm-size", "default-shm-size", Text, "Size of /dev/shm in containers (default 64m)"),
     flag("default-ulimit", "default-ulimits", List, "Ulimit of containers, name=soft[:hard]"),
-    flag(
-        "disk-budget",
-        "disk-budget",
-        Text,
-        "What images, cache and stopped containers may take: HIGH[:LOW] (50GB:40GB, 60%)",
-    ),
+    flag("disk-budget", "disk-budget", Text, "What images, cache and stopped containers may take (50GB:40GB, 60%)"),
     flag("dns", "dns", List, "Name server of containers"),
     flag("dns-opt", "dns-opts", List, "Resolver option of containers"),
     flag("dns-search", "dns-search", List, "Search domain of containers"),
