@@ -188,7 +188,8 @@ fn followed_logs_of_a_terminal_and_of_both_streams_go_on() {
         house.kill_daemon();
     }
     for name in ["both", "tty"] {
-        house.ok(["exec", name, "touch", "/enough"]);
+        // The container ends as soon as the file is there, and may take the one who made it along: no code to ask for.
+        house.run(["exec", name, "touch", "/enough"]);
     }
     let (both, tty) = (both.join().unwrap(), tty.join().unwrap());
     for (text, word) in [(&both.stdout, "out"), (&both.stderr, "err")] {

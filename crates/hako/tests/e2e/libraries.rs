@@ -217,12 +217,13 @@ fn bollard() {
     let Some(dir) = environment("bollard", &format!("bollard 0.19.4\n{source}"), |dir| {
         std::fs::write(dir.join("Cargo.toml"), manifest).unwrap();
         std::fs::write(dir.join("main.rs"), &source).unwrap();
-        let mut build = words("cargo", &["build", "--quiet"]);
+        // Installed, not built: the settings of a checkout above this directory say where built programs lie.
+        let mut build = words("cargo", &["install", "--quiet", "--debug", "--path", ".", "--root", "."]);
         build.env("CARGO_TARGET_DIR", dir.join("target"));
         vec![build]
     }) else {
         return;
     };
     let house = House::new();
-    run(&house, &dir.join("target/debug/first"), &[], &[]);
+    run(&house, &dir.join("bin/first"), &[], &[]);
 }
