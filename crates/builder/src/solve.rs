@@ -12,6 +12,8 @@ mod source;
 mod stage;
 mod state;
 
+pub(crate) use meta::PROXIES;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};

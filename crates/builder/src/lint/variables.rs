@@ -5,20 +5,7 @@ use std::collections::HashSet;
 use super::files::warning;
 use super::{Subject, Warning, rule};
 use crate::dockerfile::{Instruction, Kind, did_you_mean};
-
-/// Arguments that every build has without declaring them.
-const PROXIES: [&str; 10] = [
-    "HTTP_PROXY",
-    "http_proxy",
-    "HTTPS_PROXY",
-    "https_proxy",
-    "FTP_PROXY",
-    "ftp_proxy",
-    "NO_PROXY",
-    "no_proxy",
-    "ALL_PROXY",
-    "all_proxy",
-];
+use crate::solve::PROXIES;
 
 /// Names that are set, in order, and whether they have a value: only those are likely to be meant.
 type Names = Vec<(String, bool)>;

@@ -11,7 +11,7 @@ use crate::request::Request;
 use crate::{Error, Result};
 
 /// Arguments that need not be declared and leave no trace.
-pub(super) const PROXIES: [&str; 10] = [
+pub(crate) const PROXIES: [&str; 10] = [
     "HTTP_PROXY",
     "http_proxy",
     "HTTPS_PROXY",
