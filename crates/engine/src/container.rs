@@ -32,6 +32,8 @@ pub(crate) struct Container {
     /// Shared by clients whose streams are on their way to the supervisor, so that a start that was asked for after them
     /// comes after them.
     pub(crate) attaching: Arc<tokio::sync::RwLock<()>>,
+    /// Shared by streams the daemon itself passes on to clients, so that who waits for the end hears of it after them.
+    pub(crate) relays: Arc<tokio::sync::RwLock<()>>,
     inside: Mutex<Inside>,
 }
 
@@ -105,6 +107,7 @@ impl Container {
             phase: watch::Sender::new(phase),
             verbs: tokio::sync::Mutex::default(),
             attaching: Arc::default(),
+            relays: Arc::default(),
             inside: Mutex::new(inside),
         }
     }

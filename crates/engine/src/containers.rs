@@ -30,7 +30,7 @@ mod why;
 
 use std::sync::Arc;
 
-pub use attach::Attachment;
+pub use attach::{Attachment, Relay};
 pub(crate) use create::{complete_host, new_id};
 pub use logs::{Channel, Logs, Mark, Piece as LogPiece};
 pub(crate) use mounts::check_driver;

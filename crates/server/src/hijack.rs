@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, stream};
 use hako_api::version::{RAW_STREAM, UPGRADE};
-use hako_engine::containers::Attachment;
+use hako_engine::containers::{Attachment, Relay};
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE as UPGRADE_HEADER, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use hyper::ext::ReasonPhrase;
@@ -111,6 +111,7 @@ fn pair() -> Result<(StdStream, StdStream), Broken> {
 async fn without_upgrade(attachment: Attachment) -> Outcome {
     let failed = |cause: Broken| Failure::new(StatusCode::INTERNAL_SERVER_ERROR, format!("connect streams: {cause}"));
     let runs = attachment.is_exec();
+    let relay = attachment.relay();
     let (ours, theirs) = pair().map_err(failed)?;
     match attachment.hand_over(theirs, Bytes::new()).await {
         // What keeps a program from running is told in its output, and by its exit code.
@@ -119,13 +120,18 @@ async fn without_upgrade(attachment: Attachment) -> Outcome {
     }
     let mut ours = UnixStream::from_std(ours).map_err(|cause| failed(cause.into()))?;
     ours.shutdown().await.map_err(|cause| failed(cause.into()))?;
-    Ok(reply::stream(RAW_STREAM, output(ours)))
+    Ok(reply::stream(RAW_STREAM, output(ours, relay)))
 }
 
-fn output(ours: UnixStream) -> impl Stream<Item = Result<Bytes, Broken>> {
-    stream::try_unfold(ours, |mut ours| async move {
+fn output(ours: UnixStream, relay: Relay) -> impl Stream<Item = Result<Bytes, Broken>> {
+    stream::try_unfold((ours, relay), |(mut ours, relay)| async move {
         let mut chunk = BytesMut::with_capacity(CHUNK);
-        let read = ours.read_buf(&mut chunk).await?;
-        Ok((read > 0).then(|| (chunk.freeze(), ours)))
+        if ours.read_buf(&mut chunk).await? > 0 {
+            return Ok(Some((chunk.freeze(), (ours, relay))));
+        }
+        // What was passed on is written to the client before the next turn, and only then is the end told to others.
+        tokio::task::yield_now().await;
+        drop(relay);
+        Ok(None)
     })
 }

@@ -67,6 +67,11 @@ pub struct Attachment {
     pub(super) kind: Kind,
 }
 
+/// Held by who passes a container's output on to a client.
+pub struct Relay {
+    _turn: Option<OwnedRwLockReadGuard<()>>,
+}
+
 /// Whose streams.
 pub(super) enum Kind {
     Attach { attach: Attach, turn: OwnedRwLockReadGuard<()> },
@@ -82,6 +87,13 @@ impl Attachment {
     /// Whether it is a further process's, which only starts when it is handed over.
     pub fn is_exec(&self) -> bool {
         matches!(self.kind, Kind::Exec { .. })
+    }
+
+    /// For a caller that passes the output on itself: as long as this is held, waiting for the container's end waits, too
+    /// (for a while).
+    pub fn relay(&self) -> Relay {
+        // Whoever waits for the end holds it alone only for a moment.
+        Relay { _turn: Arc::clone(&self.container.relays).try_read_owned().ok() }
     }
 
     /// Gives the client's connection to the supervisor, with what was already read from it. The caller sends the

@@ -1,6 +1,7 @@
 //! Waiting for a container's end or removal.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hako_model::time::Timestamp;
 use tokio::sync::watch;
@@ -9,6 +10,9 @@ use super::{Containers, Exit, WaitCondition};
 use crate::clock::now;
 use crate::container::{Container, Phase};
 use crate::{Error, Result};
+
+/// How long an end that is waited for is held back for clients that are slow to take the output.
+const RELAY_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Containers {
     /// Begins to wait; nothing that happens after this returned is missed.
@@ -30,7 +34,7 @@ pub struct Waiting {
 }
 
 impl Waiting {
-    /// The outcome. Cancel-safe.
+    /// The outcome, told after the output that the daemon passes on to attached clients. Cancel-safe.
     pub async fn exit(&mut self) -> Result<Exit> {
         let (condition, exits) = (self.condition, self.exits);
         let over = |phase: &Phase| match condition {
@@ -39,11 +43,13 @@ impl Waiting {
             WaitCondition::NextExit => phase.exits > exits || phase.removed,
             WaitCondition::Removed => phase.removed,
         };
-        let phase = self.phase.wait_for(over).await;
-        let phase =
-            phase.map_err(|_| Error::system(format!("wait for container {}: engine is leaving", self.container.id)))?;
-        let error = Some(phase.status.error.clone()).filter(|text| !text.is_empty());
-        Ok(Exit { code: phase.status.exit_code.into(), error })
+        let status = self.phase.wait_for(over).await.map(|phase| Arc::clone(&phase.status));
+        let status = status
+            .map_err(|_| Error::system(format!("wait for container {}: engine is leaving", self.container.id)))?;
+        // One that takes nothing must not keep the others waiting.
+        let _ = tokio::time::timeout(RELAY_PATIENCE, self.container.relays.write()).await;
+        let error = Some(status.error.clone()).filter(|text| !text.is_empty());
+        Ok(Exit { code: status.exit_code.into(), error })
     }
 }
 

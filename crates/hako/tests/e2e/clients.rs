@@ -163,3 +163,42 @@ fn a_browser_attaches_by_websocket() {
     assert_eq!(status, "400");
     assert_eq!(house.inspect("echo", "{{.State.Running}}"), "true");
 }
+
+/// Says something to the socket and reads until the answer holds `sign`.
+fn converse(house: &House, request: &str, sign: &str) -> (UnixStream, String) {
+    let mut socket = UnixStream::connect(house.socket()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(format!("{request} HTTP/1.1\r\nHost: d\r\n\r\n").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    while !String::from_utf8_lossy(&answer).contains(sign) {
+        let mut bytes = [0; 512];
+        let read = socket.read(&mut bytes).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+        answer.extend(&bytes[..read]);
+    }
+    let answer = String::from_utf8(answer).unwrap();
+    (socket, answer)
+}
+
+#[test]
+fn the_end_is_told_after_the_output() {
+    let house = House::new();
+    for round in 0..10 {
+        let name = format!("box{round}");
+        house.ok(["create", "--name", &name, "busybox", "echo", "hello"]);
+        let attach = format!("POST /containers/{name}/attach?stream=1&stdout=1");
+        let (mut attached, mut heard) = converse(&house, &attach, "\r\n\r\n");
+        let (waiting, _) = converse(&house, &format!("POST /containers/{name}/wait?condition=next-exit"), "\r\n\r\n");
+        house.ok(["start", &name]);
+        // Whatever the first byte behind the head is, the container has ended.
+        let mut byte = [0];
+        (&waiting).read_exact(&mut byte).unwrap();
+        attached.set_nonblocking(true).unwrap();
+        let mut bytes = [0; 512];
+        if !heard.contains("hello") {
+            let read = attached.read(&mut bytes).expect("the output is there before the end is told");
+            heard.push_str(&String::from_utf8_lossy(&bytes[..read]));
+        }
+        assert!(heard.contains("hello"), "{heard}");
+    }
+}
