@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use hako_client::{Choice, Client, Tls};
+use hako_client::{Choice, Client, Endpoint, Tls};
 
 use crate::config::{self, Config, contexts};
 use crate::failure::Failure;
@@ -75,6 +75,12 @@ impl Session {
         }
         let client = Client::chosen(&self.choice()?)?;
         Ok(self.client.get_or_init(|| client))
+    }
+
+    /// Whether the daemon may use files this process holds open instead of being sent bytes. It has the last word.
+    pub(crate) fn may_lend(&self) -> Result<bool, Failure> {
+        let here = matches!(self.client()?.endpoint(), Endpoint::Own(_) | Endpoint::Unix(_));
+        Ok(here && rustix::process::geteuid().is_root())
     }
 
     fn choice(&self) -> Result<Choice, Failure> {

@@ -83,6 +83,16 @@ impl Images<'_> {
         self.client.post("/images/load").query(&options.write()).upload(tar).messages().await
     }
 
+    /// Images as an archive, written by the daemon to a file this process holds open. Refused with 403 where it cannot.
+    pub async fn save_to(&self, options: &query::SaveTo) -> Result<()> {
+        self.client.post("/hako/save").query(&options.write()).done().await
+    }
+
+    /// Images from an archive this process holds open. Refused with 403 where the daemon cannot read it.
+    pub async fn load_from(&self, options: &query::LoadFrom) -> Result<JsonStream<Progress>> {
+        self.client.post("/hako/load").query(&options.write()).messages().await
+    }
+
     /// Asks an index for images.
     pub async fn search(&self, options: &query::Search) -> Result<Vec<Found>> {
         self.client.get("/images/search").query(&options.write()).read().await

@@ -22,6 +22,7 @@ mod resolve;
 mod search;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::Arc;
 
 pub use answer::{
@@ -179,10 +180,27 @@ impl Images {
         self.blocking(move |images| images.run_save(&request)).await
     }
 
+    /// The same into a file. Dropped before its end, it stops writing.
+    pub async fn save_to(&self, request: SaveRequest, file: File) -> Result<()> {
+        let wanted = Arc::new(());
+        let watch = Arc::downgrade(&wanted);
+        let outcome = self.blocking(move |images| images.run_save_to(&request, file, watch)).await;
+        drop(wanted);
+        outcome
+    }
+
     /// Reads a docker-archive or an OCI layout, packed or not.
     pub fn load(&self, archive: ByteSource, quiet: bool, platform: &str) -> ProgressStream {
         let (images, platform) = (self.clone(), platform.to_owned());
-        job::Lease::start(|reporter| images.run_load(archive, quiet, platform, reporter)).watch()
+        let source = archive::Source::Sent(archive);
+        job::Lease::start(|reporter| images.run_load(source, quiet, platform, reporter)).watch()
+    }
+
+    /// The same from a regular file, read in place.
+    pub fn load_file(&self, archive: File, quiet: bool, platform: &str) -> ProgressStream {
+        let (images, platform) = (self.clone(), platform.to_owned());
+        let source = archive::Source::Lent(archive);
+        job::Lease::start(|reporter| images.run_load(source, quiet, platform, reporter)).watch()
     }
 
     /// Makes an image of one tar stream.

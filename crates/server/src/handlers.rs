@@ -127,5 +127,7 @@ async fn answer_own(endpoint: Own, asked: Asked) -> Outcome {
         Own::SecretCreate => secrets::create(asked).await,
         Own::SecretInspect => secrets::inspect(asked).await,
         Own::SecretRemove => secrets::remove(asked).await,
+        Own::ImageSave => images::save_to(asked).await,
+        Own::ImageLoad => images::load_from(&asked),
     }
 }

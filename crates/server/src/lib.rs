@@ -7,6 +7,7 @@ mod daemon;
 mod failure;
 mod handlers;
 mod hijack;
+mod lent;
 mod listen;
 mod metrics;
 mod patience;

@@ -110,6 +110,8 @@ pub(crate) enum Own {
     SecretCreate,
     SecretInspect,
     SecretRemove,
+    ImageSave,
+    ImageLoad,
 }
 
 /// A request's meaning.
@@ -227,6 +229,8 @@ const PATTERNS: &[Pattern] = &[
     get("/hako/secrets/*", Endpoint::Own(Own::SecretInspect)),
     post("/hako/secrets/create", Endpoint::Own(Own::SecretCreate)),
     delete("/hako/secrets/*", Endpoint::Own(Own::SecretRemove)),
+    post("/hako/save", Endpoint::Own(Own::ImageSave)),
+    post("/hako/load", Endpoint::Own(Own::ImageLoad)),
     post("/build", Endpoint::Build),
     post("/build/prune", Endpoint::BuildPrune),
     post("/build/cancel", Endpoint::BuildCancel),

@@ -1,10 +1,12 @@
 //! Images as archives: docker-archive and OCI layout, read from and written to plain streams.
 
 mod describe;
+mod file;
 mod load;
 mod member;
 mod save;
 
+use std::fs::File;
 use std::io::{Read, Write};
 
 use hako_model::digest::Digest;
@@ -25,6 +27,11 @@ pub struct Loaded {
 pub trait Progress {
     /// A layer's bytes so far. `id` is the short digest (or the name the archive gives the layer).
     fn layer(&mut self, id: &str, done: u64, total: u64);
+
+    /// Whether somebody still wants the outcome; if not, the work ends with an error.
+    fn is_wanted(&self) -> bool {
+        true
+    }
 }
 
 impl Progress for () {
@@ -49,8 +56,23 @@ pub fn load(
     options: &Load,
     progress: &mut (dyn Progress + Send),
 ) -> Result<Vec<Loaded>> {
+    tidily(store, || load::run(store, source, options, progress))
+}
+
+/// The same for an archive that is a file on this host: it is read where it lies, several layers at a time. A packed one is
+/// read as a stream. Whoever changes the file meanwhile gets what [`load`] gives for such bytes, at worst an error.
+pub fn load_file(
+    store: &Store,
+    file: &File,
+    options: &Load,
+    progress: &mut (dyn Progress + Send),
+) -> Result<Vec<Loaded>> {
+    tidily(store, || load::run_file(store, file, options, progress))
+}
+
+fn tidily(store: &Store, load: impl FnOnce() -> Result<Vec<Loaded>>) -> Result<Vec<Loaded>> {
     let _hold = store.hold();
-    let loaded = load::run(store, source, options, progress);
+    let loaded = load();
     if loaded.is_err() {
         // Layers and blobs that went in before the error belong to nobody now.
         store.shared.index().untidy = true;

@@ -342,6 +342,24 @@ requests! {
         /// Only these platforms, as JSON each.
         platform: Vec<String> = "platform",
     }
+    /// `POST /hako/save`
+    SaveTo {
+        /// The number of the client's descriptor of the file that is to be written.
+        fd: Option<i64> = "fd",
+        /// The images.
+        names: Vec<String> = "names",
+        /// Only these platforms, as JSON each.
+        platform: Vec<String> = "platform",
+    }
+    /// `POST /hako/load`
+    LoadFrom {
+        /// The number of the client's descriptor of the archive.
+        fd: Option<i64> = "fd",
+        /// No progress.
+        quiet: bool = "quiet",
+        /// Only these platforms, as JSON each.
+        platform: Vec<String> = "platform",
+    }
     /// `GET /images/search`
     Search {
         /// What to search.

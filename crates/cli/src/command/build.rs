@@ -12,7 +12,6 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsRawFd;
 
 use hako_api::build::{Message, Order, Place};
-use hako_client::Endpoint;
 use hako_registry::credentials::Credential;
 
 use self::context::{Contexts, Plan};
@@ -190,9 +189,7 @@ async fn perform(
     credentials: Option<&str>,
 ) -> Result<Built, Failure> {
     let client = session.client()?;
-    let here =
-        matches!(client.endpoint(), Endpoint::Own(_) | Endpoint::Unix(_)) && rustix::process::geteuid().is_root();
-    let contexts = Contexts::open(plan, here)?;
+    let contexts = Contexts::open(plan, session.may_lend()?)?;
     order.contexts = contexts.places();
     let sent = contexts.files()?;
     let answered = client.builds().build(order, sent, credentials).await;

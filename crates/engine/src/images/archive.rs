@@ -1,5 +1,9 @@
 //! Save and load: images as archives.
 
+use std::fs::File;
+use std::io::{self, Write};
+use std::sync::Weak;
+
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 use hako_store::archive::{self, Load, Loaded, Saved};
@@ -14,8 +18,26 @@ use crate::{Error, Result};
 
 impl Images {
     pub(super) fn run_save(&self, request: &SaveRequest) -> Result<ByteStream> {
-        let mut saved: Vec<Saved> = Vec::new();
         let hold = self.room.store.hold();
+        let saved = self.meant_by(request)?;
+        let store = self.room.store.clone();
+        Ok(stream::written_by(move |out| {
+            let outcome = archive::save(&store, &saved, out).map_err(|error| failure::of_store(&error));
+            drop(hold);
+            outcome
+        }))
+    }
+
+    /// Writes to a file of the caller's, as long as `wanted` is held.
+    pub(super) fn run_save_to(&self, request: &SaveRequest, file: File, wanted: Weak<()>) -> Result<()> {
+        let _hold = self.room.store.hold();
+        let saved = self.meant_by(request)?;
+        archive::save(&self.room.store, &saved, WhileWanted { file, wanted }).map_err(|error| failure::of_store(&error))
+    }
+
+    /// The images to save, each once with its names.
+    fn meant_by(&self, request: &SaveRequest) -> Result<Vec<Saved>> {
+        let mut saved: Vec<Saved> = Vec::new();
         for name in &request.names {
             for (id, references) in self.meant(name, &request.platform)? {
                 match saved.iter_mut().find(|other| other.id == id) {
@@ -29,12 +51,7 @@ impl Images {
             one.references.dedup();
             self.tell_of("save", &one.id, one.id.as_str());
         }
-        let store = self.room.store.clone();
-        Ok(stream::written_by(move |out| {
-            let outcome = archive::save(&store, &saved, out).map_err(|error| failure::of_store(&error));
-            drop(hold);
-            outcome
-        }))
+        Ok(saved)
     }
 
     /// The images a name to save means: one, or all tags of a bare repository.
@@ -71,18 +88,25 @@ impl Images {
 
     pub(super) async fn run_load(
         self,
-        source: ByteSource,
+        source: Source,
         quiet: bool,
         platform: String,
         reporter: Reporter,
     ) -> Result<()> {
         let platform = if platform.is_empty() { None } else { Some(Platform::parse(&platform)?) };
-        let reader = stream::reader(source);
+        let source = match source {
+            Source::Sent(bytes) => Ok(stream::reader(bytes)),
+            Source::Lent(file) => Err(file),
+        };
         self.blocking(move |images| {
             let _hold = images.room.store.hold();
             let options = Load { platform, ..Load::default() };
             let mut told = Told { reporter: reporter.clone(), quiet, next: std::time::Instant::now() };
-            let loaded = archive::load(&images.room.store, reader, &options, &mut told);
+            let store = &images.room.store;
+            let loaded = match source {
+                Ok(reader) => archive::load(store, reader, &options, &mut told),
+                Err(file) => archive::load_file(store, &file, &options, &mut told),
+            };
             let loaded = loaded.map_err(|error| failure::of_store(&error))?;
             if loaded.is_empty() {
                 return Err(Error::invalid("load images: the archive holds no image for the platform"));
@@ -115,6 +139,33 @@ impl Images {
     }
 }
 
+/// Where an archive comes from.
+pub(super) enum Source {
+    /// The client sends it.
+    Sent(ByteSource),
+    /// It is a file of the client's.
+    Lent(File),
+}
+
+/// A file that is written as long as somebody wants it.
+struct WhileWanted {
+    file: File,
+    wanted: Weak<()>,
+}
+
+impl Write for WhileWanted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.wanted.strong_count() == 0 {
+            return Err(io::Error::other("the work was given up"));
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 /// Tells how far layers are, not more often than somebody can see.
 struct Told {
     reporter: Reporter,
@@ -130,5 +181,9 @@ impl archive::Progress for Told {
         }
         self.next = now + std::time::Duration::from_millis(100);
         self.reporter.amount(id, "Loading layer", done, total);
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.reporter.is_wanted()
     }
 }

@@ -114,6 +114,11 @@ impl Drop for Ending {
 }
 
 impl Reporter {
+    /// Whether the job goes on: nobody has given it up.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.job.state().outcome.is_none()
+    }
+
     /// Tells a line to everybody who watches. What was just said of a layer is not said again.
     pub(super) fn tell(&self, line: Progress) {
         let mut state = self.job.state();

@@ -107,6 +107,44 @@ fn save_and_load() {
     assert_eq!(ended.stdout, "Loaded image: app:1\n", "{}", ended.stderr);
 }
 
+/// Archives go by descriptors lent to the daemon; what cannot be lent is sent, and nobody else's file is touched.
+#[test]
+fn archives_are_lent_or_sent() {
+    let house = House::new();
+    house.ok(["tag", "busybox", "app:1"]);
+    let socket = house.socket();
+    let ask = |path: &str| {
+        let plain = ["-s", "-X", "POST", "-w", " %{http_code}", "--unix-socket", socket.to_str().unwrap()];
+        run_tool("curl", plain.into_iter().chain([&*format!("http://d{path}")]))
+    };
+    // No descriptor, none that is open, and one that is no file: the client's socket.
+    for fd in ["", "?fd=-1", "?fd=4000", "?fd=99999999999", "?fd=0", "?fd=5"] {
+        for verb in ["load", "save"] {
+            let said = ask(&format!("/hako/{verb}{fd}"));
+            assert!(said.contains("the file cannot be lent") && said.ends_with(" 403"), "{verb}{fd}: {said}");
+        }
+    }
+    // A pipe is sent.
+    let (pipe, file) = (house.path().join("pipe"), house.path().join("app.tar"));
+    run_tool("mkfifo", [&pipe]);
+    let mut saving = house.spawn(["save", "-o", file.to_str().unwrap(), "app:1"]);
+    assert!(saving.wait().unwrap().success());
+    house.ok(["rmi", "app:1"]);
+    let loading = house.spawn(["load", "-i", pipe.to_str().unwrap()]);
+    std::fs::copy(&file, &pipe).unwrap();
+    let ended = loading.wait_with_output().unwrap();
+    assert!(ended.status.success());
+    assert_ne!(house.ok(["images", "-q", "app:1"]), "");
+    // A failed save leaves nothing, neither the file nor a part of it.
+    let other = house.path().join("other.tar");
+    let said = house.fails(1, ["save", "-o", other.to_str().unwrap(), "app:1", "nobody"]);
+    assert!(said.contains("No such image: nobody"), "{said}");
+    let parts = |entry: std::io::Result<std::fs::DirEntry>| {
+        entry.unwrap().file_name().to_string_lossy().starts_with("other.tar")
+    };
+    assert!(!std::fs::read_dir(house.path()).unwrap().any(parts));
+}
+
 #[test]
 fn skopeo_reads_what_we_save_and_we_load_what_it_writes() {
     let house = House::new();

@@ -4,7 +4,6 @@ pub(super) mod classic;
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -27,6 +26,7 @@ use hako_model::platform::Platform;
 use http::StatusCode;
 
 use crate::failure::Failure;
+use crate::lent;
 use crate::listen::Peer;
 use crate::reply::{self, Outcome};
 use crate::request::Asked;
@@ -121,7 +121,7 @@ async fn assemble(
                 contexts.insert(name.clone(), Context::Image(image.clone()));
                 continue;
             }
-            Place::Open { fd, ignore } => (open_in_place(peer, *fd)?, Some(ignore.clone().into_bytes())),
+            Place::Open { fd, ignore } => (lent::directory(peer, *fd)?, Some(ignore.clone().into_bytes())),
             Place::Sent { folder, ignore } => {
                 let origin = sent.as_ref().ok_or_else(|| Failure::invalid("the build order names no files"))?;
                 (origin.folder(folder)?, ignore.clone().map(String::into_bytes))
@@ -145,7 +145,7 @@ async fn assemble(
     kept.extend(sent);
     let dockerfile = dockerfile.ok_or_else(|| no_dockerfile(&order.name))?;
     let build = request(&order, dockerfile, contexts)?;
-    let agents = order.agents.iter().map(|(id, fd)| Ok((id.clone(), agent_in_place(peer, *fd)?)));
+    let agents = order.agents.iter().map(|(id, fd)| Ok((id.clone(), lent::agent(peer, *fd)?)));
     let agents = agents.collect::<Result<BTreeMap<_, _>, Failure>>()?;
     let desk = (!agents.is_empty()).then(|| Arc::new(Agents(agents)) as Arc<dyn Desk>);
     let result = if order.keep { Becomes::Image } else { Becomes::Files };
@@ -206,29 +206,6 @@ fn platform(text: &str) -> Result<Option<Platform>, Failure> {
         return Ok(None);
     }
     Platform::parse(text).map(Some).map_err(|error| Failure::invalid(error.to_string()))
-}
-
-/// A directory that the client, known by the kernel's word to be root here, holds open. Others send their files: what
-/// the daemon may read need not be theirs to read.
-fn open_in_place(peer: Option<Peer>, fd: i32) -> Result<OwnedFd, Failure> {
-    use rustix::fs::OFlags;
-    open_of_peer(peer, fd, OFlags::RDONLY | OFlags::DIRECTORY, "context cannot be read in place")
-}
-
-/// A socket that such a client holds open.
-fn agent_in_place(peer: Option<Peer>, fd: i32) -> Result<OwnedFd, Failure> {
-    open_of_peer(peer, fd, rustix::fs::OFlags::PATH, "the ssh agent cannot be lent")
-}
-
-fn open_of_peer(peer: Option<Peer>, fd: i32, flags: rustix::fs::OFlags, what: &str) -> Result<OwnedFd, Failure> {
-    use rustix::fs::{Mode, OFlags};
-    let refused = |why: &str| Failure::new(StatusCode::FORBIDDEN, format!("{what}: {why}"));
-    let peer = peer.ok_or_else(|| refused("the client is not on this host"))?;
-    if peer.uid != 0 || peer.pid <= 0 || fd < 0 {
-        return Err(refused("the client is not root"));
-    }
-    let path = PathBuf::from(format!("/proc/{}/fd/{fd}", peer.pid));
-    rustix::fs::open(&path, flags | OFlags::CLOEXEC, Mode::empty()).map_err(|errno| refused(&errno.to_string()))
 }
 
 fn credentials(asked: &Asked) -> Result<BTreeMap<String, Credential>, Failure> {

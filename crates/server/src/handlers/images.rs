@@ -8,9 +8,11 @@ use hako_engine::images::{
     Credential, ImportRequest, ListRequest, Progress, ProgressStream, PullRequest, PushRequest, SaveRequest,
 };
 use http::StatusCode;
+use rustix::fs::OFlags;
 
 use super::archive::changes;
 use crate::failure::Failure;
+use crate::lent;
 use crate::reply::{self, Outcome, Reply};
 use crate::request::Asked;
 use crate::wire;
@@ -107,6 +109,23 @@ pub(super) async fn load(asked: Asked) -> Outcome {
     let images = asked.engine.images();
     // Docker has begun its answer before it looks at what came: whatever is wrong with it is a message.
     Ok(told(images.load(asked.into_source(), query.quiet, &platform)))
+}
+
+/// A load from a file of the client's.
+pub(super) fn load_from(asked: &Asked) -> Outcome {
+    let query = query::LoadFrom::read(&asked.query)?;
+    let platform = one_platform(&query.platform)?;
+    let file = lent::file(asked.peer, query.fd, OFlags::RDONLY)?;
+    Ok(told(asked.engine.images().load_file(file, query.quiet, &platform)))
+}
+
+/// A save to a file of the client's.
+pub(super) async fn save_to(asked: Asked) -> Outcome {
+    let query = query::SaveTo::read(&asked.query)?;
+    let request = SaveRequest { names: query.names, platform: one_platform(&query.platform)? };
+    let file = lent::file(asked.peer, query.fd, OFlags::WRONLY)?;
+    asked.engine.images().save_to(request, file).await?;
+    reply::no_content()
 }
 
 fn credential(asked: &Asked) -> Result<Option<Credential>, Failure> {

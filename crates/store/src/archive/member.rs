@@ -38,10 +38,41 @@ pub(super) struct Members {
     count: usize,
 }
 
+/// A layer that is to be unpacked.
+pub(super) struct Met {
+    /// The member's name.
+    pub(super) name: String,
+    /// The bytes of it that were read to see what it is.
+    pub(super) start: Vec<u8>,
+    /// All its bytes.
+    pub(super) size: u64,
+    promised: Option<Digest>,
+}
+
+impl Met {
+    /// Unpacks it; `content` is all its bytes.
+    pub(super) fn unpack(
+        &self,
+        store: &Store,
+        content: impl Read + Send,
+        options: &Load,
+        progress: &mut (dyn Progress + Send),
+    ) -> Result<Held> {
+        let id = self.promised.as_ref().map_or(self.name.as_str(), Digest::short).to_owned();
+        let mut draft = match Compression::detect(&self.start) {
+            Compression::None => None,
+            _ => Some(store.blobs().draft()?),
+        };
+        let content = Content { content, keep: draft.as_mut(), progress, id: &id, done: 0, total: self.size };
+        let unpack = Unpack { diff_id: None, skeleton: content.keep.is_none(), limits: options.limits.clone() };
+        let staged = store.layers().unpack(content, &unpack)?;
+        keep(&self.name, self.promised.clone(), staged, draft)
+    }
+}
+
 /// A member's content with a progress report.
 struct Content<'a, R> {
-    start: io::Cursor<Vec<u8>>,
-    reader: &'a mut Reader<R>,
+    content: R,
     keep: Option<&'a mut Draft>,
     progress: &'a mut (dyn Progress + Send),
     id: &'a str,
@@ -49,12 +80,12 @@ struct Content<'a, R> {
     total: u64,
 }
 
-impl<R: BufRead> Read for Content<'_, R> {
+impl<R: Read> Read for Content<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = match self.start.read(buffer)? {
-            0 => self.reader.read(buffer)?,
-            count => count,
-        };
+        if !self.progress.is_wanted() {
+            return Err(io::Error::other("the work was given up"));
+        }
+        let count = self.content.read(buffer)?;
         if let Some(keep) = &mut self.keep {
             keep.write_all(&buffer[..count])?;
         }
@@ -65,27 +96,25 @@ impl<R: BufRead> Read for Content<'_, R> {
 }
 
 impl Members {
-    /// Takes one member in.
-    pub(super) fn take<R: BufRead + Send>(
+    /// Takes one member in. A layer that is not known is left to the caller, its content behind the first bytes unread.
+    pub(super) fn take<R: BufRead>(
         &mut self,
         store: &Store,
         reader: &mut Reader<R>,
         entry: &Entry,
-        options: &Load,
-        progress: &mut (dyn Progress + Send),
-    ) -> Result<()> {
+    ) -> Result<Option<Met>> {
         self.count += 1;
         if self.count > MEMBERS {
             return Err(Error::limit("archive", format!("it has more than {MEMBERS} members")));
         }
         let name = name_of(&entry.path)?;
         match entry.kind {
-            Kind::Directory => Ok(()),
+            Kind::Directory => Ok(None),
             Kind::Regular if entry.sparse.is_some() => {
                 Err(Error::malformed(format!("archive member {name}"), "a sparse file is not expected here"))
             }
-            Kind::Regular => self.file(store, reader, entry, name, options, progress),
-            Kind::Symlink | Kind::HardLink => self.link(name, entry),
+            Kind::Regular => self.file(store, reader, entry, name),
+            Kind::Symlink | Kind::HardLink => self.link(name, entry).map(|()| None),
             _ => Err(Error::malformed(format!("archive member {name}"), "it is a device or pipe, not a file")),
         }
     }
@@ -111,15 +140,13 @@ impl Members {
         Ok(())
     }
 
-    fn file<R: BufRead + Send>(
+    fn file<R: BufRead>(
         &mut self,
         store: &Store,
         reader: &mut Reader<R>,
         entry: &Entry,
         name: String,
-        options: &Load,
-        progress: &mut (dyn Progress + Send),
-    ) -> Result<()> {
+    ) -> Result<Option<Met>> {
         let mut start = vec![0; 512];
         let count = read_start(reader, &mut start)?;
         start.truncate(count);
@@ -127,25 +154,14 @@ impl Members {
             self.count_bytes(&name, entry.size)?;
             start.extend(reader.read_content(DOCUMENT_LIMIT)?);
             self.documents.insert(name, start);
-            return Ok(());
+            return Ok(None);
         }
         let promised = promised(&name);
         if let Some(known) = promised.as_ref().and_then(|digest| known(store, digest)) {
             self.layers.insert(name, Held::Known(known));
-            return Ok(());
+            return Ok(None);
         }
-        let id = promised.as_ref().map_or(name.as_str(), Digest::short).to_owned();
-        let mut draft = match Compression::detect(&start) {
-            Compression::None => None,
-            _ => Some(store.blobs().draft()?),
-        };
-        let start = io::Cursor::new(start);
-        let content = Content { start, reader, keep: draft.as_mut(), progress, id: &id, done: 0, total: entry.size };
-        let unpack = Unpack { diff_id: None, skeleton: content.keep.is_none(), limits: options.limits.clone() };
-        let staged = store.layers().unpack(content, &unpack)?;
-        let held = keep(&name, promised, staged, draft)?;
-        self.layers.insert(name, held);
-        Ok(())
+        Ok(Some(Met { name, start, size: entry.size, promised }))
     }
 
     /// The name a member's content is kept under, links followed.

@@ -20,8 +20,24 @@ fn layer(name: &str) -> Vec<u8> {
     tar(&[(file(name), name.as_bytes())])
 }
 
+/// Loads an archive as a stream; as a file it must come to the same.
 fn attempt(fixture: &Fixture, bytes: &[u8]) -> Result<Vec<Loaded>> {
-    load(&fixture.store, Cursor::new(bytes), &Load::default(), &mut ())
+    let streamed = load(&fixture.store, Cursor::new(bytes), &Load::default(), &mut ());
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    let other = self::fixture();
+    match (load_file(&other.store, &file, &Load::default(), &mut ()), &streamed) {
+        (Ok(loaded), Ok(streamed)) => {
+            assert_eq!(loaded, *streamed);
+            let layers = |fixture: &Fixture| {
+                loaded.iter().flat_map(|l| fixture.store.images().get(&l.id).unwrap().layers).collect::<Vec<_>>()
+            };
+            assert_eq!(layers(&other), layers(fixture));
+        }
+        (Err(_), Err(_)) => assert_nothing(&other, "from a file"),
+        (one, other) => panic!("{one:?} from a file, {other:?} as a stream"),
+    }
+    streamed
 }
 
 /// Nothing of a refused archive stays.

@@ -1,6 +1,6 @@
 //! Undoing a layer's compression, told by its first bytes, with the limit on how much may come out.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,6 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use hako_model::image::media::Compression;
 
 use super::Limits;
+use super::chunks::read_full;
 use crate::{Error, Result};
 
 /// How much compressed input is read at a time.
@@ -47,20 +48,19 @@ impl<'a> Inflater<'a> {
     /// Looks at the first bytes of `source` and undoes the compression they tell of.
     pub(crate) fn new(source: impl Read + Send + 'a, limits: &Limits) -> Result<Self> {
         let taken = Arc::new(AtomicU64::new(0));
-        let input = BufReader::with_capacity(INPUT, Counting { inner: source, taken: taken.clone() });
-        Self::counted(input, taken, limits)
+        Self::counted(Counting { inner: source, taken: taken.clone() }, taken, limits)
     }
 
-    fn counted(mut input: impl BufRead + Send + 'a, taken: Arc<AtomicU64>, limits: &Limits) -> Result<Self> {
+    fn counted(mut input: impl Read + Send + 'a, taken: Arc<AtomicU64>, limits: &Limits) -> Result<Self> {
         let start = peek(&mut input).map_err(Error::io("read", "layer"))?;
         let compression = Compression::detect(&start);
-        let start = io::Cursor::new(start);
+        let input = io::Cursor::new(start).chain(input);
         let stream: Box<dyn Read + Send + 'a> = match compression {
-            Compression::None => Box::new(start.chain(input)),
-            Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(INPUT, start.chain(input)))),
+            // Whoever reads a plain stream has buffers of a good size.
+            Compression::None => Box::new(input),
+            Compression::Gzip => Box::new(MultiGzDecoder::new(BufReader::with_capacity(INPUT, input))),
             Compression::Zstd => {
-                let decoder =
-                    zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(INPUT, start.chain(input)));
+                let decoder = zstd::stream::read::Decoder::with_buffer(BufReader::with_capacity(INPUT, input));
                 Box::new(decoder.map_err(Error::io("inflate", "layer"))?)
             }
         };
@@ -70,7 +70,7 @@ impl<'a> Inflater<'a> {
     /// The same for archives that never become blobs: they may be packed with xz or bzip2, too.
     pub(crate) fn any(source: impl Read + Send + 'a, limits: &Limits) -> Result<Self> {
         let taken = Arc::new(AtomicU64::new(0));
-        let mut input = BufReader::with_capacity(INPUT, Counting { inner: source, taken: taken.clone() });
+        let mut input = Counting { inner: source, taken: taken.clone() };
         let start = peek(&mut input).map_err(Error::io("read", "archive"))?;
         let input = BufReader::with_capacity(INPUT, io::Cursor::new(start.clone()).chain(input));
         let stream: Box<dyn Read + Send + 'a> = match &start[..] {
@@ -97,20 +97,10 @@ impl<'a> Inflater<'a> {
 }
 
 /// The first bytes, taken out of the stream.
-fn peek(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let mut start = Vec::new();
-    while start.len() < 4 {
-        let buffer = match input.fill_buf() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            filled => filled?,
-        };
-        if buffer.is_empty() {
-            break;
-        }
-        let count = buffer.len().min(4 - start.len());
-        start.extend_from_slice(&buffer[..count]);
-        input.consume(count);
-    }
+fn peek(input: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut start = vec![0; 4];
+    let count = read_full(input, &mut start)?;
+    start.truncate(count);
     Ok(start)
 }
 

@@ -201,6 +201,13 @@ impl<R: BufRead, T: Tap> Reader<R, T> {
         self.pass(count, !claimed)
     }
 
+    /// Passes over the rest of the member's content: `over` moves the source by so many bytes in its own way.
+    pub(crate) fn pass_over(&mut self, over: impl FnOnce(&mut R, u64)) {
+        let count = std::mem::take(&mut self.remaining);
+        over(&mut self.source, count);
+        self.position += count;
+    }
+
     /// How many bytes of content the archive still holds for this member.
     pub fn remaining(&self) -> u64 {
         self.remaining

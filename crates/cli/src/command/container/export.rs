@@ -50,12 +50,21 @@ pub(crate) async fn write(stream: ByteStream, path: &str) -> Outcome {
     if path.is_empty() {
         return copy_bytes(stream, &mut io::stdout().lock()).await.map(drop);
     }
+    whole(path, async |mut file| copy_bytes(stream, &mut file).await.map(|_| true)).await.map(drop)
+}
+
+/// Fills a file that gets its name only when it is whole: `fill` has said so. Otherwise nothing of it stays.
+pub(crate) async fn whole<F>(path: &str, fill: F) -> Result<bool, Failure>
+where
+    F: AsyncFnOnce(File) -> Result<bool, Failure>,
+{
     let fresh = format!("{path}.{}.partial", std::process::id());
-    let mut file = File::create(&fresh).map_err(|error| path_failure("create", path, &error))?;
-    let copied = copy_bytes(stream, &mut file).await;
-    if copied.is_err() {
+    let file = File::create(&fresh).map_err(|error| path_failure("create", path, &error))?;
+    let filled = fill(file).await;
+    if !matches!(filled, Ok(true)) {
         let _ = fs::remove_file(&fresh);
-        return copied.map(drop);
+        return filled;
     }
-    fs::rename(&fresh, path).map_err(|error| path_failure("create", path, &error))
+    fs::rename(&fresh, path).map_err(|error| path_failure("create", path, &error))?;
+    Ok(true)
 }

@@ -1,10 +1,12 @@
 //! `load`.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+use hako_api::progress::Progress;
 use hako_api::query;
-use hako_client::{Upload, upload};
+use hako_client::{JsonStream, Upload, upload};
 
 use super::pull::{Where, show};
 use crate::command::platform_json;
@@ -29,13 +31,40 @@ pub(crate) static LOAD: Command = Command {
 };
 
 async fn load(session: &Session, found: &Matches) -> Outcome {
-    let input = open(found.text("input"), "requested load from stdin, but stdin is empty").await?;
     // Without a terminal docker asks for no bars at all; the lines that name what was loaded come all the same.
     let quiet = found.on("quiet") || !io::stdout().is_terminal();
     let platform = Some(platform_json(found)?).filter(|platform| !platform.is_empty());
     let options = query::Load { quiet, platform: platform.into_iter().collect() };
-    let messages = session.client()?.images().load(&options, input).await?;
+    let messages = match lend(session, found.text("input"), &options).await? {
+        Some(messages) => messages,
+        None => {
+            let input = open(found.text("input"), "requested load from stdin, but stdin is empty").await?;
+            session.client()?.images().load(&options, input).await?
+        }
+    };
     show(messages, Where::Output).await
+}
+
+/// Lets the daemon read the file itself; none where it has to be sent.
+async fn lend(session: &Session, path: &str, options: &query::Load) -> Result<Option<JsonStream<Progress>>, Failure> {
+    // A pipe must not be opened twice.
+    let regular = || std::fs::metadata(path).is_ok_and(|found| found.is_file());
+    if path.is_empty() || path == "-" || !regular() || !session.may_lend()? {
+        return Ok(None);
+    }
+    let file = File::open(path).map_err(|error| path_failure("open", path, &error))?;
+    let (quiet, platform) = (options.quiet, options.platform.clone());
+    let options = query::LoadFrom { fd: Some(file.as_raw_fd().into()), quiet, platform };
+    match session.client()?.images().load_from(&options).await {
+        Ok(messages) => Ok(Some(messages)),
+        Err(error) if cannot_borrow(&error) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a daemon has said that it does not use files of ours: it cannot reach them, or does not know the request.
+pub(super) fn cannot_borrow(error: &hako_client::Error) -> bool {
+    matches!(error, hako_client::Error::Refused { status: 403 | 404, .. })
 }
 
 /// A file, or standard input when there is none named; a terminal is nobody's archive.
