@@ -193,12 +193,28 @@ pub struct Info {
     /// How the firewall is programmed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub firewall_backend: Option<FirewallBackend>,
+    /// Devices that drivers found.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(deserialize_with = "nullable")]
+    pub discovered_devices: Vec<DeviceInfo>,
     /// Directories with device specifications.
     #[serde(rename = "CDISpecDirs")]
     #[serde(deserialize_with = "nullable")]
     pub cdi_spec_dirs: Vec<String>,
     /// What a user should know; `null` when there is nothing.
     pub warnings: Option<Vec<String>>,
+}
+
+/// A device that a driver found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DeviceInfo {
+    /// The driver, `cdi`.
+    #[serde(rename = "Source")]
+    pub source: String,
+    /// What it is asked for by.
+    #[serde(rename = "ID")]
+    pub id: String,
 }
 
 /// Plugins by kind.

@@ -94,7 +94,7 @@ fn refusals_speak_docker() {
             1,
         ),
         ("bake", "hako: 'bake' is not supported yet: bake files and builders elsewhere come with a later version".to_owned(), 125),
-        ("run --gpus all x", "hako: --gpus is not supported: GPU devices come with a later version".to_owned(), 125),
+        ("run --use-api-socket x", "hako: --use-api-socket is not supported: mount the socket with -v instead".to_owned(), 125),
         (
             "run --pull foo x",
             "hako: invalid pull option: 'foo': must be one of \"always\", \"missing\" or \"never\"\n\nRun 'hako run --help' for more information".to_owned(),

@@ -9,6 +9,7 @@ mod boot;
 mod budget;
 pub mod builds;
 pub mod caller;
+mod cdi;
 mod clock;
 mod container;
 pub mod containers;

@@ -86,6 +86,8 @@ pub struct Settings {
     pub disk_budget: Option<Budget>,
     /// The key that seals secrets: a file outside the data root, made at its first use.
     pub secret_key: PathBuf,
+    /// Where vendors describe devices (`--cdi-spec-dir`).
+    pub cdi_directories: Vec<PathBuf>,
     /// Environment the daemon hands to image pulls (proxies).
     pub proxies: BTreeMap<String, String>,
 }
@@ -134,6 +136,7 @@ impl Settings {
             max_concurrent_downloads: 3,
             max_concurrent_uploads: 5,
             shutdown_timeout: 15,
+            cdi_directories: ["/etc/cdi", "/var/run/cdi"].map(PathBuf::from).into(),
             proxies: BTreeMap::new(),
         }
     }

@@ -1,11 +1,13 @@
 //! About the engine itself: info, version, disk usage.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use hako_model::time::Timestamp;
 
 use crate::builds::Kept;
+use crate::cdi::Catalogue;
 use crate::clock::now;
 use crate::containers::{Containers, ListOptions, Summary as ContainerSummary, machine_memory};
 use crate::house::House;
@@ -91,6 +93,14 @@ pub struct Info {
     pub registry_mirrors: Vec<String>,
     /// Registries that may be plain http.
     pub insecure_registries: Vec<String>,
+    /// Where vendors describe devices.
+    pub cdi_directories: Vec<String>,
+    /// The devices they describe, by qualified name.
+    pub devices: Vec<String>,
+    /// Pools of addresses for networks: each whole, and the prefix length of one network.
+    pub address_pools: Vec<(String, u8)>,
+    /// Proxies for what the engine fetches, by the names of `daemon.json`.
+    pub proxies: BTreeMap<String, String>,
     /// What does not work on this host.
     pub warnings: Vec<String>,
 }
@@ -114,6 +124,7 @@ impl System {
     /// What the engine is and has.
     pub async fn info(&self) -> Result<Info> {
         let house = &self.house;
+        let directories = &house.settings.cdi_directories;
         let mut info = Info {
             id: house.engine_id.clone(),
             images: house.store.images().list().len(),
@@ -132,6 +143,10 @@ impl System {
             security_options: security_options(),
             registry_mirrors: house.settings.registry_mirrors.clone(),
             insecure_registries: house.settings.insecure_registries.clone(),
+            cdi_directories: directories.iter().map(|path| path.to_string_lossy().into_owned()).collect(),
+            devices: Catalogue::read(directories).names().map(str::to_owned).collect(),
+            address_pools: house.settings.address_pools.clone(),
+            proxies: house.settings.proxies.clone(),
             ..Info::default()
         };
         count_containers(house, &mut info);

@@ -2,6 +2,7 @@
 //! decisions, ports and address pools. Pure: no I/O and no clock.
 
 pub mod budget;
+pub mod cdi;
 pub mod container;
 pub mod digest;
 pub mod duration;

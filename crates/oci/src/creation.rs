@@ -210,9 +210,9 @@ impl Making<'_> {
             stdio: stdio(spec.process.as_ref())?,
             rootfs: RootfsPlan::Directory { path: root },
             init: false,
+            identity: identity.clone(),
             apart: Some(Apart {
                 door,
-                identity: identity.clone(),
                 inherited,
                 no_pivot: self.parsed.on("no-pivot"),
                 keep_keyring: self.parsed.on("no-new-keyring"),

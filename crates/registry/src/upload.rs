@@ -73,7 +73,10 @@ impl Repository {
         loop {
             let ask = Ask::new(Method::POST, attempts.session().uri(&path)?);
             match attempts.session().ask(&ask).await {
-                Ok(response) if response.status() == StatusCode::CREATED => return Ok(Begun::Mounted),
+                Ok(response) if response.status() == StatusCode::CREATED => {
+                    attempts.won();
+                    return Ok(Begun::Mounted);
+                }
                 Ok(response) => {
                     attempts.won();
                     return Ok(Begun::Open(Upload { at: location(&ask.uri, &response)? }));
@@ -171,15 +174,27 @@ impl Repository {
     /// # Errors
     /// The registry refuses, for example because a blob is missing.
     pub async fn put_manifest(&self, name: &str, media_type: &str, bytes: &[u8]) -> Result<Digest> {
-        let session = self.attempts().session();
+        let mut attempts = self.attempts();
+        loop {
+            match self.put_at(attempts.session(), name, media_type, bytes).await {
+                Ok(()) => {
+                    attempts.won();
+                    return Ok(digest_of(Algorithm::Sha256, bytes));
+                }
+                Err(error) => attempts.lost(error)?,
+            }
+        }
+    }
+
+    async fn put_at(&self, session: &Session, name: &str, media_type: &str, bytes: &[u8]) -> Result<()> {
         let uri = session.uri(&self.below(&format!("manifests/{name}")))?;
         let mut ask = Ask::new(Method::PUT, uri.clone()).header(CONTENT_TYPE, text(media_type, &uri)?);
         ask.payload = Payload::Bytes(Bytes::copy_from_slice(bytes));
         let mut attempt = 1;
         loop {
             match session.ask(&ask).await {
-                Ok(_) => return Ok(digest_of(Algorithm::Sha256, bytes)),
-                Err(error) if error.is_passing() && attempt < ATTEMPTS => {
+                Ok(_) => return Ok(()),
+                Err(error) if error.is_passing() && !error.is_unreachable() && attempt < ATTEMPTS => {
                     tokio::time::sleep(pause(attempt, &error)).await;
                     attempt += 1;
                 }

@@ -181,7 +181,7 @@ impl Stage<'_> {
         let dressed =
             Dressed { linux: &linux, process: &process, procfs, standard, terminal, filter: furnished.filter };
         match (&container.apart, door) {
-            (Some(apart), Some(door)) => self.wait_at_door(dressed, spec, apart, door),
+            (Some(apart), Some(door)) => self.wait_at_door(dressed, container, apart, door),
             _ => self.wait_on_channel(dressed, container.init),
         }
     }
@@ -207,12 +207,12 @@ impl Stage<'_> {
 
     /// Lets the host's hooks run, and runs those of the container's namespaces whose programs are the host's.
     fn pass_hooks(&self, container: &Container) -> Result<(), LaunchError> {
-        let (Some(apart), Some(hooks)) = (&container.apart, &container.spec.hooks) else { return Ok(()) };
+        let (Some((identity, pid)), Some(hooks)) = (&container.hooked, &container.spec.hooks) else { return Ok(()) };
         if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
             order::send(self.channel, &Answer::Furnished, &Parcel::default())?;
             let Some((Order::Proceed, _)) = next(self.channel)? else { return Err(LaunchError::Vanished) };
         }
-        let state = State::of(&apart.identity, &container.spec, "creating", apart.pid);
+        let state = State::of(identity, &container.spec, "creating", *pid);
         hook::run_all("createContainer", &hooks.create_container, &state)
     }
 
@@ -233,7 +233,7 @@ impl Stage<'_> {
     fn wait_at_door(
         self,
         dressed: Dressed<'_>,
-        spec: &Spec,
+        container: &Container,
         apart: &order::Apart,
         door: OwnedFd,
     ) -> Result<i32, LaunchError> {
@@ -241,6 +241,7 @@ impl Stage<'_> {
         let terminal = dressed.terminal.as_ref().map(|terminal| identity::duplicate(&terminal.master)).transpose()?;
         let start = dressed.start(false, apart.inherited);
         // A container may be made without a process; only starting it is an error then.
+        let spec = &container.spec;
         let found = spec.process.is_some().then(|| start.take_on()).transpose()?;
         hako_sys::own::outlive_parent()?;
         let mut parcel = Parcel::default();
@@ -250,9 +251,8 @@ impl Stage<'_> {
         order::send(self.channel, &Answer::Ready, &parcel)?;
         drop(parcel);
         let visitor = wait::for_start(door.into())?;
-        let started = spec.hooks.as_ref().map_or(Ok(()), |hooks| {
-            let state = State::of(&apart.identity, spec, "created", apart.pid);
-            hook::run_all("startContainer", &hooks.start_container, &state)
+        let started = spec.hooks.as_ref().zip(container.hooked.as_ref()).map_or(Ok(()), |(hooks, (identity, pid))| {
+            hook::run_all("startContainer", &hooks.start_container, &State::of(identity, spec, "created", *pid))
         });
         let nothing = || LaunchError::setup("start container", "its description has no process");
         let executed =

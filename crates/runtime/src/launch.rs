@@ -51,6 +51,8 @@ pub struct LaunchOptions {
     pub rootfs: RootfsPlan,
     /// Whether process 1 is a small reaper that starts the program as its child and forwards signals.
     pub init: bool,
+    /// What hooks are told. A container that does not live apart may have those of `createContainer` only.
+    pub identity: Identity,
     /// Set for a container that lives on without the process that launches it.
     pub apart: Option<Apart>,
 }
@@ -164,6 +166,8 @@ pub fn prepare(
     options: LaunchOptions,
 ) -> Result<Prepared, LaunchError> {
     let layout = material::Layout::of(spec, options.apart.is_some())?;
+    // A seed's mounts hold nothing of the host, where the programs of hooks are.
+    let seed = seed.filter(|_| spec.hooks.is_none());
     match fitting_seed(seed, spec, &layout)? {
         Some(seed) => serve(witness, seed, spec, options, &layout),
         None => sprout(witness, spec, options, &layout),

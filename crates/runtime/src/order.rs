@@ -61,6 +61,8 @@ pub(crate) struct Container {
     pub(crate) joined: Vec<(NamespaceKind, usize)>,
     /// What comes from outside, if the process is placed already.
     pub(crate) fittings: Fittings,
+    /// What its hooks are told, and its number on the host, if it has any.
+    pub(crate) hooked: Option<(Identity, i32)>,
     /// Set if it does not live and die with the process that launches it.
     pub(crate) apart: Option<Apart>,
 }
@@ -70,10 +72,6 @@ pub(crate) struct Container {
 pub(crate) struct Apart {
     /// The listening socket at which it is started.
     pub(crate) door: usize,
-    /// What hooks are told.
-    pub(crate) identity: Identity,
-    /// Its number on the host.
-    pub(crate) pid: i32,
     /// Descriptors behind the standard streams that the program inherits.
     pub(crate) inherited: u32,
     /// The root is not exchanged but only changed to.

@@ -7,6 +7,7 @@ use hako_model::evidence::{Sender, Sent, Shortage};
 use hako_model::state::{Effect, Input, Notice, Refused, State, transition};
 use hako_net::publish::Published;
 use hako_runtime::LaunchError;
+use hako_runtime::hook::Identity;
 use hako_runtime::launch::{self, LaunchOptions};
 use hako_runtime::stdio::Stdio;
 use hako_sys::poll::Interest;
@@ -129,6 +130,10 @@ impl Supervisor {
             stdio: stdio(description),
             rootfs: description.rootfs.clone(),
             init: description.init,
+            identity: Identity {
+                id: description.id.to_string(),
+                bundle: description.directory.to_string_lossy().into_owned(),
+            },
             apart: None,
         };
         let prepared = launch::prepare(self.witness, self.seed.take(), &container.spec(&laid.mounts), options)

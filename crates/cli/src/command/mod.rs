@@ -8,6 +8,7 @@ mod doctor;
 mod image;
 mod inspect;
 mod login;
+mod manifest;
 mod network;
 mod prune;
 mod secret;
@@ -76,6 +77,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::group("container", &CONTAINER),
     Node::group("context", &context::CONTEXT),
     Node::group("image", &IMAGE),
+    Node::group("manifest", &manifest::MANIFEST),
     Node::group("network", &network::NETWORK),
     Node::group("secret", &secret::SECRET),
     Node::group("system", &SYSTEM),
@@ -114,8 +116,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("why", &container::why::WHY),
     Node::missing("buildx", BUILDER),
     Node::missing("bake", BUILDER),
-    Node::missing("checkpoint", "checkpoints are an experiment of docker's"),
-    Node::missing("manifest", "manifest lists come with a later version"),
+    Node::missing("checkpoint", "docker has checkpoints on experimental daemons only, and hako's is none"),
     Node::missing("plugin", "plugins are not part of hako"),
     Node::missing("trust", "content trust is not part of hako"),
     Node::missing("config", SWARM),

@@ -29,6 +29,10 @@ pub(super) fn check_cgroup_rule(text: &str) -> Result<(), String> {
     devices::cgroup_rule(text)
 }
 
+pub(super) fn check_graphics(text: &str) -> Result<(), String> {
+    devices::graphics(text).map(drop)
+}
+
 pub(super) fn check_ulimit(text: &str) -> Result<(), String> {
     devices::ulimit(text).map(drop)
 }

@@ -1,6 +1,8 @@
 //! Flags about devices and limits: weights, rates, rules of the devices cgroup, resource limits, device mappings.
 
-use hako_model::container::{DeviceMapping, ThrottleDevice, Ulimit, WeightDevice};
+use std::collections::{BTreeMap, HashSet};
+
+use hako_model::container::{DeviceMapping, DeviceRequest, ThrottleDevice, Ulimit, WeightDevice};
 
 use crate::flags::{parse_bytes, parse_int};
 
@@ -121,6 +123,66 @@ pub(super) fn mapping(text: &str) -> Result<DeviceMapping, String> {
     Ok(mapping)
 }
 
+/// What `--gpus`, and names of described devices in `--device`, ask the daemon for.
+pub(super) fn requests(described: &[&str], graphics_of: &[&str]) -> Result<Vec<DeviceRequest>, String> {
+    let mut requests = graphics_of.iter().map(|text| graphics(text)).collect::<Result<Vec<_>, String>>()?;
+    if !described.is_empty() {
+        let ids = Some(described.iter().map(|name| (*name).to_owned()).collect());
+        requests.push(DeviceRequest { driver: "cdi".to_owned(), device_ids: ids, ..DeviceRequest::default() });
+    }
+    Ok(requests)
+}
+
+/// `all`, `2`, `"device=0,1",capabilities=utility`.
+pub(super) fn graphics(text: &str) -> Result<DeviceRequest, String> {
+    let mut request = DeviceRequest::default();
+    let mut seen = HashSet::new();
+    for field in super::mounts::fields(text) {
+        let (key, value) = field.split_once('=').map_or((field.as_str(), None), |(key, value)| (key, Some(value)));
+        if !seen.insert(key.to_owned()) {
+            return Err(format!("gpu request key '{key}' can be specified only once"));
+        }
+        let words = |value: &str| value.split(',').map(str::to_owned).collect::<Vec<_>>();
+        match (key, value) {
+            (count, None) => {
+                seen.insert("count".to_owned());
+                request.count = number(count)?;
+            }
+            ("count", Some(value)) => request.count = number(value)?,
+            ("driver", Some(value)) => value.clone_into(&mut request.driver),
+            ("device", Some(value)) => request.device_ids = Some(words(value)),
+            ("capabilities", Some(value)) => {
+                let mut all = words(value);
+                all.push("gpu".to_owned());
+                request.capabilities = Some(vec![all]);
+            }
+            ("options", Some(value)) => request.options = Some(pairs(value)),
+            (key, Some(_)) => return Err(format!("unexpected key '{key}' in '{field}'")),
+        }
+    }
+    if !seen.contains("count") && request.device_ids.is_none() {
+        request.count = 1;
+    }
+    request.options.get_or_insert_default();
+    request.capabilities.get_or_insert_with(|| vec![vec!["gpu".to_owned()]]);
+    Ok(request)
+}
+
+fn number(text: &str) -> Result<i64, String> {
+    match text {
+        "all" => Ok(-1),
+        text => text.parse().map_err(|_| format!("count must be an integer: '{text}'")),
+    }
+}
+
+fn pairs(text: &str) -> BTreeMap<String, String> {
+    let pair = |text: &str| {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        (key.to_owned(), value.to_owned())
+    };
+    text.split(',').map(pair).collect()
+}
+
 /// Some of `rwm`, each at most once.
 fn is_access(text: &str) -> bool {
     (1..=3).contains(&text.len())
@@ -157,6 +219,21 @@ mod tests {
         for (text, expect) in cases {
             assert_eq!(ulimit(text).unwrap_err(), expect);
         }
+    }
+
+    #[test]
+    fn graphics_processors() {
+        let shown = |text: &str| {
+            graphics(text)
+                .map(|r| format!("{} {:?} {:?} {:?}", r.count, r.driver, r.device_ids, r.capabilities.unwrap()))
+        };
+        assert_eq!(shown("all").unwrap(), r#"-1 "" None [["gpu"]]"#);
+        assert_eq!(shown("2").unwrap(), r#"2 "" None [["gpu"]]"#);
+        assert_eq!(shown("\"device=0,1\"").unwrap(), r#"0 "" Some(["0", "1"]) [["gpu"]]"#);
+        assert_eq!(shown("driver=nvidia,capabilities=utility").unwrap(), r#"1 "nvidia" None [["utility", "gpu"]]"#);
+        assert_eq!(shown("foo=1").unwrap_err(), "unexpected key 'foo' in 'foo=1'");
+        assert_eq!(shown("all,count=2").unwrap_err(), "gpu request key 'count' can be specified only once");
+        assert_eq!(requests(&["v.com/d=x"], &[]).unwrap()[0].driver, "cdi");
     }
 
     #[test]

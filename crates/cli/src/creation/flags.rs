@@ -43,7 +43,7 @@ pub(crate) const CONTAINER: &[Flag] = &[
     list("expose", "Expose a port or a range of ports"),
     list("gpus", "GPU devices to add to the container ('all' to pass all GPUs)")
         .word("gpu-request")
-        .refused("GPU devices come with a later version"),
+        .check(check_graphics),
     list("group-add", "Add additional groups to join"),
     text("health-cmd", "Command to run to check health"),
     duration("health-interval", "Time between running the check (ms|s|m|h)"),

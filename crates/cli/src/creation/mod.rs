@@ -13,6 +13,7 @@ mod security;
 use std::collections::BTreeMap;
 
 use hako_api::container::CreateBody;
+use hako_model::cdi::QualifiedName;
 use hako_model::container::{
     Config, Empty, HealthConfig, HostConfig, LogConfig, NameSet, PortBinding, PortMap, Resources, RestartName,
     RestartPolicy, SecretFile,
@@ -185,7 +186,10 @@ fn resources(found: &Matches) -> Result<Resources, String> {
     let bytes = |flag| every(flag).into_iter().map(devices::byte_rate).collect::<Result<Vec<_>, String>>();
     let operations = |flag| every(flag).into_iter().map(devices::operation_rate).collect::<Result<Vec<_>, String>>();
     let ulimits: Result<Vec<_>, String> = every("ulimit").into_iter().map(devices::ulimit).collect();
-    let mappings: Result<Vec<_>, String> = every("device").into_iter().map(devices::mapping).collect();
+    let (described, nodes): (Vec<&str>, Vec<&str>) =
+        every("device").into_iter().partition(|text| QualifiedName::parse(text).is_some());
+    let mappings: Result<Vec<_>, String> = nodes.into_iter().map(devices::mapping).collect();
+    let requests = devices::requests(&described, &every("gpus"))?;
     Ok(Resources {
         cpu_shares: found.int("cpu-shares"),
         memory: found.bytes("memory"),
@@ -204,6 +208,7 @@ fn resources(found: &Matches) -> Result<Resources, String> {
         cpuset_cpus: found.text("cpuset-cpus").to_owned(),
         cpuset_mems: found.text("cpuset-mems").to_owned(),
         devices: Some(mappings?),
+        device_requests: Some(requests).filter(|requests| !requests.is_empty()),
         device_cgroup_rules: nonempty(found, "device-cgroup-rule"),
         kernel_memory: found.bytes("kernel-memory"),
         memory_reservation: found.bytes("memory-reservation"),

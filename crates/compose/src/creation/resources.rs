@@ -1,5 +1,6 @@
 //! How much a container may take, and when it is started again.
 
+use hako_model::cdi::QualifiedName;
 use hako_model::container::{
     DeviceMapping, DeviceRequest, Resources, RestartName, RestartPolicy, ThrottleDevice, Ulimit, WeightDevice,
 };
@@ -59,7 +60,7 @@ fn devices(node: &Node, reservations: &Node, resources: &mut Resources) {
     let (mut mapped, mut cdi) = (Vec::new(), Vec::new());
     for device in node.list("devices") {
         let (source, target) = (device.text("source"), device.text("target"));
-        if source == target && is_cdi(source) {
+        if source == target && QualifiedName::parse(source).is_some() {
             cdi.push(source.to_owned());
             continue;
         }
@@ -78,12 +79,6 @@ fn devices(node: &Node, reservations: &Node, resources: &mut Resources) {
     requests.extend(node.list("gpus").iter().map(|gpus| request(gpus, true)));
     requests.extend(reservations.list("devices").iter().map(|device| request(device, false)));
     resources.device_requests = Some(requests).filter(|requests| !requests.is_empty());
-}
-
-/// `vendor.com/class=name`
-fn is_cdi(source: &str) -> bool {
-    let parts = source.split_once('=').and_then(|(kind, name)| Some((kind.split_once('/')?, name)));
-    parts.is_some_and(|((vendor, class), name)| !vendor.is_empty() && !class.is_empty() && !name.is_empty())
 }
 
 fn request(device: &Node, gpu: bool) -> DeviceRequest {

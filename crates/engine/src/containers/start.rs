@@ -24,7 +24,7 @@ use crate::house::House;
 use crate::life;
 use crate::networks::{self, mode_network};
 use crate::record::{self, Record};
-use crate::{Error, Result, oci, secrets, tools};
+use crate::{Error, Result, cdi, oci, secrets, tools};
 
 impl Containers {
     /// Starts it. `NotModified` when it runs.
@@ -167,9 +167,28 @@ fn prepare(house: &House, container: &Arc<Container>, aside: bool, tools: Option
     let accounts = accounts::of(house, container, &lowers)?;
     let mut spec = oci::spec(house, container, &accounts)?;
     spec.mounts.extend(tools);
+    let requests = record.host_config.resources.device_requests.as_deref().unwrap_or_default();
+    cdi::put_on(&mut spec, requests, &house.settings.cdi_directories)?;
+    if spec.hooks.is_some() {
+        prepare_hooks(&container.dir, &mut spec)?;
+    }
     let (by_input, blueprint) = (house.settings.publish_by_input, Some(house.layout.blueprint()));
     let network = Network { endpoints, ports, naming, by_input, aside, blueprint };
     describe(house, container, &record, spec, lowers, network)
+}
+
+/// Hooks are programs of the host: they look for the root where the description says it is, and for the description in
+/// the bundle.
+fn prepare_hooks(bundle: &Path, spec: &mut hako_supervisor::spec::Spec) -> Result<()> {
+    let root = bundle.join("rootfs");
+    let failed = |cause| Error::io("prepare hooks of devices", cause);
+    std::fs::create_dir_all(&root).map_err(failed)?;
+    if let Some(described) = &mut spec.root {
+        described.path = root.to_string_lossy().into_owned();
+    }
+    let text = serde_json::to_vec(spec).map_err(|e| Error::io("encode specification", e))?;
+    write_atomic(&bundle.join("config.json"), &text, Durability::Process)
+        .map_err(|e| Error::io("save specification", e))
 }
 
 /// The ports it is to publish.

@@ -7,7 +7,7 @@ use hako_sys::caps;
 
 use super::CreateRequest;
 use crate::house::House;
-use crate::{Error, Result, networks};
+use crate::{Error, Result, cdi, networks};
 
 pub(super) use resources::{check as check_resources, complete as complete_resources};
 
@@ -78,13 +78,7 @@ pub(super) fn check_health(health: &HealthConfig) -> Result<()> {
 
 /// What hako does not do is refused by name.
 fn check_unsupported(host: &HostConfig) -> Result<()> {
-    if let Some(request) = host.resources.device_requests.iter().flatten().next() {
-        let capabilities = request.capabilities.clone().unwrap_or_default();
-        let listed: Vec<String> = capabilities.iter().map(|any| format!("[{}]", any.join(" "))).collect();
-        let text =
-            format!("could not select device driver {:?} with capabilities: [{}]", request.driver, listed.join(" "));
-        return Err(Error::not_implemented(text));
-    }
+    cdi::check(host.resources.device_requests.as_deref().unwrap_or_default())?;
     if host.storage_opt.iter().flatten().next().is_some() {
         return Err(Error::not_implemented("--storage-opt is not supported"));
     }

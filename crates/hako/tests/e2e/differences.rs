@@ -13,35 +13,35 @@ fn follow(page: &str) {
 
 #[test]
 fn edit_a_container() {
-    follow(include_str!("../../../../docs/tutorial/11-edit-a-container.md"));
+    follow(include_str!("../../../../docs/tutorial/06-edit-a-container.md"));
 }
 
 #[test]
 fn why_did_it_die() {
-    follow(include_str!("../../../../docs/tutorial/12-why-did-it-die.md"));
+    follow(include_str!("../../../../docs/tutorial/07-why-did-it-die.md"));
 }
 
 #[test]
 fn a_shell_in_anything() {
-    follow(include_str!("../../../../docs/tutorial/13-a-shell-in-anything.md"));
+    follow(include_str!("../../../../docs/tutorial/08-a-shell-in-anything.md"));
 }
 
 #[test]
 fn self_healing() {
-    follow(include_str!("../../../../docs/tutorial/14-self-healing.md"));
+    follow(include_str!("../../../../docs/tutorial/09-self-healing.md"));
 }
 
 #[test]
 fn secrets_without_a_cluster() {
-    follow(include_str!("../../../../docs/tutorial/15-secrets.md"));
+    follow(include_str!("../../../../docs/tutorial/10-secrets.md"));
 }
 
 #[test]
 fn a_bounded_disk() {
-    follow(include_str!("../../../../docs/tutorial/16-a-bounded-disk.md"));
+    follow(include_str!("../../../../docs/tutorial/11-a-bounded-disk.md"));
 }
 
 #[test]
 fn an_invisible_engine() {
-    follow(include_str!("../../../../docs/tutorial/17-an-invisible-engine.md"));
+    follow(include_str!("../../../../docs/tutorial/12-an-invisible-engine.md"));
 }

@@ -22,8 +22,6 @@ use crate::stdio::Streams;
 pub struct Apart {
     /// The socket at which it is started.
     pub door: Listener,
-    /// What hooks and agents are told about it.
-    pub identity: Identity,
     /// Descriptors behind the standard streams that its program inherits, as they are in this process.
     pub inherited: u32,
     /// The root is not exchanged but only changed to.

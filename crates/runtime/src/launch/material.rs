@@ -13,11 +13,12 @@ use hako_sys::process::{Namespaces, SingleThreaded};
 use super::LaunchOptions;
 use crate::LaunchError;
 use crate::birth::{self, Birth, bits};
+use crate::hook::Identity;
 use crate::idmap;
 use crate::option::{MountOptions, Recursion};
 use crate::order::{self, Bind, CgroupMount, Container, Fittings, Parcel, Standard};
 use crate::seed::Seed;
-use crate::spec::{Linux, Mount, NamespaceKind, Spec};
+use crate::spec::{Hooks, Linux, Mount, NamespaceKind, Spec};
 
 /// Which namespaces are new, which are joined; the others are the host's.
 #[derive(Debug, Default)]
@@ -110,8 +111,6 @@ pub(super) fn gather(
         Some(apart) => Some(order::Apart {
             door: parcel
                 .add(apart.door.as_fd().try_clone_to_owned().map_err(|error| LaunchError::setup("hold door", error))?),
-            identity: apart.identity.clone(),
-            pid: seed.pid(),
             inherited: apart.inherited,
             no_pivot: apart.no_pivot,
             keep_keyring: apart.keep_keyring,
@@ -124,9 +123,20 @@ pub(super) fn gather(
         stdio: Standard::Terminal(None),
         joined,
         fittings: Fittings::default(),
+        hooked: hooked(spec, options, seed)?,
         apart,
     };
     Ok((container, parcel))
+}
+
+/// Who is told of by hooks, if there are any.
+fn hooked(spec: &Spec, options: &LaunchOptions, seed: &Seed) -> Result<Option<(Identity, i32)>, LaunchError> {
+    let Some(hooks) = &spec.hooks else { return Ok(None) };
+    let others = Hooks { create_container: Vec::new(), ..hooks.clone() };
+    if options.apart.is_none() && others != Hooks::default() {
+        return Err(LaunchError::setup("plan container", "nobody would run its hooks but those of createContainer"));
+    }
+    Ok(Some((options.identity.clone(), seed.pid())))
 }
 
 /// Opens bind mounts and views of cgroups. The group must be there; the process need not be in it.

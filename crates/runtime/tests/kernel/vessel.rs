@@ -5,6 +5,7 @@ use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use hako_runtime::hook::Identity;
 use hako_runtime::launch::{self, LaunchOptions, RootfsPlan, Running};
 use hako_runtime::seed::Seed;
 use hako_runtime::spec::{Capabilities, Linux, Mount, Namespace, NamespaceKind, Process, Root, Seccomp, Spec};
@@ -136,7 +137,7 @@ impl Vessel {
     }
 
     pub(crate) fn options(&self, stdio: Stdio) -> LaunchOptions {
-        LaunchOptions { stdio, rootfs: self.overlay(), init: false, apart: None }
+        LaunchOptions { stdio, rootfs: self.overlay(), init: false, identity: Identity::default(), apart: None }
     }
 
     pub(crate) fn launch(&self, spec: &Spec) -> Result<Running, LaunchError> {

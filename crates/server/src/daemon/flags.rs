@@ -40,6 +40,7 @@ use Kind::{List, Switch, Text};
 pub(super) const FLAGS: &[Flag] = &[
     flag("allow-metadata", "allow-metadata", Switch, "Let containers reach link-local metadata addresses"),
     flag("bip", "bip", Text, "Address and prefix of the default bridge"),
+    flag("cdi-spec-dir", "cdi-spec-dirs", List, "Directory with descriptions of devices (CDI)"),
     flag("cgroup-parent", "cgroup-parent", Text, "Parent cgroup of all containers"),
     flag("config-file", "", Text, "Settings file (default /etc/hako/daemon.json or ROOT/daemon.json)"),
     flag("data-root", "data-root", Text, "Directory of persistent state (default \"/var/lib/hako\")"),

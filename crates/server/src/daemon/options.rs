@@ -156,6 +156,11 @@ impl Given {
     }
 
     fn registries(&self, settings: &mut Settings) -> Result<(), String> {
+        let described = self.list("cdi-spec-dir");
+        if !described.is_empty() {
+            settings.cdi_directories =
+                described.into_iter().filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+        }
         settings.registry_mirrors = self.list("registry-mirror");
         settings.insecure_registries = self.list("insecure-registry");
         if let Some(count) = self.number("max-concurrent-downloads")? {

@@ -68,6 +68,7 @@ fn architecture() -> &'static str {
 /// The answer to info.
 pub(crate) fn info(found: Info) -> wire::Info {
     let registry_config = registries(&found);
+    let proxy = |name: &str| found.proxies.get(name).map(|address| without_password(address)).unwrap_or_default();
     wire::Info {
         id: found.id,
         containers: count(found.containers),
@@ -114,9 +115,32 @@ pub(crate) fn info(found: Info) -> wire::Info {
         live_restore_enabled: true,
         init_binary: "hako".to_owned(),
         security_options: found.security_options,
+        default_address_pools: found.address_pools.into_iter().map(pool).collect(),
+        http_proxy: proxy("http-proxy"),
+        https_proxy: proxy("https-proxy"),
+        no_proxy: proxy("no-proxy"),
+        discovered_devices: found.devices.into_iter().map(device).collect(),
+        cdi_spec_dirs: found.cdi_directories,
         firewall_backend: Some(wire::FirewallBackend { driver: "nftables".to_owned(), info: Vec::new() }),
         warnings: (!found.warnings.is_empty()).then_some(found.warnings),
         ..wire::Info::default()
+    }
+}
+
+fn pool((base, size): (String, u8)) -> wire::AddressPool {
+    wire::AddressPool { base, size }
+}
+
+fn device(id: String) -> wire::DeviceInfo {
+    wire::DeviceInfo { source: "cdi".to_owned(), id }
+}
+
+/// A proxy's address as anybody may see it.
+fn without_password(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return address.to_owned() };
+    match rest.rsplit_once('@') {
+        Some((_, host)) => format!("{scheme}://xxxxx:xxxxx@{host}"),
+        None => address.to_owned(),
     }
 }
 
@@ -128,9 +152,9 @@ fn plugins() -> wire::Plugins {
     let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect();
     wire::Plugins {
         volume: words(&["local"]),
-        network: words(&["bridge", "host", "null"]),
+        network: words(&["bridge", "host", "ipvlan", "macvlan", "null"]),
         authorization: None,
-        log: words(&["json-file", "local", "none"]),
+        log: words(&["fluentd", "gelf", "journald", "json-file", "local", "none", "syslog"]),
     }
 }
 

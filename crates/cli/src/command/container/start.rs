@@ -12,7 +12,7 @@ use crate::session::Session;
 use crate::stream::{Ends, Relay};
 use crate::tree::{Arity, Command, Offer, Outcome, run};
 
-const NO_CHECKPOINTS: &str = "checkpoints are an experiment of docker's";
+const NO_CHECKPOINTS: &str = "docker has checkpoints on experimental daemons only, and hako's is none";
 
 pub(crate) static START: Command = Command {
     usage: &["[OPTIONS] CONTAINER [CONTAINER...]"],

@@ -92,6 +92,7 @@ fn server_text(info: &Info) -> String {
     fact("Cgroup Driver", &info.cgroup_driver);
     fact("Cgroup Version", &info.cgroup_version);
     out += &plugins(info);
+    out += &devices(info);
     out += &runtimes(info);
     out += &machine(info);
     out
@@ -105,6 +106,20 @@ fn plugins(info: &Info) -> String {
         joined(&info.plugins.network),
         joined(&info.plugins.log)
     )
+}
+
+fn devices(info: &Info) -> String {
+    let mut out = String::new();
+    if !info.cdi_spec_dirs.is_empty() {
+        out += &format!(" CDI spec directories:\n  {}\n", info.cdi_spec_dirs.join("\n  "));
+    }
+    if !info.discovered_devices.is_empty() {
+        out += " Discovered Devices:\n";
+    }
+    for device in &info.discovered_devices {
+        let _ = writeln!(out, "  {}: {}", device.source, device.id);
+    }
+    out
 }
 
 fn runtimes(info: &Info) -> String {
