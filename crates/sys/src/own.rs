@@ -3,6 +3,7 @@
 //! Everything here is for a process that is about to execute a program and owns little.
 
 use std::ffi::{CString, OsStr};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::process::{DumpableBehavior, Signal};
@@ -31,9 +32,24 @@ pub fn reset_signals() {
     crate::syscall::reset_signals();
 }
 
-/// Gives memory that was freed back to the kernel: after a burst, the allocator keeps what it needed at the peak.
+/// Gives memory that was freed back to the kernel: after a burst, the allocator keeps what it needed at the peak. The
+/// program's text leaves the process, too; what is needed again comes back from the page cache.
 pub fn trim_memory() {
     crate::syscall::trim_heap();
+    for range in text_ranges(&std::fs::read_to_string("/proc/self/maps").unwrap_or_default()) {
+        crate::syscall::forget_text(range);
+    }
+}
+
+/// Where files are mapped for execution, by the lines of `/proc/PID/maps`. What could ever be written to is left out.
+fn text_ranges(maps: &str) -> impl Iterator<Item = Range<usize>> {
+    maps.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        let (range, mode, inode) = (fields.next()?, fields.next()?, fields.nth(2)?);
+        let (from, to) = range.split_once('-')?;
+        let text = mode == "r-xp" && inode != "0";
+        text.then_some(usize::from_str_radix(from, 16).ok()?..usize::from_str_radix(to, 16).ok()?)
+    })
 }
 
 /// Large blocks of memory go back to the kernel as soon as they are freed: for small processes that live long.
@@ -336,4 +352,19 @@ pub fn close_from_standard() -> Result<()> {
 /// Sends a signal by number to a process.
 pub fn signal(pid: i32, signal: i32) -> Result<()> {
     crate::syscall::kill(pid, signal).map_err(Error::os("signal", format!("process {pid}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_told_from_data() {
+        let maps = "00200000-0085f000 r--p 00000000 fe:00 12 /bin/hako\n00860000-0225d000 r-xp 0065f000 fe:00 12 /bin/hako\n\
+                    0225d000-02262000 r--p 0205b000 fe:00 12 /bin/hako\n02263000-0226a000 rwxp 02060000 fe:00 12 /bin/hako\n\
+                    7ffc1000-7ffc3000 r-xp 00000000 00:00 0 [vdso]\n";
+        assert_eq!(text_ranges(maps).collect::<Vec<_>>(), [0x86_0000..0x225_d000]);
+        // This very function comes back.
+        trim_memory();
+    }
 }

@@ -313,6 +313,13 @@ pub(crate) fn trim_heap() {
     unsafe { libc::malloc_trim(0) };
 }
 
+/// `madvise(MADV_DONTNEED)` on mapped program text.
+pub(crate) fn forget_text(range: std::ops::Range<usize>) {
+    // SAFETY: the caller knows the range for a file's pages that nobody can have written to, so that the kernel finds the
+    // same bytes in the file.
+    unsafe { libc::madvise(range.start as *mut libc::c_void, range.len(), libc::MADV_DONTNEED) };
+}
+
 /// `setdomainname`.
 pub(crate) fn set_domain_name(name: &str) -> io::Result<()> {
     // SAFETY: pointer and length are of one live string.
