@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use mounts::Occupied;
 
 use crate::files::contents::Memory;
+use crate::files::place::model::{self, Model, Traits};
 use crate::workshop::Cancel;
 use crate::{Error, Result};
 
@@ -108,6 +109,7 @@ impl Cache {
                 None => drop(std::fs::remove_file(entry.path())),
             }
         }
+        model::sweep(root, |name| Digest::from_sha256_hex(name).is_ok_and(|key| inside.records.contains_key(&key)))?;
         let memory = Memory::load(&root.join("contents"));
         Ok(Self { root: root.to_owned(), store, inside: Mutex::new(inside), changed: Condvar::new(), memory })
     }
@@ -144,8 +146,9 @@ impl Cache {
         }
     }
 
-    /// Keeps what was made.
-    pub fn keep(&self, making: Making<'_>, record: Record) -> Result<()> {
+    /// Keeps what was made, and what was placed for that.
+    pub fn keep(&self, making: Making<'_>, record: Record, placed: &[(String, Traits)]) -> Result<()> {
+        Model::note(&model::place(&self.root, &making.key), placed)?;
         self.write(&making.key, &record)?;
         let pin = self.store.layers().pin(&record.layer)?;
         self.inside().records.insert(making.key.clone(), Held { record, _pin: pin });
@@ -165,6 +168,17 @@ impl Cache {
         records.max_by(|one, other| one.created.cmp(&other.created)).cloned()
     }
 
+    /// The newest layer of the same place that noted what it was made of.
+    pub fn model_at(&self, place: &Digest) -> Option<Model> {
+        let mut records: Vec<(Digest, Record)> = self.records();
+        records.retain(|(_, record)| record.place == *place);
+        records.sort_by(|(_, one), (_, other)| other.created.cmp(&one.created));
+        let opened = |(key, record): &(Digest, Record)| {
+            Model::open(&model::place(&self.root, key), &self.store.layers().diff_dir(&record.layer))
+        };
+        records.iter().find_map(opened)
+    }
+
     /// All records, with their keys.
     pub fn records(&self) -> Vec<(Digest, Record)> {
         self.inside().records.iter().map(|(key, held)| (key.clone(), held.record.clone())).collect()
@@ -177,8 +191,7 @@ impl Cache {
             inside.records.iter().filter(|(_, held)| wanted(&held.record)).map(|(key, _)| key.clone()).collect();
         for key in &keys {
             inside.records.remove(key);
-            // What cannot be removed is read again at the next start, and forgotten once its layer is gone.
-            let _ = std::fs::remove_file(self.path(key));
+            self.remove(key);
         }
         keys
     }
@@ -186,9 +199,14 @@ impl Cache {
     /// Forgets one record; whether it was there.
     pub fn forget_one(&self, key: &Digest) -> bool {
         let known = self.inside().records.remove(key).is_some();
-        // See [`Cache::forget`].
-        let _ = std::fs::remove_file(self.path(key));
+        self.remove(key);
         known
+    }
+
+    fn remove(&self, key: &Digest) {
+        // What cannot be removed is read again at the next start, and forgotten once its layer is gone.
+        let _ = std::fs::remove_file(self.path(key));
+        let _ = std::fs::remove_file(model::place(&self.root, key));
     }
 
     /// Forgets what was used longest ago until the rest is no larger than `limit` bytes. Gives how many went.
@@ -254,7 +272,7 @@ mod tests {
                 inputs: Vec::new(),
                 size: layer.size,
             };
-            cache.keep(making, record).unwrap();
+            cache.keep(making, record, &[]).unwrap();
         }
         cache
     }

@@ -52,7 +52,7 @@ impl Store {
         };
         // The slow part happens without the lock: what lies in tmp/ is invisible.
         for grave in graves {
-            collected.reclaimed += usage::tree(&grave)?;
+            collected.reclaimed += usage::released(&grave)?;
             discard(&grave)?;
         }
         Ok(collected)

@@ -1,6 +1,7 @@
 //! Files of a tree behind a descriptor: packed into tar, unpacked from tar, or described; for cp, export and copy-up.
 //! Every path is resolved inside the tree's root; no link leads out.
 
+mod ahead;
 mod pack;
 mod path;
 

@@ -54,9 +54,12 @@ impl Store {
             records: tree(&self.shared.path("images"))?,
             images: Vec::new(),
         };
+        // Layers that builds made one after the other share files.
+        let mut seen = HashSet::new();
         for layer in self.layers().list() {
-            let size = tree(&self.layers().dir(&layer.chain_id))?;
-            usage.layers += size;
+            let dir = self.layers().dir(&layer.chain_id);
+            let size = tree(&dir)?;
+            usage.layers += together(&dir, &mut seen)?;
             let blobs = layer.blobs.iter().filter_map(|blob| blocks(&self.blobs().path(&blob.digest)).ok());
             sizes.insert(layer.chain_id.clone(), size + blobs.sum::<u64>());
         }
@@ -102,17 +105,42 @@ fn own(path: &Path) -> Result<u64> {
 
 /// The bytes a file or a whole tree takes on disk.
 pub fn tree(path: &Path) -> Result<u64> {
+    together(path, &mut HashSet::new())
+}
+
+/// The same, without the files that were seen before under another name.
+fn together(path: &Path, seen: &mut HashSet<u64>) -> Result<u64> {
     let mut total = blocks(path)?;
     if !std::fs::symlink_metadata(path).map_err(Error::at("stat", path))?.is_dir() {
         return Ok(total);
     }
     let root = File::open(path).map_err(Error::at("open", path))?;
-    let mut seen = HashSet::new();
     walk(root.into(), &mut |stat| {
         if stat.st_nlink <= 1
             || FileType::from_raw_mode(stat.st_mode) == FileType::Directory
             || seen.insert(stat.st_ino)
         {
+            total += stat.st_blocks as u64 * 512;
+        }
+    })?;
+    Ok(total)
+}
+
+/// The bytes that deleting a tree gives back: a file that has other names elsewhere stays.
+pub(crate) fn released(path: &Path) -> Result<u64> {
+    let mut total = blocks(path)?;
+    if !std::fs::symlink_metadata(path).map_err(Error::at("stat", path))?.is_dir() {
+        return Ok(total);
+    }
+    let root = File::open(path).map_err(Error::at("open", path))?;
+    let mut names: HashMap<u64, u64> = HashMap::new();
+    walk(root.into(), &mut |stat| {
+        let is_last = stat.st_nlink <= 1 || FileType::from_raw_mode(stat.st_mode) == FileType::Directory || {
+            let here = names.entry(stat.st_ino).or_default();
+            *here += 1;
+            *here == stat.st_nlink
+        };
+        if is_last {
             total += stat.st_blocks as u64 * 512;
         }
     })?;

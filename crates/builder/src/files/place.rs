@@ -1,24 +1,30 @@
 //! Puts selected files into a layer's own directory. Nothing is mounted for that: what the layers below hold is looked up
 //! through a read-only view, and folders that exist there are made again with the same attributes.
 
+mod crew;
 mod folder;
 mod leaf;
 pub mod mode;
+pub mod model;
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use hako_store::LayerDraft;
 use hako_store::tree::resolve;
 use hako_sys::confined::Root;
-use rustix::fs::{Timespec, Timestamps};
+use rustix::fs::{FileType, Timespec, Timestamps};
 
+use self::crew::{Batch, Crew};
 use self::folder::Folder;
+use self::leaf::Hands;
 use self::mode::Chmod;
+use self::model::{Model, Traits};
 use super::ignore::cleaned;
 use super::select::Source;
-use super::tree::{Entry, Tree, TreeKind};
+use super::tree::{Entry, Tree};
 use crate::{Error, Result};
 
 /// How files look in the layer.
@@ -40,7 +46,9 @@ pub struct Placer<'a> {
     manners: &'a Manners,
     /// Files with several names: where the first one is.
     twins: HashMap<(u64, u64), String>,
-    umask: u32,
+    hands: Hands<'a>,
+    /// What was placed, for a later layer to be made after.
+    placed: Vec<(String, Traits)>,
 }
 
 impl<'a> Placer<'a> {
@@ -48,12 +56,30 @@ impl<'a> Placer<'a> {
     pub fn new(draft: &LayerDraft, below: Option<BorrowedFd<'_>>, manners: &'a Manners) -> Result<Self> {
         let reopen = |fd: BorrowedFd<'_>| Ok::<_, Error>(Root::from_fd(duplicate(fd)?).open_dir(Path::new("."))?);
         let below = below.map(reopen).transpose()?;
-        Ok(Self { upper: Root::open(&draft.upper())?, below, manners, twins: HashMap::new(), umask: umask() })
+        Ok(Self::above(Root::open(&draft.upper())?, below, manners))
     }
 
     /// Puts files into a directory that is no layer.
     pub fn into(directory: &Path, manners: &'a Manners) -> Result<Self> {
-        Ok(Self { upper: Root::open(directory)?, below: None, manners, twins: HashMap::new(), umask: umask() })
+        Ok(Self::above(Root::open(directory)?, None, manners))
+    }
+
+    fn above(upper: Root, below: Option<Root>, manners: &'a Manners) -> Self {
+        let hands = Hands { manners, umask: umask(), model: None };
+        Self { upper, below, manners, twins: HashMap::new(), hands, placed: Vec::new() }
+    }
+
+    /// Takes files that did not change since an earlier layer was made from there.
+    #[must_use]
+    pub fn after(mut self, model: Option<&'a Model>) -> Self {
+        self.hands.model = model;
+        self
+    }
+
+    /// What was placed, for a later layer to be made after.
+    #[must_use]
+    pub fn into_placed(self) -> Vec<(String, Traits)> {
+        self.placed
     }
 
     /// Copies sources to a destination, by the rules of COPY.
@@ -126,10 +152,31 @@ impl<'a> Placer<'a> {
 
     /// The content of a folder goes into the destination, which is a plain folder if it is made for that.
     fn copy_folder(&mut self, tree: &Tree, source: &Source, path: &str) -> Result<()> {
-        let mut stack = vec![(String::new(), self.folder(path)?)];
+        let top = self.folder(path)?;
+        let hands = self.hands;
+        let placed = std::thread::scope(|scope| {
+            let mut crew = Crew::new(scope, hands, source.below.len());
+            let walked = self.copy_below(tree, source, path, top, &mut crew);
+            // What stopped a thread is told rather than that it stopped.
+            let placed = crew.finish()?;
+            walked.map(|()| placed)
+        })?;
+        self.placed.extend(placed);
+        self.set_folder_times(source, path)
+    }
+
+    fn copy_below<'c, 's: 'c>(
+        &mut self,
+        tree: &Tree,
+        source: &'s Source,
+        path: &str,
+        top: Folder,
+        crew: &mut Crew<'c, 's>,
+    ) -> Result<()> {
+        let mut stack = vec![(String::new(), Arc::new(top))];
         let offset = if source.top.path.is_empty() { 0 } else { source.top.path.len() + 1 };
         let from = tree.root().open_dir(Path::new(if source.top.path.is_empty() { "." } else { &source.top.path }))?;
-        let mut origin = (String::new(), from.try_clone()?);
+        let mut origin = (String::new(), Arc::new(from.try_clone()?));
         for entry in &source.below {
             let relative = &entry.path[offset..];
             let (parent, name) = relative.rsplit_once('/').unwrap_or(("", relative));
@@ -139,22 +186,25 @@ impl<'a> Placer<'a> {
             self.descend(&mut stack, parent)?;
             if origin.0 != parent {
                 let folder = if parent.is_empty() { "." } else { parent };
-                origin = (parent.to_owned(), from.open_dir(Path::new(folder))?);
+                origin = (parent.to_owned(), Arc::new(from.open_dir(Path::new(folder))?));
             }
             let Some((_, folder)) = stack.last() else { continue };
             if entry.is_directory() {
                 let inside = self.subfolder(folder, name, tree, entry)?;
-                stack.push((relative.to_owned(), inside));
+                stack.push((relative.to_owned(), Arc::new(inside)));
+            } else if entry.kind() == FileType::RegularFile && entry.stat.st_nlink < 2 {
+                let batch = || Batch::new(&origin.1, folder, joined(path, parent), tree.kind());
+                crew.add(parent, name, entry, batch)?;
             } else {
                 let target = joined(path, relative);
                 self.leaf(&origin.1, name, folder, name, &target, tree.kind(), entry)?;
             }
         }
-        self.set_folder_times(source, path)
+        Ok(())
     }
 
     /// Enters folders that were left out of the list but hold something that was not.
-    fn descend(&mut self, stack: &mut Vec<(String, Folder)>, parent: &str) -> Result<()> {
+    fn descend(&mut self, stack: &mut Vec<(String, Arc<Folder>)>, parent: &str) -> Result<()> {
         let here = stack.last().map_or(0, |(own, _)| own.len());
         let missing = parent[here..].trim_start_matches('/').to_owned();
         for name in missing.split('/').filter(|name| !name.is_empty()) {
@@ -163,7 +213,7 @@ impl<'a> Placer<'a> {
                 Some(inside) => inside,
                 None => folder.make(name, 0o755, self.manners.owner.unwrap_or((0, 0)))?,
             };
-            stack.push((joined(own, name), inside));
+            stack.push((joined(own, name), Arc::new(inside)));
         }
         Ok(())
     }
@@ -172,7 +222,7 @@ impl<'a> Placer<'a> {
         if let Some(inside) = parent.enter(name)? {
             return Ok(inside);
         }
-        let made = parent.make(name, self.mode(entry), self.owner(tree.kind(), entry))?;
+        let made = parent.make(name, self.hands.mode(entry), self.hands.owner(tree.kind(), entry))?;
         leaf::copy_attributes(
             &tree.root().open_dir(Path::new(if entry.path.is_empty() { "." } else { &entry.path }))?,
             &made,
@@ -207,19 +257,6 @@ impl<'a> Placer<'a> {
         let origin = tree.root().open_dir(Path::new(if from.is_empty() { "." } else { from }))?;
         let target = joined(&parent, &name);
         self.leaf(&origin, own, &folder, &name, &target, tree.kind(), &source.top)
-    }
-
-    fn mode(&self, entry: &Entry) -> u32 {
-        let own = entry.stat.st_mode & 0o7777;
-        self.manners.mode.as_ref().map_or(own, |chmod| chmod.apply(own, entry.is_directory()))
-    }
-
-    fn owner(&self, kind: TreeKind, entry: &Entry) -> (u32, u32) {
-        let own = match kind {
-            TreeKind::Context => (0, 0),
-            TreeKind::Image => (entry.stat.st_uid, entry.stat.st_gid),
-        };
-        self.manners.owner.unwrap_or(own)
     }
 }
 

@@ -16,6 +16,7 @@ use crate::dockerfile::{Copying, Instruction};
 use crate::files::contents;
 use crate::files::ignore::Ignore;
 use crate::files::place::mode::Chmod;
+use crate::files::place::model::Model;
 use crate::files::place::{Manners, Placer};
 use crate::files::select::{Selection, Source, select};
 use crate::files::tree::{Tree, TreeKind};
@@ -63,7 +64,12 @@ impl Stage<'_, '_, '_> {
         let shown = shown.into_iter().chain(names.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
         let text = format!("{word} {shown} {} # buildkit", copying.destination);
         let many = copying.sources.len() + copying.inline.len() > 1;
-        self.layer(step, &inputs, instruction, text, |stage| stage.place_files(&found, &destination, many, &manners))
+        self.layer(step, &inputs, instruction, text, |stage| {
+            // Archives are unpacked over what is there, which must not be another layer's then.
+            let plain = !stage.is_fresh() && found.iter().all(|part| !part.unpack);
+            let model = plain.then(|| stage.build.tools.cache.model_at(&stage.place(instruction))).flatten();
+            stage.place_files(&found, &destination, many, &manners, model.as_ref())
+        })
     }
 
     fn expanded(&self, written: &Copying) -> Result<Copying> {
@@ -147,22 +153,33 @@ impl Stage<'_, '_, '_> {
         Ok(found)
     }
 
-    fn place_files(&self, found: &[Found], destination: &str, many: bool, manners: &Manners) -> Result<Made> {
+    fn place_files(
+        &self,
+        found: &[Found],
+        destination: &str,
+        many: bool,
+        manners: &Manners,
+        model: Option<&Model>,
+    ) -> Result<Made> {
         let store = self.build.tools.store;
         let top = self.state.top();
         let draft = store.layers().draft(top.as_ref())?;
         let view = top.is_some().then(|| store.rootfs(draft.lowers())).transpose()?;
+        let mut placed = Vec::new();
         for part in found {
             self.build.tools.cancel.check()?;
             if part.unpack {
                 unpack(part, &draft, destination, manners)?;
                 continue;
             }
-            let mut placer = Placer::new(&draft, view.as_ref().map(AsFd::as_fd), manners)?;
+            let mut placer = Placer::new(&draft, view.as_ref().map(AsFd::as_fd), manners)?.after(model);
             placer.copy(&part.tree, &part.sources, destination, many)?;
+            placed.extend(placer.into_placed());
         }
         drop(view);
-        self.freeze(draft)
+        // Of several sources one may have replaced what another one brought.
+        let alone = found.len() == 1 && found[0].sources.len() == 1 && !found[0].unpack;
+        Ok(Made { placed: if alone { placed } else { Vec::new() }, ..self.freeze(draft)? })
     }
 
     /// Ends the making of a layer.
@@ -170,7 +187,7 @@ impl Stage<'_, '_, '_> {
         let top = self.state.top();
         let staged = draft.freeze(self.build.request.epoch)?;
         let layer = staged.place(top.as_ref(), None)?;
-        Ok(Made { layer: layer.chain_id, size: layer.size })
+        Ok(Made { layer: layer.chain_id, size: layer.size, placed: Vec::new() })
     }
 
     pub(super) fn workdir(&mut self, path: &str, instruction: &Instruction, step: usize) -> Result<()> {

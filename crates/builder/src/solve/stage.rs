@@ -14,6 +14,7 @@ use super::state::State;
 use super::{Build, find};
 use crate::cache::{Found, Record, now, now_text};
 use crate::dockerfile::{Instruction, Kind, Lines};
+use crate::files::place::model::Traits;
 use crate::progress::{Event, Step};
 use crate::request::Context;
 use crate::{Error, Result};
@@ -174,7 +175,7 @@ impl<'scope> Stage<'_, 'scope, '_> {
     ) -> Result<()> {
         let build = self.build;
         let place = self.place(instruction);
-        let fresh = build.is_fresh(self.index);
+        let fresh = self.is_fresh();
         let making = match build.tools.cache.find(&inputs.key(), fresh, build.tools.cancel)? {
             Found::Here(record) => {
                 build.tell(Event::Cached { step });
@@ -196,12 +197,17 @@ impl<'scope> Stage<'_, 'scope, '_> {
             inputs: inputs.account(),
             size: made.size,
         };
-        build.tools.cache.keep(making, record)?;
+        build.tools.cache.keep(making, record, &made.placed)?;
         self.state.push(&made.layer, created, text, build.tools.store)
     }
 
+    /// Whether what earlier builds made is not to be used.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.build.is_fresh(self.index)
+    }
+
     /// Where a step stands, whatever goes into it.
-    fn place(&self, instruction: &Instruction) -> Digest {
+    pub(super) fn place(&self, instruction: &Instruction) -> Digest {
         let own = &self.build.file.stages[self.index];
         let stage = own.from.name.clone().unwrap_or_else(|| self.index.to_string());
         Hasher::digest(format!("{}\n{stage}\n{}", self.build.request.name, instruction.source).as_bytes())
@@ -229,4 +235,6 @@ impl<'scope> Stage<'_, 'scope, '_> {
 pub(super) struct Made {
     pub(super) layer: ChainId,
     pub(super) size: u64,
+    /// What it was made of, for a later layer to be made after; only of COPY and ADD.
+    pub(super) placed: Vec<(String, Traits)>,
 }

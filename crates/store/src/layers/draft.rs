@@ -161,6 +161,7 @@ fn pack(root: OwnedFd, describe_root: bool, filler: Filler, recorder: Recorder) 
     chunk.clear();
     let account = Account { filler, recorder, chunk, content: 0, size: 0, files: 0 };
     let mut packer = Packer::new(account, Precision::Seconds);
+    packer.read_ahead();
     packer.layer(root, describe_root)?;
     let mut account = packer.finish()?;
     let rest = std::mem::take(&mut account.chunk);
@@ -214,6 +215,7 @@ mod tests {
     use std::io::Read;
     use std::os::unix::fs::{MetadataExt, symlink};
 
+    use crate::tree::{Packer, Precision};
     use crate::{Hasher, Store};
 
     fn store() -> (tempfile::TempDir, Store) {
@@ -266,5 +268,47 @@ mod tests {
         let (dir, store) = store();
         drop(store.layers().draft(None).unwrap());
         assert_eq!(std::fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn files_that_layers_share_count_once() {
+        let (_dir, store) = store();
+        let big = 1 << 20;
+        let draft = store.layers().draft(None).unwrap();
+        std::fs::write(draft.upper().join("big"), vec![b'x'; big]).unwrap();
+        let first = draft.freeze(None).unwrap().place(None, None).unwrap();
+        let draft = store.layers().draft(None).unwrap();
+        let path = store.layers().diff_dir(&first.chain_id).join("big");
+        std::fs::hard_link(path, draft.upper().join("big")).unwrap();
+        std::fs::write(draft.upper().join("other"), "y").unwrap();
+        let second = draft.freeze(None).unwrap().place(None, None).unwrap();
+        let once = big as u64..2 * big as u64;
+        assert!(once.contains(&store.usage().unwrap().layers));
+
+        let pin = store.layers().pin(&second.chain_id).unwrap();
+        assert!(store.collect().unwrap().reclaimed < big as u64, "its other name is still there");
+        let kept = std::fs::read(store.layers().diff_dir(&second.chain_id).join("big")).unwrap();
+        assert_eq!(kept.len(), big);
+        drop(pin);
+        assert!(once.contains(&store.collect().unwrap().reclaimed));
+    }
+
+    #[test]
+    fn many_files_are_packed_in_order_whoever_reads_them() {
+        let (_dir, store) = store();
+        let draft = store.layers().draft(None).unwrap();
+        for number in 0..300 {
+            let folder = draft.upper().join(format!("d{}", number % 3));
+            std::fs::create_dir_all(folder.join("sub")).unwrap();
+            std::fs::write(folder.join(format!("{number:03}")), vec![b'x'; number * number]).unwrap();
+            std::fs::write(folder.join(format!("sub/{number}")), number.to_string()).unwrap();
+        }
+        let mut expected = Vec::new();
+        let root = std::fs::File::open(draft.upper()).unwrap().into();
+        let mut packer = Packer::new(std::io::BufWriter::new(&mut expected), Precision::Seconds);
+        packer.layer(root, false).unwrap();
+        drop(packer.finish().unwrap());
+        let staged = draft.freeze(None).unwrap();
+        assert_eq!(*staged.diff_id(), Hasher::digest(&expected));
     }
 }

@@ -1,17 +1,19 @@
 //! Walks a tree by descriptor and writes what it finds as tar members, names sorted so that the same tree always gives the
 //! same archive.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+use super::ahead::{self, Content, Loaded, Readers, Shelf};
 use crate::extract::list;
 use crate::tar::{Entry, Kind, Mtime, Writer};
 use crate::{Error, Result};
@@ -45,17 +47,27 @@ pub(crate) struct Packer<W: Sink> {
     whiteouts: bool,
     /// First names of files with several.
     links: HashMap<(u64, u64), Vec<u8>>,
+    /// What reads files ahead, if anything does.
+    readers: Option<Readers>,
 }
 
 /// Something still to be packed.
 struct Waiting {
     parent: Rc<[u8]>,
     name: OsString,
+    /// Where a file comes from; none for everything else.
+    shelf: Option<Rc<RefCell<Shelf>>>,
 }
 
 impl<W: Sink> Packer<W> {
     pub(crate) fn new(out: W, precision: Precision) -> Self {
-        Self { writer: Writer::new(out), precision, base: Vec::new(), whiteouts: false, links: HashMap::new() }
+        let (writer, links) = (Writer::new(out), HashMap::new());
+        Self { writer, precision, base: Vec::new(), whiteouts: false, links, readers: None }
+    }
+
+    /// Lets other threads read files ahead. Only for trees that nobody changes.
+    pub(crate) fn read_ahead(&mut self) {
+        self.readers = Some(Readers::default());
     }
 
     /// Begins entries' names with `base`.
@@ -76,7 +88,7 @@ impl<W: Sink> Packer<W> {
     pub(crate) fn tree(&mut self, root: OwnedFd) -> Result<()> {
         let stat = rustix::fs::fstat(&root).map_err(Error::io("stat", "directory"))?;
         let mut entry = self.entry(Kind::Directory, self.full_name(b"", true), &stat);
-        entry.xattrs = self.xattrs(&root)?;
+        entry.xattrs = xattrs(&root)?;
         self.writer.header(&entry)?;
         self.below(root)
     }
@@ -85,7 +97,7 @@ impl<W: Sink> Packer<W> {
     pub(crate) fn content(&mut self, root: OwnedFd) -> Result<()> {
         let stat = rustix::fs::fstat(&root).map_err(Error::io("stat", "directory"))?;
         let mut entry = self.entry(Kind::Directory, b"./".to_vec(), &stat);
-        entry.xattrs = self.xattrs(&root)?;
+        entry.xattrs = xattrs(&root)?;
         self.writer.header(&entry)?;
         if self.whiteouts {
             self.opaque_mark(&root, b"")?;
@@ -126,6 +138,12 @@ impl<W: Sink> Packer<W> {
                 true => next.name.as_bytes().to_vec(),
                 false => [&next.parent, next.name.as_bytes()].join(&b'/'),
             };
+            if let Some(shelf) = &next.shelf {
+                let loaded = shelf.borrow_mut().next(&here.1, self.readers.as_mut())?;
+                let full = self.full_name(&path, false);
+                loaded.map_or(Ok(()), |loaded| self.file(full, loaded))?;
+                continue;
+            }
             let stat = match rustix::fs::statat(&here.1, &next.name, AtFlags::SYMLINK_NOFOLLOW) {
                 // Vanished since it was listed: a live tree.
                 Err(Errno::NOENT) => continue,
@@ -148,7 +166,7 @@ impl<W: Sink> Packer<W> {
     fn directory(&mut self, fd: &OwnedFd, path: &[u8]) -> Result<()> {
         let stat = rustix::fs::fstat(fd).map_err(Error::io("stat", String::from_utf8_lossy(path)))?;
         let mut entry = self.entry(Kind::Directory, self.full_name(path, true), &stat);
-        entry.xattrs = self.xattrs(fd)?;
+        entry.xattrs = xattrs(fd)?;
         self.writer.header(&entry)?;
         if self.whiteouts { self.opaque_mark(fd, path) } else { Ok(()) }
     }
@@ -163,7 +181,10 @@ impl<W: Sink> Packer<W> {
 
     fn leaf(&mut self, parent: &OwnedFd, name: &OsStr, full: Vec<u8>, stat: &Stat) -> Result<()> {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
-            FileType::RegularFile => Kind::Regular,
+            FileType::RegularFile => {
+                let loaded = ahead::load(parent, name)?;
+                return loaded.map_or(Ok(()), |loaded| self.file(full, loaded));
+            }
             FileType::Symlink => Kind::Symlink,
             FileType::CharacterDevice if self.whiteouts && stat.st_rdev == 0 => return self.whiteout(name, &full),
             FileType::CharacterDevice => Kind::Character,
@@ -177,7 +198,6 @@ impl<W: Sink> Packer<W> {
             return self.writer.header(&entry);
         }
         match kind {
-            Kind::Regular => return self.file(parent, name, entry),
             Kind::Symlink => {
                 let target = rustix::fs::readlinkat(parent, name, Vec::new())
                     .map_err(Error::io("read link", entry.display()))?;
@@ -187,7 +207,7 @@ impl<W: Sink> Packer<W> {
         }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         if let Ok(fd) = rustix::fs::openat(parent, name, flags, Mode::empty()) {
-            entry.xattrs = self.xattrs(&fd)?;
+            entry.xattrs = xattrs(&fd)?;
         }
         self.writer.header(&entry)
     }
@@ -213,21 +233,18 @@ impl<W: Sink> Packer<W> {
         }
     }
 
-    fn file(&mut self, parent: &OwnedFd, name: &OsStr, mut entry: Entry) -> Result<()> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let fd = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
-            // Vanished, or became a link, since it was listed.
-            Err(Errno::NOENT | Errno::LOOP) => return Ok(()),
-            opened => opened.map_err(Error::io("open", entry.display()))?,
-        };
-        let stat = rustix::fs::fstat(&fd).map_err(Error::io("stat", entry.display()))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Ok(());
+    fn file(&mut self, path: Vec<u8>, loaded: Loaded) -> Result<()> {
+        let mut entry = self.entry(Kind::Regular, path, &loaded.stat);
+        if loaded.stat.st_nlink > 1 && self.is_linked(&mut entry, &loaded.stat) {
+            return self.writer.header(&entry);
         }
-        entry = Entry { xattrs: self.xattrs(&fd)?, ..self.entry(Kind::Regular, entry.path, &stat) };
+        entry.xattrs = worth_carrying(loaded.xattrs);
         self.writer.header(&entry)?;
-        self.writer.get_mut().file(&entry.path, entry.size, stat.st_ino)?;
-        self.writer.content(&entry, &mut File::from(fd))
+        self.writer.get_mut().file(&entry.path, entry.size, loaded.stat.st_ino)?;
+        match loaded.content {
+            Content::Whole(bytes) => self.writer.content(&entry, &mut &bytes[..]),
+            Content::Open(fd) => self.writer.content(&entry, &mut File::from(fd)),
+        }
     }
 
     fn entry(&self, kind: Kind, path: Vec<u8>, stat: &Stat) -> Entry {
@@ -244,21 +261,6 @@ impl<W: Sink> Packer<W> {
         entry
     }
 
-    /// Attributes worth carrying: not the driver's, and not the host's security labels.
-    fn xattrs(&self, fd: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
-        // Nearly nothing has any, and this is the quick way to know; a mere path cannot be asked so.
-        if rustix::fs::flistxattr(fd, &mut [0_u8; 256]) == Ok(0) {
-            return Ok(Vec::new());
-        }
-        let mut kept = hako_sys::file::xattrs(fd.as_fd())?;
-        kept.retain(|(name, _)| {
-            let overlay = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
-            !overlay && (name == b"security.capability" || !name.starts_with(b"security."))
-        });
-        kept.sort();
-        Ok(kept)
-    }
-
     fn full_name(&self, path: &[u8], directory: bool) -> Vec<u8> {
         let mut name = self.base.clone();
         if !name.is_empty() && !name.ends_with(b"/") && !path.is_empty() {
@@ -272,13 +274,31 @@ impl<W: Sink> Packer<W> {
     }
 }
 
+fn xattrs(fd: &OwnedFd) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    ahead::attributes(fd).map(worth_carrying)
+}
+
+/// Attributes worth carrying: not the driver's, and not the host's security labels.
+fn worth_carrying(mut xattrs: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    xattrs.retain(|(name, _)| {
+        let overlay = name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
+        !overlay && (name == b"security.capability" || !name.starts_with(b"security."))
+    });
+    xattrs.sort();
+    xattrs
+}
+
 /// Puts a directory's names on the pile, so that the first comes off first.
 fn wait_for(waiting: &mut Vec<Waiting>, path: &Rc<[u8]>, fd: &OwnedFd) -> Result<()> {
-    let mut names: Vec<OsString> = list(fd)?.into_iter().map(|(name, _)| name).collect();
-    names.sort_unstable_by(|one, other| other.cmp(one));
-    waiting.extend(
-        names.into_iter().map(|name| Waiting { parent: path.clone(), name: OsString::from_vec(name.into_vec()) }),
-    );
+    let mut names = list(fd)?;
+    names.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    let files = names.iter().filter(|(_, kind)| *kind == FileType::RegularFile).map(|(name, _)| name.clone());
+    let shelf = Rc::new(RefCell::new(Shelf::new(files)));
+    waiting.extend(names.into_iter().rev().map(|(name, kind)| Waiting {
+        parent: path.clone(),
+        name,
+        shelf: (kind == FileType::RegularFile).then(|| Rc::clone(&shelf)),
+    }));
     Ok(())
 }
 

@@ -15,6 +15,8 @@ pub(super) struct Folder {
     upper: Root,
     below: Option<Root>,
     path: String,
+    /// Made just now, with nothing below: nothing is in it but what its maker puts there.
+    is_new: bool,
 }
 
 impl AsFd for Folder {
@@ -26,7 +28,7 @@ impl AsFd for Folder {
 impl Folder {
     pub(super) fn root(upper: &Root, below: Option<&Root>) -> Result<Self> {
         let below = below.map(Root::try_clone).transpose()?;
-        Ok(Self { upper: upper.try_clone()?, below, path: String::new() })
+        Ok(Self { upper: upper.try_clone()?, below, path: String::new(), is_new: false })
     }
 
     /// The folder of that name, if there is one on either side; one that lies below is made here with the same
@@ -67,14 +69,15 @@ impl Folder {
         let below = self.below.as_ref().filter(|_| known).map(|below| below.open_dir(path));
         // Something other than a folder below is hidden by the one here.
         let below = below.and_then(|opened| opened.ok());
-        Ok(Self { upper: self.upper.open_dir(path)?, below, path: format!("{}/{name}", self.path) })
+        Ok(Self { upper: self.upper.open_dir(path)?, below, path: format!("{}/{name}", self.path), is_new: false })
     }
 
     /// Makes a folder.
     pub(super) fn make(&self, name: &str, mode: u32, (uid, gid): (u32, u32)) -> Result<Self> {
         let failed = |errno| Error::io(format!("make {}/{name}", self.path), errno);
         rustix::fs::mkdirat(&self.upper, name, Mode::from_raw_mode(0o700)).map_err(failed)?;
-        let made = self.inside(name, true)?;
+        let mut made = self.inside(name, true)?;
+        made.is_new = made.below.is_none();
         rustix::fs::fchown(&made, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(failed)?;
         rustix::fs::fchmod(&made, Mode::from_raw_mode(mode)).map_err(failed)?;
         Ok(made)
@@ -84,8 +87,16 @@ impl Folder {
         rustix::fs::futimens(self, times).map_err(|errno| Error::io(format!("set times of {}", self.path), errno))
     }
 
+    /// Gives a file of another layer that name here, too; whether that could be done.
+    pub(super) fn link(&self, from: &Root, name: &str) -> bool {
+        rustix::fs::linkat(from, name, &self.upper, name, AtFlags::empty()).is_ok()
+    }
+
     /// Makes way for something that is no folder.
     pub(super) fn make_way(&self, name: &str) -> Result<()> {
+        if self.is_new {
+            return Ok(());
+        }
         let taken = |stat: &Stat| is_folder(stat);
         let conflict = || Error::refused(format!("cannot replace to directory {}/{name} with file", self.path));
         match look(&self.upper, name)? {

@@ -8,13 +8,23 @@ use hako_sys::confined::Root;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
-use super::Placer;
 use super::folder::Folder;
+use super::model::{Model, Traits};
+use super::{Manners, Placer};
 use crate::files::tree::{Entry, TreeKind};
 use crate::{Error, Result};
 
 /// Files up to this size are copied through a buffer.
 const SMALL: u64 = 128 << 10;
+
+/// What copies single files needs to know; for several threads at once.
+#[derive(Clone, Copy)]
+pub(super) struct Hands<'a> {
+    pub(super) manners: &'a Manners,
+    pub(super) umask: u32,
+    /// Where files come from that are there already.
+    pub(super) model: Option<&'a Model>,
+}
 
 impl Placer<'_> {
     /// Copies `own` in `origin` to `name` in `folder`.
@@ -33,13 +43,13 @@ impl Placer<'_> {
         if self.is_twin(folder, name, target, entry)? {
             return Ok(());
         }
-        let owner = self.owner(kind, entry);
+        let owner = self.hands.owner(kind, entry);
         match entry.kind() {
-            FileType::RegularFile => self.file(origin, own, folder, name, entry, owner),
+            FileType::RegularFile => self.hands.file(origin, own, folder, name, entry, owner),
             FileType::Symlink => symlink(origin, own, folder, name, entry, owner),
             // A socket means nothing outside the process that listens on it.
             FileType::Socket => Ok(()),
-            special => self.node(folder, name, special, entry, owner),
+            special => self.hands.node(folder, name, special, entry, owner),
         }
     }
 
@@ -59,8 +69,29 @@ impl Placer<'_> {
             .map_err(|errno| Error::io(format!("link {target}"), errno))?;
         Ok(true)
     }
+}
 
-    fn file(
+impl Hands<'_> {
+    pub(super) fn mode(&self, entry: &Entry) -> u32 {
+        let own = entry.stat.st_mode & 0o7777;
+        self.manners.mode.as_ref().map_or(own, |chmod| chmod.apply(own, entry.is_directory()))
+    }
+
+    pub(super) fn owner(&self, kind: TreeKind, entry: &Entry) -> (u32, u32) {
+        let own = match kind {
+            TreeKind::Context => (0, 0),
+            TreeKind::Image => (entry.stat.st_uid, entry.stat.st_gid),
+        };
+        self.manners.owner.unwrap_or(own)
+    }
+
+    /// What a file will be like, if a later layer may take it from this one.
+    pub(super) fn traits(&self, kind: TreeKind, entry: &Entry) -> Option<Traits> {
+        let lasting = kind == TreeKind::Context && self.manners.made.is_none();
+        lasting.then(|| Traits::of(&entry.stat, self.mode(entry), self.owner(kind, entry)))
+    }
+
+    pub(super) fn file(
         &self,
         origin: &Root,
         own: &str,

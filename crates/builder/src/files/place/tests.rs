@@ -8,6 +8,7 @@ use hako_store::{ChainId, Store};
 use super::*;
 use crate::files::ignore::Ignore;
 use crate::files::select::{Selection, select};
+use crate::files::tree::TreeKind;
 
 struct Bench {
     dir: tempfile::TempDir,
@@ -151,4 +152,61 @@ fn attributes_come_along() {
     let diff = bench.copy(None, &["d"], "/", &Manners::default()).unwrap();
     let copied = std::fs::File::open(diff.join("f")).unwrap();
     assert_eq!(hako_sys::file::xattr(copied.as_fd(), b"user.mark").unwrap(), b"yes");
+}
+
+/// Copies the whole context as a layer of its own, after an earlier one; gives where its files lie, and what was placed.
+fn after(bench: &Bench, model: Option<&Model>, manners: &Manners) -> (PathBuf, Vec<(String, Traits)>) {
+    let root = std::fs::File::open(bench.context()).unwrap().into();
+    let tree = Tree::new(root, Ignore::default(), TreeKind::Context);
+    let found = select(&tree, &["/".to_owned()], &Selection::default()).unwrap();
+    let draft = bench.store.layers().draft(None).unwrap();
+    let mut placer = Placer::new(&draft, None, manners).unwrap().after(model);
+    placer.copy(&tree, &found, "/to/", false).unwrap();
+    let placed = placer.into_placed();
+    let layer = draft.freeze(None).unwrap().place(None, None).unwrap();
+    (bench.store.layers().diff_dir(&layer.chain_id), placed)
+}
+
+#[test]
+fn files_that_did_not_change_are_shared_with_an_earlier_layer() {
+    let bench = Bench::new();
+    for number in 0..200 {
+        bench.write(&format!("d{}/{number}", number / 50), &format!("file {number}"));
+    }
+    symlink("d0/0", bench.context().join("link")).unwrap();
+    // What changed a moment ago may do so again unnoticed, and is not noted.
+    let last = rustix::fs::stat(bench.context().join("d3/199")).unwrap();
+    while Traits::of(&last, 0, (0, 0)).is_fresh() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let plain = Manners::default();
+    let (first, placed) = after(&bench, None, &plain);
+    assert_eq!(placed.len(), 200);
+    let note = bench.dir.path().join("note");
+    Model::note(&note, &placed).unwrap();
+    let model = Model::open(&note, &first).unwrap();
+
+    bench.write("d1/60", "another");
+    std::fs::set_permissions(bench.context().join("d1/61"), PermissionsExt::from_mode(0o600)).unwrap();
+    std::fs::remove_file(bench.context().join("d1/62")).unwrap();
+    bench.write("d1/62", "file 62");
+    let (second, _) = after(&bench, Some(&model), &plain);
+    let inode = |dir: &PathBuf, path: &str| std::fs::metadata(dir.join("to").join(path)).unwrap().ino();
+    let shared: Vec<i32> = (0..200)
+        .filter(|number| {
+            let path = format!("d{}/{number}", number / 50);
+            inode(&first, &path) == inode(&second, &path)
+        })
+        .collect();
+    assert_eq!(shared.len(), 197);
+    assert!([60, 61, 62].iter().all(|number| !shared.contains(number)));
+    assert_eq!(text(second.join("to/d1/60")), "another");
+    assert_eq!(text(first.join("to/d1/60")), "file 60");
+    assert_eq!(std::fs::metadata(second.join("to/d1/61")).unwrap().mode() & 0o777, 0o600);
+    assert!(std::fs::symlink_metadata(second.join("to/link")).unwrap().is_symlink());
+
+    // Another owner is another file.
+    let owned = Manners { owner: Some((7, 7)), ..Manners::default() };
+    let (third, _) = after(&bench, Some(&model), &owned);
+    assert_ne!(inode(&first, "d0/0"), inode(&third, "d0/0"));
 }
