@@ -11,11 +11,11 @@ use std::os::fd::AsFd;
 use hako_sys::netlink::Socket;
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
-    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridgePort, InfoData, InfoKind, InfoPortData, InfoPortKind,
-    InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData,
+    InfoPortKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
 };
 
-use crate::endpoint::{Plan, await_up, detach};
+use crate::endpoint::{Plan, await_up, detach, segments};
 use crate::error::kernel;
 use crate::rtnetlink::{self, CHANGE, NEW, Requests};
 use crate::{Result, firewall, sysctl};
@@ -25,6 +25,9 @@ use crate::{Result, firewall, sysctl};
 const ROOM: usize = 960;
 /// How many annexes a hub can have: more containers than a /12 has addresses.
 const MOST: usize = 960;
+
+/// So many annexes may be missing at once before the rest is not looked for.
+const GAPS: usize = 8;
 
 /// How the names of hubs and annexes begin; no other device of hako's is called so.
 pub(crate) const PREFIX: &str = "hk.";
@@ -46,6 +49,11 @@ impl Names {
         format!("{PREFIX}{:08x}.{number}", self.0)
     }
 
+    /// Which annex a bridge is, if it is one.
+    fn number(&self, bridge: &str) -> Option<usize> {
+        bridge.strip_prefix(&format!("{PREFIX}{:08x}.", self.0))?.parse().ok()
+    }
+
     /// The pair that joins annex `number` to the hub, the hub's end first; number zero joins the hub to the network's bridge.
     fn pair(&self, number: usize) -> [String; 2] {
         [format!("hk_{:08x}u{number}", self.0), format!("hk_{:08x}d{number}", self.0)]
@@ -58,6 +66,89 @@ pub(crate) fn home(socket: &mut Socket, plan: &Plan) -> Result<String> {
     if rtnetlink::index_of(socket.as_fd(), &names.hub())?.is_none() || ports(socket, &plan.bridge)? < ROOM {
         return Ok(plan.bridge.clone());
     }
+    vacant(socket, &names, plan)
+}
+
+/// The bridge an endpoint belongs in after somebody took something away: where it still is, or where there is room. The way
+/// from an annex to the network's bridge is made anew.
+pub(crate) fn regain(socket: &mut Socket, plan: &Plan) -> Result<String> {
+    let names = Names::of(&plan.bridge);
+    let home = match master(socket, &plan.host_name)? {
+        Some(home) if home == plan.bridge || names.number(&home).is_some() => home,
+        _ => {
+            forget(socket, &names, &plan.bridge)?;
+            if ports(socket, &plan.bridge)? < ROOM { plan.bridge.clone() } else { vacant(socket, &names, plan)? }
+        }
+    };
+    if let Some(number) = names.number(&home) {
+        make(socket, &names.hub(), plan)?;
+        join(socket, plan, names.pair(number), [&names.hub(), &home], false)?;
+        join(socket, plan, names.pair(0), [&plan.bridge, &names.hub()], plan.isolated)?;
+    }
+    Ok(home)
+}
+
+/// The devices without which a port of an annex has no way to its network's bridge; none for a port of that bridge.
+pub(crate) fn way(socket: &mut Socket, bridge: &str, port: &str) -> Result<Vec<String>> {
+    let names = Names::of(bridge);
+    if rtnetlink::index_of(socket.as_fd(), &names.hub())?.is_none() {
+        return Ok(Vec::new());
+    }
+    let home = master(socket, port)?.and_then(|home| Some((names.number(&home)?, home)));
+    let ends = |number| names.pair(number).into_iter().next();
+    Ok(home.map_or_else(Vec::new, |(number, home)| {
+        [home, names.hub()].into_iter().chain(ends(number)).chain(ends(0)).collect()
+    }))
+}
+
+/// Hub and annexes, as far as they are there. They are numbered as they were made: behind a few that were taken away come
+/// only those that never were.
+fn present(socket: &Socket, names: &Names) -> Result<Vec<String>> {
+    let (mut found, mut missing) = (Vec::new(), 0);
+    for name in std::iter::once(names.hub()).chain((1..=MOST).map(|number| names.annex(number))) {
+        match rtnetlink::index_of(socket.as_fd(), &name)? {
+            Some(_) => found.push(name),
+            None => missing += 1,
+        }
+        if missing > GAPS {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// Lets the bridges forget behind which of their ports they saw whom: somebody will be found elsewhere, and would be missed
+/// for as long as he says nothing himself.
+fn forget(socket: &mut Socket, names: &Names, bridge: &str) -> Result<()> {
+    for name in present(socket, names)?.iter().map(String::as_str).chain([bridge]) {
+        let mut flush = LinkMessage::default();
+        flush.attributes = vec![
+            LinkAttribute::IfName(name.to_owned()),
+            LinkAttribute::LinkInfo(vec![
+                LinkInfo::Kind(InfoKind::Bridge),
+                LinkInfo::Data(InfoData::Bridge(vec![InfoBridge::FdbFlush])),
+            ]),
+        ];
+        let mut requests = Requests::new();
+        requests.push(RouteNetlinkMessage::NewLink(flush), CHANGE);
+        requests.send(socket).map_err(refused("refresh", name))?;
+    }
+    Ok(())
+}
+
+/// Lets packets of a bridge's hub and annexes through other firewalls again.
+pub(crate) fn admit(bridge: &str) -> Result<()> {
+    let names = Names::of(bridge);
+    let socket = rtnetlink::socket()?;
+    if rtnetlink::index_of(socket.as_fd(), &names.hub())?.is_none() {
+        return Ok(());
+    }
+    present(&socket, &names)?.iter().try_for_each(|name| firewall::admit(name))
+}
+
+/// The first annex with room; it may be a new one.
+fn vacant(socket: &mut Socket, names: &Names, plan: &Plan) -> Result<String> {
+    make(socket, &names.hub(), plan)?;
     for number in 1..=MOST {
         let annex = names.annex(number);
         if rtnetlink::index_of(socket.as_fd(), &annex)?.is_none() {
@@ -89,14 +180,18 @@ pub(crate) fn prepare(socket: &mut Socket, plan: &Plan, port: u16) -> Result<()>
 pub(crate) fn remove(bridge: &str) -> Result<()> {
     let names = Names::of(bridge);
     let socket = rtnetlink::socket()?;
-    if rtnetlink::index_of(socket.as_fd(), &names.hub())?.is_none() {
+    let there = |name: &str| rtnetlink::index_of(socket.as_fd(), name).map(|index| index.is_some());
+    if !there(&names.hub())? && !there(&names.annex(1))? {
         return Ok(());
     }
+    let mut missing = 0;
     for number in 1..=MOST {
-        if rtnetlink::index_of(socket.as_fd(), &names.annex(number))?.is_none() {
+        // What joined an annex that was taken away may be there still.
+        detach(&names.pair(number)[0])?;
+        missing += usize::from(!there(&names.annex(number))?);
+        if missing > GAPS {
             break;
         }
-        detach(&names.pair(number)[0])?;
         take_away(&names.annex(number))?;
     }
     detach(&names.pair(0)[0])?;
@@ -122,6 +217,24 @@ fn ports(socket: &mut Socket, bridge: &str) -> Result<usize> {
     Ok(found.iter().filter(|message| is_port(message)).count())
 }
 
+/// The bridge a device is a port of.
+fn master(socket: &mut Socket, port: &str) -> Result<Option<String>> {
+    let mut requests = Requests::new();
+    let mut ask = LinkMessage::default();
+    ask.attributes = vec![LinkAttribute::IfName(port.to_owned())];
+    requests.push(RouteNetlinkMessage::GetLink(ask), CHANGE);
+    let found = requests.send(socket).map_err(refused("look at port of", port))?;
+    let index = found.iter().find_map(|message| match message {
+        RouteNetlinkMessage::NewLink(link) => link.attributes.iter().find_map(|attribute| match attribute {
+            LinkAttribute::Controller(index) => Some(*index),
+            _ => None,
+        }),
+        _ => None,
+    });
+    // Gone since: then it is none.
+    Ok(index.and_then(|index| rustix::net::netdevice::index_to_name(socket.as_fd(), index).ok()))
+}
+
 /// Makes a bridge in which the host has no part.
 fn make(socket: &mut Socket, name: &str, plan: &Plan) -> Result<()> {
     let mut link = LinkMessage::default();
@@ -143,7 +256,7 @@ fn make(socket: &mut Socket, name: &str, plan: &Plan) -> Result<()> {
 fn join(socket: &mut Socket, plan: &Plan, [near, far]: [String; 2], bridges: [&str; 2], isolated: bool) -> Result<()> {
     let mut peer = LinkMessage::default();
     peer.attributes = vec![LinkAttribute::IfName(far.clone())];
-    peer.attributes.extend(plan.mtu.map(LinkAttribute::Mtu));
+    peer.attributes.extend(plan.mtu.map(LinkAttribute::Mtu).into_iter().chain(segments(plan)));
     let mut link = LinkMessage::default();
     link.attributes = vec![
         LinkAttribute::IfName(near.clone()),
@@ -152,7 +265,7 @@ fn join(socket: &mut Socket, plan: &Plan, [near, far]: [String; 2], bridges: [&s
             LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(peer))),
         ]),
     ];
-    link.attributes.extend(plan.mtu.map(LinkAttribute::Mtu));
+    link.attributes.extend(plan.mtu.map(LinkAttribute::Mtu).into_iter().chain(segments(plan)));
     once(socket, RouteNetlinkMessage::NewLink(link), NEW).map_err(refused("join to its hub", &plan.bridge))?;
     let mut requests = Requests::new();
     for (place, (device, bridge)) in [&near, &far].into_iter().zip(bridges).enumerate() {

@@ -13,9 +13,10 @@ use hako_sys::netlink::{Protocol, Socket, Wanted};
 use serde::{Deserialize, Serialize};
 
 use crate::bridge::{self, Bridge};
+use crate::endpoint::{Plan, Wire};
 use crate::error::kernel;
 use crate::nft::{Policy, Table};
-use crate::{Result, firewall, rtnetlink};
+use crate::{Result, annex, firewall, rtnetlink};
 
 /// No file is longer.
 const LIMIT: u64 = 16 << 20;
@@ -62,18 +63,22 @@ impl Blueprint {
             if !table.is_whole()? {
                 table.ensure(&wanted.bridges, wanted.policy)?;
             }
-            wanted.bridges.iter().try_for_each(|bridge| firewall::admit(&bridge.name))?;
+            wanted.bridges.iter().try_for_each(|bridge| {
+                firewall::admit(&bridge.name)?;
+                annex::admit(&bridge.name)
+            })?;
         }
         Ok(true)
     }
 }
 
-/// Hears when rules change, or one of some bridges is taken away.
+/// Hears when rules change, or a bridge of some endpoints is taken away, or what leads there.
 #[derive(Debug)]
 pub struct Watch {
     rules: Socket,
     links: Socket,
-    bridges: Vec<String>,
+    /// Each endpoint's bridge and its port there.
+    ports: Vec<(String, String)>,
 }
 
 const RULES_GROUP: u32 = 7;
@@ -84,25 +89,29 @@ const DELETE_LINK: u16 = 17;
 const CHANGES: [u16; 7] = [10 << 8, 10 << 8 | 2, 10 << 8 | 3, 10 << 8 | 5, 10 << 8 | 6, 10 << 8 | 8, 10 << 8 | 11];
 
 impl Watch {
-    /// Begins to listen.
-    pub fn begin(bridges: impl IntoIterator<Item = String>) -> Result<Self> {
+    /// Begins to listen for endpoints, of which those that hang on no bridge are left out.
+    pub fn begin(endpoints: &[Plan]) -> Result<Self> {
         let failed = || kernel("listen to", "changes of the network");
         let rules = Socket::open(Protocol::Netfilter).map_err(failed())?;
         let wanted = CHANGES.map(|kind| Wanted { kind, link: None });
         rules.hear_only(&wanted).and_then(|()| rules.subscribe(RULES_GROUP)).map_err(failed())?;
         let links = Socket::open(Protocol::Route).map_err(failed())?;
-        let watch = Self { rules, links, bridges: bridges.into_iter().collect() };
+        let bridged = endpoints.iter().filter(|plan| plan.wire == Wire::Bridge);
+        let ports = bridged.map(|plan| (plan.bridge.clone(), plan.host_name.clone())).collect();
+        let watch = Self { rules, links, ports };
         watch.renew()?;
         watch.links.subscribe(LINKS_GROUP).map_err(failed())?;
         Ok(watch)
     }
 
-    /// Listens to the bridges as they are now: a device made anew has another number.
+    /// Listens to the devices as they are now: a device made anew has another number.
     pub fn renew(&self) -> Result<()> {
+        let mut asking = rtnetlink::socket()?;
         let mut wanted = Vec::new();
-        for name in &self.bridges {
-            if let Some(link) = rtnetlink::index_of(self.links.as_fd(), name)? {
-                wanted.push(Wanted { kind: DELETE_LINK, link: Some(link) });
+        for (bridge, port) in &self.ports {
+            for device in annex::way(&mut asking, bridge, port)?.iter().chain([bridge]) {
+                let link = rtnetlink::index_of(asking.as_fd(), device)?;
+                wanted.extend(link.map(|link| Wanted { kind: DELETE_LINK, link: Some(link) }));
             }
         }
         self.links.hear_only(&wanted).map_err(kernel("listen to", "changes of devices"))

@@ -161,12 +161,10 @@ impl Container {
     /// Begins to watch over the host's part of the network, as it is now.
     fn watch_host(&mut self) {
         let network = &self.description.network;
-        let mut bridges: Vec<String> =
-            network.endpoints.iter().filter(|plan| plan.wire == Wire::Bridge).map(|plan| plan.bridge.clone()).collect();
-        bridges.dedup();
-        let wanted = network.blueprint.is_some() && !bridges.is_empty();
+        let bridged = network.endpoints.iter().any(|plan| plan.wire == Wire::Bridge);
+        let wanted = network.blueprint.is_some() && bridged;
         // Without it the container runs all the same; it only does not heal by itself.
-        self.watch = wanted.then(|| Watch::begin(bridges).ok()).flatten();
+        self.watch = wanted.then(|| Watch::begin(&network.endpoints).ok()).flatten();
     }
 
     /// Restores bridges, rules, endpoints and published ports; false if that is to be tried again.

@@ -81,7 +81,8 @@ pub(crate) fn lease_one(
         isolated,
         routed: options.mode4 == GatewayMode::Routed,
         routed6: options.mode6 == GatewayMode::Routed,
-        guarded: wire == Wire::Bridge && house.settings.firewall && !may_spoof(&segment),
+        guarded: wire == Wire::Bridge && house.settings.firewall && !is_on(&segment, SPOOFING),
+        large: segment.record().internal || is_on(&segment, SEGMENTS),
         more: ipam.link_local_ips.iter().flatten().filter_map(|text| local(text)).collect(),
         switches: switches(asked)?,
     }))
@@ -124,12 +125,15 @@ fn gateways(segment: &Segment) -> (Option<std::net::Ipv4Addr>, Option<std::net::
     (v4.map(|net| net.addr()), v6.map(|net| net.addr()))
 }
 
-/// Whether the network's owner lets containers send as others: routers and virtual addresses need that.
-fn may_spoof(segment: &Segment) -> bool {
-    segment.record().options.get(SPOOFING).is_some_and(|value| matches!(value.as_str(), "true" | "1"))
+/// Whether the network's owner switched an option on.
+fn is_on(segment: &Segment, option: &str) -> bool {
+    segment.record().options.get(option).is_some_and(|value| matches!(value.as_str(), "true" | "1"))
 }
 
+/// Lets containers send as others: routers and virtual addresses need that.
 const SPOOFING: &str = "io.hako.network.spoofing";
+/// Lets containers send in large segments, although there is a way out.
+const SEGMENTS: &str = "io.hako.network.large-segments";
 
 /// `eth0` and so on, the first number that is free; or the name asked for.
 fn device_name(segment: &Segment, asked: &EndpointSettings, others: &[Plan]) -> String {

@@ -21,11 +21,15 @@ fn page() -> bool {
 
 /// Everything works again within two seconds of `harm`.
 fn heals(what: &str, harm: impl FnOnce(), works: impl Fn() -> bool) {
+    heals_within(Duration::from_secs(2), what, harm, works);
+}
+
+fn heals_within(bound: Duration, what: &str, harm: impl FnOnce(), works: impl Fn() -> bool) {
     await_that("things to work before", &works);
     harm();
     let began = Instant::now();
     while !works() {
-        assert!(began.elapsed() < Duration::from_secs(2), "{what}: not mended within two seconds");
+        assert!(began.elapsed() < bound, "{what}: not mended within {bound:?}");
         std::thread::park_timeout(Duration::from_millis(20));
     }
 }
@@ -65,6 +69,61 @@ fn rules_and_bridges_come_back_by_themselves() {
         || page() && pings(),
     );
     house.ok(["run", "--rm", "--network", "front", "busybox", "ping", "-c1", "-W2", "web"]);
+}
+
+/// A bridge that is nearly full, by devices that are ports as containers' are.
+fn crowded(bridge: &str) {
+    let line = |number| {
+        let join = |end: &str| format!("link set {end}{number} master {bridge}\n");
+        format!("link add d{number} type veth peer name e{number}\n{}{}", join("d"), join("e"))
+    };
+    let lines: String = (0..480).map(line).collect();
+    let mut ip = std::process::Command::new("ip");
+    let mut child = ip.args(["-batch", "-"]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn what_joins_a_thousand_containers_comes_back_by_itself() {
+    let house = House::new();
+    house.ok(["network", "create", "front"]);
+    let start = |name: &str| {
+        house.ok(["run", "-d", "--name", name, "--network", "front", "busybox", "sleep", "600"]);
+        house.inspect(name, "{{.NetworkSettings.Networks.front.IPAddress}}")
+    };
+    let first = start("first");
+    let bridge = format!("hk-{}", &house.ok(["network", "inspect", "-f", "{{.Id}}", "front"])[..12]);
+    crowded(&bridge);
+    start("door");
+    let addresses = [start("one"), start("two"), first];
+    let pids = ["one", "two"].map(|name| house.inspect(name, "{{.State.Pid}}"));
+    let pings = || {
+        pids.iter().flat_map(|pid| addresses.iter().map(move |address| (pid, address))).all(|(pid, address)| {
+            let mut ping = std::process::Command::new("nsenter");
+            ping.args(["-t", pid, "-n", "busybox", "ping", "-c1", "-W1", address]);
+            ping.output().is_ok_and(|ended| ended.status.success())
+        })
+    };
+    let links = run_tool("ip", ["-br", "link"]);
+    let device = |which: &dyn Fn(&str) -> bool| {
+        let names = links.lines().filter_map(|line| line.split([' ', '@']).next());
+        names.filter(|name| which(name)).next().unwrap_or_else(|| panic!("{links}")).to_owned()
+    };
+    let annex = device(&|name| name.starts_with("hk.") && name.ends_with(".1"));
+    let hub = device(&|name| name.starts_with("hk.") && name.ends_with('h'));
+    let [near, far] = ["u0", "d1"].map(|end| device(&|name| name.starts_with("hk_") && name.ends_with(end)));
+    // Each look takes some pings, of which a lost one takes a second.
+    let bound = Duration::from_secs(20);
+    for gone in [&annex, &hub, &near, &far, &bridge] {
+        heals_within(bound, &format!("{gone} was deleted"), || drop(run_tool("ip", ["link", "del", gone])), &pings);
+    }
+    house.kill_daemon();
+    heals_within(bound, "an annex without a daemon", || drop(run_tool("ip", ["link", "del", &annex])), &pings);
+    house.ok(["rm", "-f", "first", "door", "one", "two"]);
+    house.ok(["network", "rm", "front"]);
+    let left = run_tool("ip", ["-br", "link"]);
+    assert!(!left.contains("hk.") && !left.contains("hk_"), "{left}");
 }
 
 #[test]

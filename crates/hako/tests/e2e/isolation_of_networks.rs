@@ -187,3 +187,19 @@ fn ipv6_is_one_flag() {
         house.ok(["run", "--rm", "--network", &flag, "busybox", "cat", "/proc/sys/net/ipv4/conf/eth0/log_martians"]);
     assert_eq!(said, "1");
 }
+
+/// Where nothing leads out of the host, or its owner says so, TCP sends in larger segments: what is sent arrives.
+#[test]
+fn large_segments_arrive_whole() {
+    let house = House::new();
+    house.ok(["network", "create", "--internal", "inside"]);
+    house.ok(["network", "create", "-o", "io.hako.network.large-segments=true", "wide"]);
+    for network in ["inside", "wide"] {
+        let serve = "head -c 20000000 /dev/urandom > /data; sha256sum < /data > /sum; exec httpd -f -h / -p 80";
+        house.ok(["run", "-d", "--name", "giver", "--network", network, "busybox", "sh", "-c", serve]);
+        let take = "until wget -q -O /got http://giver/data; do sleep 0.1; done; sha256sum < /got";
+        let got = house.ok(["run", "--rm", "--network", network, "busybox", "sh", "-c", take]);
+        assert_eq!(house.ok(["exec", "giver", "cat", "/sum"]), got, "{network}");
+        house.ok(["rm", "-f", "giver"]);
+    }
+}
