@@ -20,12 +20,18 @@ use engine::Engines;
 use sample::Plan;
 
 fn main() -> ExitCode {
-    let plan = match Plan::from_args(std::env::args().skip(1)) {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, server, name] = args.as_slice()
+        && flag == "--resolve"
+    {
+        return match networks::resolve(server, name) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => refused(&error),
+        };
+    }
+    let plan = match Plan::from_args(args.into_iter()) {
         Ok(plan) => plan,
-        Err(error) => {
-            eprintln!("hako-bench: {error}");
-            return ExitCode::from(2);
-        }
+        Err(error) => return refused(&error),
     };
     let engines = Engines::start(&plan);
     let mut rows = Vec::new();
@@ -38,4 +44,9 @@ fn main() -> ExitCode {
     print!("{}", table::render(&plan, &engines, &rows));
     engines.stop();
     ExitCode::SUCCESS
+}
+
+fn refused(error: &str) -> ExitCode {
+    eprintln!("hako-bench: {error}");
+    ExitCode::from(2)
 }

@@ -29,7 +29,9 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "copy-up", take: copy_up },
     Measure { name: "memory", take: memory },
     Measure { name: "oci", take: crate::oci::take },
-    Measure { name: "net", take: crate::networks::networks },
+    Measure { name: "net-changes", take: crate::networks::changes },
+    Measure { name: "net-traffic", take: crate::networks::traffic },
+    Measure { name: "net-crowd", take: crate::networks::crowd },
     Measure { name: "compose", take: crate::compose::take },
 ];
 
@@ -182,7 +184,8 @@ fn listing(plan: &Plan, engines: &Engines) -> Vec<Row> {
     rows.into()
 }
 
-fn remove_all(engine: &Engine) {
+/// Removes all containers.
+pub(crate) fn remove_all(engine: &Engine) {
     let ids = engine.read(&["ps", "-aq"]);
     let ids: Vec<&str> = ids.split_whitespace().collect();
     // Podman's `rm -f` asks nicely for ten seconds first; the others kill.
@@ -191,7 +194,7 @@ fn remove_all(engine: &Engine) {
 }
 
 /// Starts `count` containers by eight clients at a time.
-fn start_many(engine: &Engine, count: usize, flags: &[&str]) {
+pub(crate) fn start_many(engine: &Engine, count: usize, flags: &[&str]) {
     std::thread::scope(|scope| {
         for client in 0..8 {
             scope.spawn(move || {
@@ -317,7 +320,7 @@ fn memory(_: &Plan, engines: &Engines) -> Vec<Row> {
 }
 
 /// PSS of all processes that belong to engines, not to containers, in KiB.
-fn engine_pss() -> f64 {
+pub(crate) fn engine_pss() -> f64 {
     let names = ["hako", "conmon", "containerd-shim", "dockerd", "containerd", "docker-proxy"];
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries

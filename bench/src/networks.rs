@@ -1,24 +1,47 @@
 //! The measures of networks.
 
+mod lookup;
+mod place;
+mod request;
+mod stream;
+
+use std::fmt::Write as _;
+
 use crate::engine::{Engine, Engines};
-use crate::measures::{interleave, own};
+use crate::measures::{engine_pss, interleave, own, remove_all, start_many};
 use crate::sample::{Plan, Row, timed};
+
+pub(crate) use lookup::resolve;
 
 /// Ports that every engine publishes; more than that takes some of them minutes.
 const PORTS: &str = "30000-30199:30000-30199/udp";
 /// Ports that only hako is asked for.
 const MANY_PORTS: &str = "10000-19999:10000-19999/udp";
+/// A network full of containers; only hako is asked for it, as its peers would take some minutes.
+const CROWD: usize = 1000;
 
 /// Making, joining, leaving and removing a network; a container on one; many ports.
-pub(crate) fn networks(plan: &Plan, engines: &Engines) -> Vec<Row> {
-    let mut rows = changes(plan, engines);
-    rows.push(run_on_a_network(plan, engines));
-    rows.push(published(plan, engines));
-    rows.push(very_many(plan, engines));
+pub(crate) fn changes(plan: &Plan, engines: &Engines) -> Vec<Row> {
+    let mut rows = vec![joined_and_left(plan, engines), run_on_a_network(plan, engines), published(plan, engines)];
+    rows.extend(very_many(plan, engines));
     rows
 }
 
-fn changes(plan: &Plan, engines: &Engines) -> Vec<Row> {
+/// What goes through: bytes, requests, names.
+pub(crate) fn traffic(plan: &Plan, engines: &Engines) -> Vec<Row> {
+    // An address of the host, as there is none in this namespace but loopback's.
+    place::Place::Host.sh(&format!("ip link add host0 type veth peer name host1; ip link set host1 up; ip addr add {HOST}/32 dev host0; ip link set host0 up"));
+    let mut rows = stream::take(plan, engines);
+    rows.extend(request::take(plan, engines));
+    rows.extend(lookup::take(plan, engines));
+    place::Place::Host.sh("ip link del host0");
+    rows
+}
+
+/// The host's address.
+const HOST: &str = "10.99.0.1";
+
+fn joined_and_left(plan: &Plan, engines: &Engines) -> Row {
     let keep = |engine: &Engine| own("member", engine);
     let mut whole = Row::new("network create + connect + disconnect + rm", "ms");
     engines
@@ -35,7 +58,7 @@ fn changes(plan: &Plan, engines: &Engines) -> Vec<Row> {
         })
     });
     engines.all.iter().for_each(|engine| engine.run(&["rm", "-f", &keep(engine)]));
-    vec![whole]
+    whole
 }
 
 fn run_on_a_network(plan: &Plan, engines: &Engines) -> Row {
@@ -50,22 +73,65 @@ fn run_on_a_network(plan: &Plan, engines: &Engines) -> Row {
 
 fn published(plan: &Plan, engines: &Engines) -> Row {
     let mut row = Row::new("run -d -p of 200 UDP ports", "ms");
-    interleave(engines, plan.rounds.min(3), &mut row, |engine, _| started_with(engine, PORTS));
+    interleave(engines, plan.rounds.min(3), &mut row, |engine, _| {
+        let took = started_with(engine, PORTS);
+        engine.run(&["rm", "-f", &own("ports", engine)]);
+        took
+    });
     row
 }
 
-fn very_many(plan: &Plan, engines: &Engines) -> Row {
-    let mut row = Row::new("run -d -p of 10,000 UDP ports", "ms");
+/// Time and memory of as many ports as a media server wants: one range, and as many that do not follow each other.
+fn very_many(plan: &Plan, engines: &Engines) -> Vec<Row> {
     let hako = engines.hako();
-    for _ in 0..plan.rounds.min(3) {
-        row.add(hako.name, started_with(hako, MANY_PORTS));
+    let scattered = plan.data.join("ports.env");
+    let single = (0..10_000).fold(String::new(), |mut all, number| {
+        let _ = write!(all, "-p\n{}:{}/udp\n", 20_000 + number, 40_000 - number);
+        all
+    });
+    let _ = std::fs::write(&scattered, &single);
+    let words: Vec<&str> = single.lines().collect();
+    let mut rows = Vec::new();
+    for (label, flags) in [("in a range", &["-p", MANY_PORTS][..]), ("one by one", &words)] {
+        let mut took = Row::new(format!("run -d -p of 10,000 UDP ports, {label}"), "ms");
+        let mut memory = Row::new(format!("memory they take, {label}"), "MiB");
+        for _ in 0..plan.rounds.min(5) {
+            let name = own("ports", hako);
+            let before = engine_pss();
+            let verb = ["run", "-d", "--name", &name];
+            took.add(hako.name, timed(|| hako.run(&[&verb, flags, &["busybox", "sleep", "3600"]].concat())));
+            memory.add(hako.name, (engine_pss() - before) / 1024.0);
+            hako.run(&["rm", "-f", &name]);
+        }
+        rows.extend([took, memory]);
     }
-    row
+    rows
 }
 
 fn started_with(engine: &Engine, ports: &str) -> f64 {
     let name = own("ports", engine);
-    let took = timed(|| engine.run(&["run", "-d", "--name", &name, "-p", ports, "busybox", "sleep", "3600"]));
-    engine.run(&["rm", "-f", &name]);
-    took
+    timed(|| engine.run(&["run", "-d", "--name", &name, "-p", ports, "busybox", "sleep", "3600"]))
+}
+
+/// The start of a container on an empty network, and on one with a thousand.
+pub(crate) fn crowd(plan: &Plan, engines: &Engines) -> Vec<Row> {
+    let hako = engines.hako();
+    hako.run(&["network", "create", "--subnet", "10.250.0.0/16", "crowd"]);
+    let sample = |row: &mut Row| {
+        for _ in 0..plan.rounds {
+            hako.run(&["create", "--name", "newest", "--network", "crowd", "busybox", "sleep", "3600"]);
+            row.add(hako.name, timed(|| hako.run(&["start", "newest"])));
+            hako.run(&["rm", "-f", "newest"]);
+        }
+    };
+    let mut first = Row::new("start of the 1st container on a network", "ms");
+    let mut last = Row::new(format!("start of container {CROWD} on it"), "ms");
+    // Whoever comes first finds the engine cold.
+    hako.run(&["run", "--rm", "--network", "crowd", "busybox", "true"]);
+    sample(&mut first);
+    start_many(hako, CROWD - 1, &["--network", "crowd"]);
+    sample(&mut last);
+    remove_all(hako);
+    hako.run(&["network", "rm", "crowd"]);
+    vec![first, last]
 }

@@ -8,16 +8,19 @@ use crate::sample::{Plan, Row};
 /// Engines that are measured but not competed with.
 const NOT_PEERS: &[&str] = &["hako", "floor"];
 
+/// Units of which more is better.
+const RATES: &[&str] = &["MB/s", "Gbit/s", "requests/s"];
+
 pub(crate) fn render(plan: &Plan, engines: &Engines, rows: &[Row]) -> String {
     let names = columns(rows);
     let mut text = format!(
-        "{}\n\nRounds: {} (long measures {}). Cells: median (min–max); the last column is hako's median to the best peer's.\n\n",
+        "{}\n\nRounds: {} (long measures {}). Cells: median (min–max); the last columns are hako's median to the best peer's and to the floor's.\n\n",
         engines.versions(),
         plan.rounds,
         plan.few()
     );
-    let _ = writeln!(text, "| measure | {} | hako / best peer |", names.join(" | "));
-    let _ = writeln!(text, "|---|{}", "---|".repeat(names.len() + 1));
+    let _ = writeln!(text, "| measure | {} | hako / best peer | hako / floor |", names.join(" | "));
+    let _ = writeln!(text, "|---|{}", "---|".repeat(names.len() + 2));
     text + &lines(rows, &names)
 }
 
@@ -25,7 +28,8 @@ pub(crate) fn render(plan: &Plan, engines: &Engines, rows: &[Row]) -> String {
 fn lines(rows: &[Row], names: &[String]) -> String {
     let line = |row: &Row| {
         let cells: Vec<String> = names.iter().map(|name| cell(row, name)).collect();
-        format!("| {} [{}] | {} | {} |\n", row.measure, row.unit, cells.join(" | "), ratio(row))
+        let floor = quotient(row.median("hako"), row.median("floor"));
+        format!("| {} [{}] | {} | {} | {floor} |\n", row.measure, row.unit, cells.join(" | "), ratio(row))
     };
     rows.iter().map(line).collect()
 }
@@ -63,9 +67,14 @@ fn short(value: f64) -> String {
 fn ratio(row: &Row) -> String {
     let peers = row.samples.iter().filter(|(name, _)| !NOT_PEERS.contains(&name.as_str()));
     let medians = peers.filter_map(|(name, _)| row.median(name));
-    let best = if row.unit == "MB/s" { medians.fold(0.0, f64::max) } else { medians.fold(f64::INFINITY, f64::min) };
-    match row.median("hako") {
-        Some(own) if best.is_finite() && best > 0.0 => format!("×{:.3}", own / best),
+    let best =
+        if RATES.contains(&row.unit) { medians.fold(0.0, f64::max) } else { medians.fold(f64::INFINITY, f64::min) };
+    quotient(row.median("hako"), Some(best).filter(|best| best.is_finite()))
+}
+
+fn quotient(own: Option<f64>, other: Option<f64>) -> String {
+    match (own, other) {
+        (Some(own), Some(other)) if other > 0.0 => format!("×{:.3}", own / other),
         _ => "-".to_owned(),
     }
 }
