@@ -39,24 +39,38 @@ impl Attempts {
 }
 
 /// Follows a log to its end, whatever becomes of the daemon meanwhile. Each line is shown once.
-pub(crate) async fn follow_log(client: &Client, id: &str, mut options: query::Logs, tty: bool) -> Result<(), Failure> {
+pub(crate) async fn follow_log(client: &Client, id: &str, options: query::Logs, tty: bool) -> Result<(), Failure> {
+    match follow(client, id, options, write).await? {
+        Some(unmarked) => copy_log(unmarked, tty).await,
+        None => Ok(()),
+    }
+}
+
+/// Shows a log to its end piece by piece, whatever becomes of the daemon meanwhile. A daemon that cannot mark how far it
+/// has come is no help in this: then its stream is given back.
+pub(crate) async fn follow(
+    client: &Client,
+    id: &str,
+    mut options: query::Logs,
+    mut show: impl FnMut(StreamKind, &[u8]) -> Result<(), Failure>,
+) -> Result<Option<ByteStream>, Failure> {
     options.marks = true;
     let mut attempts = Attempts::default();
     let mut begun = false;
     loop {
         let stream = match client.containers().logs(id, &options).await {
             // It went while nobody looked.
-            Err(error) if begun && error.is_not_found() => return Ok(()),
+            Err(error) if begun && error.is_not_found() => return Ok(None),
             Err(error) => {
                 attempts.pause(error).await?;
                 continue;
             }
-            Ok(stream) if !stream.headers().contains_key(LOG_MARKS) => return copy_log(stream, tty).await,
+            Ok(stream) if !stream.headers().contains_key(LOG_MARKS) => return Ok(Some(stream)),
             Ok(stream) => stream,
         };
         begun = true;
-        match copy_marked(stream, &mut options.resume, &mut attempts).await? {
-            None => return Ok(()),
+        match copy_marked(stream, &mut options.resume, &mut attempts, &mut show).await? {
+            None => return Ok(None),
             Some(lost) => attempts.pause(lost).await?,
         }
     }
@@ -67,6 +81,7 @@ async fn copy_marked(
     mut stream: ByteStream,
     resume: &mut String,
     attempts: &mut Attempts,
+    show: &mut impl FnMut(StreamKind, &[u8]) -> Result<(), Failure>,
 ) -> Result<Option<Error>, Failure> {
     let mut frames = Demultiplexer::default();
     let mut waiting: Vec<(StreamKind, Vec<u8>)> = Vec::new();
@@ -86,7 +101,7 @@ async fn copy_marked(
             }
             if kind == StreamKind::Stdin && frames.at_boundary() {
                 for (kind, piece) in waiting.drain(..) {
-                    write(kind, &piece)?;
+                    show(kind, &piece)?;
                 }
                 *resume = String::from_utf8_lossy(&std::mem::take(&mut mark)).into_owned();
                 attempts.succeeded();

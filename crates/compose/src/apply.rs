@@ -328,17 +328,22 @@ impl Work<'_> {
     }
 
     async fn make(&self, service: &str, step: &Step) -> Outcome<Option<Member>> {
-        let kept = |existing: &Existing, running: bool| {
-            let (id, name) = (existing.id.clone(), existing.name.clone());
+        let kept = |existing: &Existing, name: &str, running: bool| {
+            let (id, name) = (existing.id.clone(), name.to_owned());
             Some(Member { service: service.to_owned(), id, name, running })
         };
         match step {
+            Step::Rename { existing, name } => {
+                let renamed = async { Ok(self.world.client.containers().rename(&existing.id, name).await?) };
+                self.world.act(&format!("Container {}", existing.name), ["Renaming", "Renamed"], renamed).await?;
+                Ok(kept(existing, name, existing.state == "running"))
+            }
             Step::Keep(existing) => {
                 let running = existing.state == "running";
                 if running {
                     self.world.report.tell(&format!("Container {}", existing.name), "Running", Mood::Done);
                 }
-                Ok(kept(existing, running))
+                Ok(kept(existing, &existing.name, running))
             }
             Step::Rest(_) => Ok(None),
             Step::Remove(existing) => {
@@ -352,7 +357,7 @@ impl Work<'_> {
                 let containers = self.world.client.containers();
                 let stop = async { gone(containers.stop(&existing.id, &stop_options(self.manner.timeout)).await) };
                 self.world.act(&format!("Container {}", existing.name), ["Stopping", "Stopped"], stop).await?;
-                Ok(kept(existing, false))
+                Ok(kept(existing, &existing.name, false))
             }
         }
     }
@@ -365,7 +370,9 @@ impl Work<'_> {
 
 /// Whether a container was made by these steps.
 fn is_new(steps: &[Step], member: &Member) -> bool {
-    !steps.iter().any(|step| matches!(step, Step::Keep(existing) if existing.id == member.id))
+    !steps
+        .iter()
+        .any(|step| matches!(step, Step::Keep(existing) | Step::Rename { existing, .. } if existing.id == member.id))
 }
 
 pub(crate) use hook::run as run_hook;

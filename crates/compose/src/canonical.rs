@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 
 use crate::project::Project;
-use crate::render::{Form, free, object};
+use crate::render::{Form, free, named, object, sorted};
 use crate::shape::{Kind, PROJECT, SERVICE, Shape};
 use crate::yaml::{Map, Node, Value, json, natural, write};
 
@@ -41,18 +41,20 @@ impl Project {
         free(&Node::made(Value::Map(out)), Form::Yaml)
     }
 
-    fn members(&self) -> Map {
-        let sections = [
+    fn sections(&self) -> [(&'static str, &Map); 6] {
+        [
             ("services", &self.services),
             ("networks", &self.networks),
             ("volumes", &self.volumes),
             ("secrets", &self.secrets),
             ("configs", &self.configs),
             ("models", &self.models),
-        ];
-        let mut out = Map::new();
-        for (name, section) in sections.into_iter().filter(|(name, section)| *name == "services" || !section.is_empty())
-        {
+        ]
+    }
+
+    fn members(&self) -> Map {
+        let mut out = Map::default();
+        for (name, section) in self.sections().into_iter().filter(|(name, it)| *name == "services" || !it.is_empty()) {
             out.insert(name.to_owned(), Node::made(Value::Map(section.clone())));
         }
         out.extend(self.extensions.iter().map(|(key, value)| (key.clone(), value.clone())));
@@ -60,22 +62,19 @@ impl Project {
     }
 
     fn shown(&self, form: Form) -> Node {
-        let mut members = self.members();
-        if form == Form::Json {
-            members.shift_remove("models");
-        }
-        let shown = object(&Node::made(Value::Map(members)), &PROJECT, form);
-        let mut out = Map::new();
+        let mut out = Map::default();
         out.insert("name".to_owned(), Node::made(Value::Text(self.name.clone())));
-        if let Value::Map(map) = shown.value {
-            out.extend(map);
+        for (name, section) in self.sections().into_iter().filter(|(name, _)| form == Form::Yaml || *name != "models") {
+            if let Some(shown) = named(section, shape_of(name), form) {
+                out.insert(name.to_owned(), Node::made(shown));
+            }
         }
+        out.extend(sorted(self.extensions.iter(), form).map(|(key, value)| (key.clone(), free(value, form))));
         if form == Form::Json {
-            out.extend(self.extensions.iter().map(|(key, value)| (key.clone(), free(value, form))));
             out.sort_unstable_keys();
         }
         if self.services.is_empty() {
-            out.insert("services".to_owned(), Node::made(Value::Map(Map::new())));
+            out.insert("services".to_owned(), Node::made(Value::Map(Map::default())));
         }
         Node::made(Value::Map(out))
     }

@@ -9,7 +9,7 @@ use crate::error::{Fault, Refusal};
 use crate::expand::refuse;
 use crate::path::Base;
 use crate::shape::{Kind, Shape, Trail};
-use crate::yaml::{Directive, Map, Node, Value};
+use crate::yaml::{Directive, Keyed, Map, Node, Value};
 
 /// How files are made to conform.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl Conform {
             }
             return Err(refuse(node.mark, trail, "must be a mapping"));
         };
-        let mut members = Map::with_capacity(map.len());
+        let mut members = Map::with_capacity_and_hasher(map.len(), Keyed);
         for (key, value) in map {
             if key.starts_with("x-") {
                 members.insert(key, value);
@@ -177,7 +177,7 @@ impl Conform {
         let Node { value: Value::Map(map), mark, directive } = node else {
             return Err(refuse(node.mark, trail, "must be a mapping"));
         };
-        let mut members = Map::with_capacity(map.len());
+        let mut members = Map::with_capacity_and_hasher(map.len(), Keyed);
         for (name, value) in map {
             let here = trail.step(&name);
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');

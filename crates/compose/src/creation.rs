@@ -84,6 +84,7 @@ pub fn body(project: &Project, service: &str, instance: &Instance) -> Result<Cre
     let host = HostConfig {
         binds: Some(binds).filter(|binds| !binds.is_empty()),
         mounts: Some(mounts).filter(|mounts| !mounts.is_empty()),
+        secrets: Some(mounts::kept(project, node)?).filter(|secrets| !secrets.is_empty()),
         network_mode,
         ..host(node)?
     };

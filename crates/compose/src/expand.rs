@@ -71,7 +71,7 @@ pub(crate) fn depends_on(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal>
 
 fn named(node: Node, trail: &Trail<'_>, empty: impl Fn(Mark) -> Value) -> Result<Node, Refusal> {
     let Value::List(items) = node.value else { return Ok(node) };
-    let mut map = Map::new();
+    let mut map = Map::default();
     for (place, item) in items.into_iter().enumerate() {
         let Value::Text(name) = item.value else {
             return Err(refuse(item.mark, &trail.step(&place.to_string()), "must be a string"));

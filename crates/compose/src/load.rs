@@ -83,6 +83,8 @@ pub(crate) struct Loader<'o> {
     pub(crate) warnings: Vec<String>,
     pub(crate) uses: Vec<VariableUse>,
     documents: HashMap<(PathBuf, PathBuf), Node>,
+    /// Files that were read for the project's name, and not yet for anything else.
+    fresh: HashMap<PathBuf, Vec<Node>>,
 }
 
 /// Loads a project.
@@ -97,6 +99,7 @@ pub fn load(options: &Options) -> Result<Project, Error> {
         warnings: found.warnings.clone(),
         uses: Vec::new(),
         documents: HashMap::new(),
+        fresh: HashMap::new(),
     };
     let loaded = loader.project(found);
     loaded.map_err(|trouble| loader.place(trouble))

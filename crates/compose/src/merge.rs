@@ -10,23 +10,32 @@ use crate::yaml::{Directive, Map, Node, Value};
 pub(crate) fn merge(base: Option<Node>, over: Node, kind: Kind) -> Option<Node> {
     match (over.directive, base) {
         (Directive::Reset, _) => None,
-        (Directive::Override, _) | (_, None) => Some(settled(over, kind)),
+        (Directive::Override, _) | (_, None) => Some(settled(over)),
         (Directive::Merge, Some(base)) => Some(both(base, over, kind)),
     }
 }
 
 /// A value without anything beneath it: what it takes away was never there.
-fn settled(node: Node, kind: Kind) -> Node {
-    let Node { value, mark, .. } = node;
-    let value = match value {
-        Value::Map(map) => Value::Map(merge_maps(Map::new(), map, kind)),
-        Value::List(items) => {
-            let items = items.into_iter().filter(|item| item.directive != Directive::Reset);
-            Value::List(items.map(|item| settled(item, inside(kind))).collect())
+fn settled(mut node: Node) -> Node {
+    settle(&mut node);
+    node
+}
+
+fn settle(node: &mut Node) {
+    node.directive = Directive::Merge;
+    match &mut node.value {
+        Value::Map(map) => {
+            if map.values().any(|value| value.directive == Directive::Reset) {
+                map.retain(|_, value| value.directive != Directive::Reset);
+            }
+            map.values_mut().for_each(settle);
         }
-        scalar => scalar,
-    };
-    Node::at(value, mark)
+        Value::List(items) => {
+            items.retain(|item| item.directive != Directive::Reset);
+            items.iter_mut().for_each(settle);
+        }
+        _ => {}
+    }
 }
 
 fn both(base: Node, over: Node, kind: Kind) -> Node {
@@ -37,7 +46,7 @@ fn both(base: Node, over: Node, kind: Kind) -> Node {
     match (base.value, over.value) {
         (Value::Map(base), Value::Map(over)) => {
             if object(kind).is_some_and(|shape| differs(&base, &over, shape)) {
-                return settled(Node::at(Value::Map(over), mark), kind);
+                return settled(Node::at(Value::Map(over), mark));
             }
             Node::at(Value::Map(merge_maps(base, over, kind)), mark)
         }
@@ -48,7 +57,7 @@ fn both(base: Node, over: Node, kind: Kind) -> Node {
             Node::at(Value::List(unique(pairs, name)), mark)
         }
         (Value::List(base), Value::List(over)) => Node::at(Value::List(lists(base, over, kind)), mark),
-        (_, over) => settled(Node::at(over, mark), kind),
+        (_, over) => settled(Node::at(over, mark)),
     }
 }
 
@@ -110,15 +119,6 @@ fn member(kind: Kind, key: &str) -> Kind {
         Kind::Object(shape) | Kind::Part(shape) => shape.field(key).map_or(Kind::Texts, |field| field.kind),
         Kind::Named(shape) => Kind::Object(shape),
         Kind::Short(_, inner) => member(*inner, key),
-        _ => Kind::Texts,
-    }
-}
-
-/// The kind of a list's items.
-fn inside(kind: Kind) -> Kind {
-    match kind {
-        Kind::Objects(shape, _) => Kind::Object(shape),
-        Kind::Short(_, inner) => inside(*inner),
         _ => Kind::Texts,
     }
 }

@@ -94,6 +94,14 @@ pub enum Reason {
 pub enum Step {
     /// Nothing, but that it is started if it does not run.
     Keep(Existing),
+    /// It is right but for its name, that of a container that was to take another's place: it gets the one it should have,
+    /// and is started if it does not run.
+    Rename {
+        /// It, under the name it has.
+        existing: Existing,
+        /// The name it should have.
+        name: String,
+    },
     /// Nothing: it is a job's, and the daemon starts it when it is due.
     Rest(Existing),
     /// It is made.
@@ -124,10 +132,10 @@ pub enum Step {
 }
 
 impl Step {
-    /// The name of the container it makes.
+    /// The name it needs to be free.
     pub(crate) fn new_name(&self) -> Option<&str> {
         match self {
-            Self::Create { name, .. } | Self::Recreate { name, .. } => Some(name),
+            Self::Create { name, .. } | Self::Recreate { name, .. } | Self::Rename { name, .. } => Some(name),
             Self::Keep(_) | Self::Rest(_) | Self::Remove(_) | Self::Restart { .. } => None,
         }
     }
@@ -239,7 +247,12 @@ fn steps(
         .collect();
     // Those that are right and low in number stay.
     containers.sort_by_key(|(existing, reasons)| (!reasons.is_empty(), existing.number));
-    let aside: Vec<Existing> = aside.into_iter().map(existing).collect();
+    // Two of one number are a container and the one that was to take its place.
+    let mut seen = BTreeSet::new();
+    let is_first = |(one, _): &(Existing, Vec<Reason>)| one.number == 0 || seen.insert(one.number);
+    let (containers, repeats): (Vec<_>, Vec<_>) = containers.into_iter().partition(is_first);
+    let aside = aside.into_iter().map(existing).chain(repeats.into_iter().map(|(existing, _)| existing));
+    let aside: Vec<Existing> = aside.collect();
     let numbers = containers.iter().map(|(existing, _)| existing.number).chain(aside.iter().map(|one| one.number));
     let next = numbers.max().unwrap_or(0) + 1;
     let missing = wanted.saturating_sub(containers.len());
@@ -249,7 +262,14 @@ fn steps(
         .map(|(place, (existing, reasons))| match () {
             () if place >= wanted => Step::Remove(existing),
             () if reasons.is_empty() && crate::schedule::is_job(service) => Step::Rest(existing),
-            () if reasons.is_empty() => Step::Keep(existing),
+            () if reasons.is_empty() => {
+                let own = container_name(project, name, existing.number);
+                if is_interim(&existing.name, &own) {
+                    Step::Rename { existing, name: own }
+                } else {
+                    Step::Keep(existing)
+                }
+            }
             () => Step::Recreate { name: container_name(project, name, existing.number), existing, reasons },
         })
         .collect();
@@ -258,6 +278,16 @@ fn steps(
         (next..next + missing).map(|number| Step::Create { number, name: container_name(project, name, number) }),
     );
     steps
+}
+
+/// The name of a container that is to take the place of another, until that is gone.
+pub(crate) fn interim_name(old: &Existing, name: &str) -> String {
+    format!("{}_{name}", old.id.get(..12).unwrap_or(&old.id))
+}
+
+fn is_interim(name: &str, own: &str) -> bool {
+    let id = name.strip_suffix(own).and_then(|id| id.strip_suffix('_'));
+    id.is_some_and(|id| id.len() == 12 && id.bytes().all(|byte| byte.is_ascii_hexdigit()))
 }
 
 fn reasons(

@@ -15,7 +15,7 @@ pub(crate) enum Form {
 
 /// An object in canonical form.
 pub(crate) fn object(node: &Node, shape: &Shape, form: Form) -> Node {
-    let mut out = Map::new();
+    let mut out = Map::default();
     for field in shape.fields {
         let name = if form == Form::Json { field.json } else { field.name };
         if let Some(value) = member(node.get(field.name), field.kind, form) {
@@ -37,7 +37,7 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
     let Some(node) = node else {
         return match (kind, form) {
             (Kind::Command, Form::Json) => Some(Value::Null),
-            (Kind::Part(shape), Form::Json) => Some(object(&Node::made(Value::Map(Map::new())), shape, form).value),
+            (Kind::Part(shape), Form::Json) => Some(object(&Node::made(Value::Map(Map::default())), shape, form).value),
             _ => None,
         };
     };
@@ -71,21 +71,23 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
         Kind::Object(shape) => Some(object(node, shape, form).value),
         Kind::Part(shape) => {
             let value = object(node, shape, form).value;
-            (form == Form::Json || value != Value::Map(Map::new())).then_some(value)
+            (form == Form::Json || value != Value::Map(Map::default())).then_some(value)
         }
         Kind::Objects(shape, _) => {
             let items: Vec<Node> = node.items().iter().map(|item| object(item, shape, form)).collect();
             (!items.is_empty()).then_some(Value::List(items))
         }
-        Kind::Named(shape) => {
-            let map = node.map().filter(|map| !map.is_empty())?;
-            let each = |(key, value): (&String, &Node)| {
-                let shown = if value.is_null() { value.clone() } else { object(value, shape, form) };
-                (key.clone(), shown)
-            };
-            Some(Value::Map(sorted(map.iter(), form).map(each).collect()))
-        }
+        Kind::Named(shape) => named(node.map()?, shape, form),
     }
+}
+
+/// Named objects, if there are any.
+pub(crate) fn named(map: &Map, shape: &Shape, form: Form) -> Option<Value> {
+    let each = |(key, value): (&String, &Node)| {
+        let shown = if value.is_null() { value.clone() } else { object(value, shape, form) };
+        (key.clone(), shown)
+    };
+    (!map.is_empty()).then(|| Value::Map(sorted(map.iter(), form).map(each).collect()))
 }
 
 fn external(node: &Node) -> Option<Value> {
@@ -113,7 +115,7 @@ fn ulimits(node: &Node, form: Form) -> Option<Value> {
 }
 
 /// A mapping's members in the order the encoder gives them.
-fn sorted<'n>(
+pub(crate) fn sorted<'n>(
     members: impl Iterator<Item = (&'n String, &'n Node)>,
     form: Form,
 ) -> impl Iterator<Item = (&'n String, &'n Node)> {

@@ -41,10 +41,10 @@ pub struct Down {
 /// A project as its containers tell of it, when its files are not at hand.
 #[must_use]
 pub fn from_containers(name: &str, containers: &[Summary], template: &Project) -> Project {
-    let mut services = Map::new();
+    let mut services = Map::default();
     for container in containers {
         let Some(service) = container.labels.get(label::SERVICE) else { continue };
-        let mut depends_on = Map::new();
+        let mut depends_on = Map::default();
         let told = container.labels.get(label::DEPENDS_ON).map(String::as_str).unwrap_or_default();
         for dependency in told.split(',').filter(|text| !text.is_empty()) {
             let mut parts = dependency.split(':');

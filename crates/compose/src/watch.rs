@@ -31,6 +31,15 @@ pub enum Action {
     SyncRestart,
     /// It is copied, then a command is run.
     SyncExec,
+    /// The service's image is built, and its containers are made anew of it.
+    Rebuild,
+}
+
+impl Action {
+    /// Whether files are copied.
+    fn copies(self) -> bool {
+        matches!(self, Self::Sync | Self::SyncRestart | Self::SyncExec)
+    }
 }
 
 /// One rule of one service.
@@ -62,7 +71,11 @@ pub fn rules(project: &Project) -> Result<Vec<Rule>, String> {
     let mut rules = Vec::new();
     for (name, service) in &project.services {
         for node in service.get("develop").map(|develop| develop.list("watch")).unwrap_or_default() {
-            rules.push(rule(name, node)?);
+            let rule = rule(name, node)?;
+            if rule.action == Action::Rebuild && service.get("build").is_none() {
+                return Err(format!("service {name:?}: a watch that rebuilds needs a `build`"));
+            }
+            rules.push(rule);
         }
     }
     Ok(rules)
@@ -74,7 +87,8 @@ fn rule(service: &str, node: &Node) -> Result<Rule, String> {
         "restart" => Action::Restart,
         "sync+restart" => Action::SyncRestart,
         "sync+exec" => Action::SyncExec,
-        other => return Err(format!("service {service:?}: watch action {other:?} needs the builder")),
+        "rebuild" => Action::Rebuild,
+        other => return Err(format!("service {service:?}: unknown watch action {other:?}")),
     };
     let path = PathBuf::from(node.text("path"));
     let mut ignore = vec![".git".to_owned()];
@@ -83,7 +97,7 @@ fn rule(service: &str, node: &Node) -> Result<Rule, String> {
     ignore.extend(
         ignored.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')).map(str::to_owned),
     );
-    if action != Action::Restart && node.text("target").is_empty() {
+    if action.copies() && node.text("target").is_empty() {
         return Err(format!("service {service:?}: a watch that copies {} needs a target", path.display()));
     }
     Ok(Rule {
@@ -176,7 +190,7 @@ pub async fn bring(
     gone: &[PathBuf],
 ) -> Outcome {
     for container in members(containers, &rule.service, false).into_iter().filter(|one| one.state == "running") {
-        if rule.action != Action::Restart {
+        if rule.action.copies() {
             copy(world, &container.id, rule, changed).await?;
             delete(world, &container.id, rule, gone).await?;
         }

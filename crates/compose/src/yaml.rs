@@ -1,12 +1,14 @@
 //! YAML as a tree that remembers where each value stood: what is read, merged, explained and written again.
 //! Scalars are resolved as go-yaml resolves them, because Compose files have been written against that for ten years.
 
+mod keyed;
 mod read;
 mod scalar;
 mod write;
 
 use indexmap::IndexMap;
 
+pub use keyed::Keyed;
 pub use read::{Limits, read};
 pub use scalar::{float_text, go_float, plain};
 pub use write::{json, natural, write};
@@ -46,7 +48,7 @@ pub struct Node {
 }
 
 /// A mapping, in the order of the file.
-pub type Map = IndexMap<String, Node>;
+pub type Map = IndexMap<String, Node, Keyed>;
 
 /// A value.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -5,7 +5,7 @@ use hako_model::container::MountPoint;
 
 use super::{Member, Work, gone, stop_options, stored};
 use crate::creation::{Instance, body};
-use crate::plan::Existing;
+use crate::plan::{Existing, interim_name};
 use crate::world::{Mood, Outcome, Trouble};
 
 impl Work<'_> {
@@ -40,8 +40,7 @@ impl Work<'_> {
         if !self.manner.renew_volumes {
             instance.inherited = self.mounts_of(&old.id);
         }
-        let short = old.id.get(..12).unwrap_or(&old.id);
-        self.container(service, &instance, &format!("{short}_{name}")).await
+        self.container(service, &instance, &interim_name(old, name)).await
     }
 
     fn mounts_of(&self, id: &str) -> Vec<MountPoint> {

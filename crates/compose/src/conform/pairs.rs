@@ -41,7 +41,7 @@ pub(super) fn labels(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
 fn pairs(node: Node, trail: &Trail<'_>, keep: bool) -> Result<Node, Refusal> {
     let Node { value, mark, directive } = node;
     let empty = || if keep { Value::Null } else { Value::Text(String::new()) };
-    let mut found = Map::new();
+    let mut found = Map::default();
     match value {
         Value::Map(map) => {
             for (key, item) in map {
@@ -125,12 +125,12 @@ pub(super) fn ulimits(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
         return Err(refuse(node.mark, trail, "must be a mapping"));
     };
     let whole = |node: Node, trail: &Trail<'_>| super::scalar::cast(node, crate::shape::Kind::Whole, trail);
-    let mut found = Map::new();
+    let mut found = Map::default();
     for (name, item) in map {
         let here = trail.step(&name);
         let limit = match item.value {
             Value::Map(pair) => {
-                let mut limits = Map::new();
+                let mut limits = Map::default();
                 for (key, value) in pair {
                     limits.insert(key.clone(), whole(value, &here.step(&key))?);
                 }

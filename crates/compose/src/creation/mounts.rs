@@ -1,6 +1,8 @@
 //! What a container finds mounted: volumes, directories, files of secrets and configs.
 
-use hako_model::container::{BindOptions, ImageOptions, Mount, MountKind, MountPoint, TmpfsOptions, VolumeOptions};
+use hako_model::container::{
+    BindOptions, ImageOptions, Mount, MountKind, MountPoint, SecretFile, TmpfsOptions, VolumeOptions,
+};
 
 use super::strings;
 use crate::project::{Project, is_external};
@@ -137,15 +139,12 @@ fn files(kind: &str, directory: &str, node: &Node, there: &Map) -> Result<Vec<Mo
     for grant in node.list(kind) {
         let source = grant.text("source");
         let Some(stored) = there.get(source) else { continue };
-        if is_external(stored) {
-            return Err(format!("unsupported external {} {source}", kind.trim_end_matches('s')));
-        }
         for refused in ["driver", "template_driver"] {
             if !stored.text(refused).is_empty() {
                 return Err(format!("{kind}.{source}.{refused} is not supported"));
             }
         }
-        if stored.text("file").is_empty() {
+        if stored.text("file").is_empty() || is_external(stored) {
             continue;
         }
         found.push(Mount {
@@ -155,6 +154,35 @@ fn files(kind: &str, directory: &str, node: &Node, there: &Map) -> Result<Vec<Mo
             read_only: true,
             ..Mount::default()
         });
+    }
+    Ok(found)
+}
+
+/// Secrets and configs that others keep: hako's store has both, as files in the container's memory.
+pub(super) fn kept(project: &Project, node: &Node) -> Result<Vec<SecretFile>, String> {
+    let mut found = Vec::new();
+    for (kind, directory, there) in [("secrets", "/run/secrets/", &project.secrets), ("configs", "/", &project.configs)]
+    {
+        let external = |grant: &&Node| there.get(grant.text("source")).is_some_and(is_external);
+        for grant in node.list(kind).iter().filter(external) {
+            let number = |key: &str| match grant.text(key) {
+                "" => Ok(0),
+                text => {
+                    text.parse().map_err(|_| format!("{kind}.{}.{key}: {text:?} is no number", grant.text("source")))
+                }
+            };
+            found.push(SecretFile {
+                source: there
+                    .get(grant.text("source"))
+                    .map(|stored| stored.text("name"))
+                    .unwrap_or_default()
+                    .to_owned(),
+                target: grant_target(grant, directory),
+                uid: number("uid")?,
+                gid: number("gid")?,
+                mode: u32::from_str_radix(grant.text("mode"), 8).unwrap_or(0),
+            });
+        }
     }
     Ok(found)
 }

@@ -24,9 +24,10 @@ pub struct VariableUse {
 impl Loader<'_> {
     /// A file's documents.
     pub(super) fn documents(&mut self, path: &Path, group: &Group) -> Result<Vec<Node>, Trouble> {
-        let text = super::read_text(path, self.options)?;
-        let source = self.source(path);
-        let mut documents = read(&text, source, Limits::default())?;
+        let mut documents = match self.fresh.remove(path) {
+            Some(documents) => documents,
+            None => self.read(path)?,
+        };
         documents.retain(|document| !document.is_null());
         for document in &mut documents {
             if document.map().is_none() {
@@ -36,6 +37,12 @@ impl Loader<'_> {
             self.expand(document, &group.environment)?;
         }
         Ok(documents)
+    }
+
+    fn read(&mut self, path: &Path) -> Result<Vec<Node>, Trouble> {
+        let text = super::read_text(path, self.options)?;
+        let source = self.source(path);
+        Ok(read(&text, source, Limits::default())?)
     }
 
     fn expand(&mut self, document: &mut Node, environment: &Environment) -> Result<(), Trouble> {

@@ -6,7 +6,7 @@ use super::{Group, Loader, Trouble};
 use crate::error::Fault;
 use crate::merge::merge;
 use crate::shape::{Kind, SERVICE, SERVICES, Trail};
-use crate::yaml::{Directive, Map, Mark, Node, Value};
+use crate::yaml::{Directive, Keyed, Map, Mark, Node, Value};
 
 /// A file whose services may be extended.
 struct Shelf<'s> {
@@ -26,7 +26,7 @@ impl Loader<'_> {
             return Err(node.mark.refuse(Fault::Value { path: "services".to_owned(), reason }).into());
         };
         let shelf = Shelf { services, path, directory: &group.directory };
-        let mut found = Map::with_capacity(services.len());
+        let mut found = Map::with_capacity_and_hasher(services.len(), Keyed);
         for (name, service) in services {
             let whole = self.service(&shelf, name, service.mark, group, &mut Chain::new())?;
             found.insert(name.clone(), whole);
@@ -63,7 +63,7 @@ impl Loader<'_> {
     }
 
     fn own(&self, shelf: &Shelf<'_>, name: &str, service: Node, group: &Group) -> Result<Node, Trouble> {
-        let mut only = Map::new();
+        let mut only = Map::default();
         only.insert(name.to_owned(), service);
         let conform = self.conform(shelf.directory, &group.environment);
         let mut node = conform.node(Node::made(Value::Map(only)), SERVICES, &Trail::TOP.step("services"))?;
@@ -83,7 +83,7 @@ impl Loader<'_> {
             self.documents.insert(key.clone(), document);
         }
         let document = self.documents[&key].clone();
-        let none = Map::new();
+        let none = Map::default();
         let services = document.get("services").and_then(Node::map).unwrap_or(&none);
         let directory = file.parent().unwrap_or(shelf.directory).to_owned();
         self.service(&Shelf { services, path: &file, directory: &directory }, &name, extends.mark, group, chain)

@@ -62,7 +62,7 @@ fn join(model: &mut Node, joined: Node) -> Result<(), Trouble> {
     let Some(model) = model.map_mut() else { return Ok(()) };
     for section in SECTIONS {
         let Some(Node { value: Value::Map(theirs), mark, .. }) = joined.shift_remove(*section) else { continue };
-        let ours = model.entry((*section).to_owned()).or_insert_with(|| Node::at(Value::Map(Map::new()), mark));
+        let ours = model.entry((*section).to_owned()).or_insert_with(|| Node::at(Value::Map(Map::default()), mark));
         let Some(ours) = ours.map_mut() else { continue };
         for (name, their) in theirs {
             match ours.get(&name) {

@@ -41,13 +41,16 @@ impl Loader<'_> {
                 continue;
             }
             let source = self.source(path);
-            for document in read(&text, source, Limits::default())? {
+            let documents = read(&text, source, Limits::default())?;
+            for document in &documents {
                 let Some(node) = document.get("name") else { continue };
                 let Some(name) = node.as_text() else { continue };
                 let lookup = Lookup { environment, missed: RefCell::default() };
                 let expanded = substitute(name, &lookup);
                 found = Some(expanded.map_err(|trouble| super::document::refused(trouble, name, "name", node.mark))?);
             }
+            // Most files have a line that might have been a name's: they are parsed once all the same.
+            self.fresh.insert(path.clone(), documents);
         }
         Ok(found.filter(|name| !name.is_empty()))
     }

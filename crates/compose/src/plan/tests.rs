@@ -55,6 +55,7 @@ fn told(plan: &Plan) -> Vec<String> {
     let step = |step: &Step| match step {
         Step::Rest(it) => format!("rest {}", it.name),
         Step::Keep(existing) => format!("keep {}", existing.name),
+        Step::Rename { existing, name } => format!("rename {} to {name}", existing.name),
         Step::Create { name, .. } => format!("create {name}"),
         Step::Recreate { name, .. } => format!("recreate {name}"),
         Step::Remove(existing) => format!("remove {}", existing.name),
@@ -161,4 +162,22 @@ fn a_rollout_cut_short_leaves_one_in_force() {
         }
         assert_eq!(told(&plan(&after, &found, &Choices::default()).unwrap()), expect, "{aside:?}");
     }
+}
+
+#[test]
+fn a_successor_gets_its_name_when_a_rollout_was_cut_short() {
+    let project = project("services:\n  web: {image: web, scale: 2}\n");
+    let mut found = after_up(&project);
+    let mut successor = found.containers[0].clone();
+    (successor.id, successor.names) = ("new".to_owned(), vec!["/0123456789ab_p-web-1".to_owned()]);
+    found.containers.push(successor);
+    // The one before it, already stopped, and made of what was described then.
+    found.containers[0].labels.insert(label::HASH.to_owned(), "other".to_owned());
+    found.containers[0].state = "exited".to_owned();
+    let steps = ["rename 0123456789ab_p-web-1 to p-web-1", "keep p-web-2", "remove p-web-1"];
+    assert_eq!(told(&plan(&project, &found, &Choices::default()).unwrap()), steps);
+    found.containers.remove(0);
+    let told = told(&plan(&project, &found, &Choices::default()).unwrap());
+    assert_eq!(told, ["rename 0123456789ab_p-web-1 to p-web-1", "keep p-web-2"].map(str::to_owned).to_vec());
+    assert!(is_interim("0123456789ab_x", "x") && !is_interim("my_x", "x") && !is_interim("x", "x"));
 }

@@ -63,7 +63,7 @@ fn resolve_service(service: &mut Node, environment: &Environment) -> Result<(), 
     }
     let mark = files.mark;
     let Some(map) = service.map_mut() else { return Ok(()) };
-    let own = map.entry("environment".to_owned()).or_insert_with(|| Node::at(Value::Map(Map::new()), mark));
+    let own = map.entry("environment".to_owned()).or_insert_with(|| Node::at(Value::Map(Map::default()), mark));
     if let Some(own) = own.map_mut() {
         for (name, (value, mark)) in found {
             own.entry(name).or_insert_with(|| Node::at(Value::Text(value), mark));
@@ -96,7 +96,7 @@ fn assignments(
 
 fn resolve_labels(service: &mut Node, environment: &Environment) -> Result<(), Error> {
     let Some(files) = service.map_mut().and_then(|map| map.shift_remove("label_file")) else { return Ok(()) };
-    let mut found = Map::new();
+    let mut found = Map::default();
     for path in files.items().iter().filter_map(Node::as_text).map(Path::new) {
         let outer = |name: &str| environment.get(name).map(str::to_owned);
         let labels = dotenv::parse(&read(path)?, &outer).map_err(|error| malformed(path, &error.to_string()))?;
@@ -105,7 +105,7 @@ fn resolve_labels(service: &mut Node, environment: &Environment) -> Result<(), E
         }
     }
     let Some(map) = service.map_mut() else { return Ok(()) };
-    let own = map.entry("labels".to_owned()).or_insert_with(|| Node::at(Value::Map(Map::new()), files.mark));
+    let own = map.entry("labels".to_owned()).or_insert_with(|| Node::at(Value::Map(Map::default()), files.mark));
     if let Some(own) = own.map_mut() {
         for (name, value) in found {
             own.entry(name).or_insert(value);

@@ -23,7 +23,7 @@ impl Project {
         }
         let uses_default = self.services.values().any(|service| service.at_path(&["networks", "default"]).is_some());
         if uses_default && !self.networks.contains_key("default") {
-            self.networks.insert("default".to_owned(), Node::made(Value::Map(Map::new())));
+            self.networks.insert("default".to_owned(), Node::made(Value::Map(Map::default())));
         }
         for network in self.networks.values_mut() {
             // Compose reads the options of address management and forgets them.
@@ -106,7 +106,7 @@ fn imply_dependencies(service: &mut Node) {
     }
     let mark = service.mark;
     let Some(map) = service.map_mut() else { return };
-    let depends_on = map.entry("depends_on".to_owned()).or_insert_with(|| Node::at(Value::Map(Map::new()), mark));
+    let depends_on = map.entry("depends_on".to_owned()).or_insert_with(|| Node::at(Value::Map(Map::default()), mark));
     for (name, restart) in implied {
         let member = |key: &str, value: Value| (key.to_owned(), Node::at(value, mark));
         let dependency = Map::from_iter([
@@ -143,7 +143,7 @@ fn agree_on_scale(service: &mut Node) {
 fn name_members(section: &mut Map, project: &str) {
     for (key, member) in section {
         if member.is_null() {
-            member.value = Value::Map(Map::new());
+            member.value = Value::Map(Map::default());
         }
         let own = member.at_path(&["external", "name"]).and_then(Node::as_text).map(str::to_owned);
         if !member.text("name").is_empty() {

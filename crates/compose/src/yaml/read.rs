@@ -133,7 +133,7 @@ impl<'t> Reader<'t> {
     }
 
     fn map(&mut self, depth: usize) -> Result<(Map, usize), Refusal> {
-        let (mut map, mut merged, mut total) = (Map::new(), Vec::new(), 1);
+        let (mut map, mut merged, mut total) = (Map::default(), Vec::new(), 1);
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {

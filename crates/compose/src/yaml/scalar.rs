@@ -10,27 +10,29 @@ pub fn plain(text: &str) -> Value {
 
 /// Resolves a plain scalar.
 pub(super) fn resolve(text: &str) -> Value {
+    other_than_text(text).unwrap_or_else(|| Value::Text(text.to_owned()))
+}
+
+/// What a plain scalar is if it is no text.
+fn other_than_text(text: &str) -> Option<Value> {
     match text {
-        "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
-        "true" | "True" | "TRUE" => return Value::Bool(true),
-        "false" | "False" | "FALSE" => return Value::Bool(false),
-        ".nan" | ".NaN" | ".NAN" => return Value::Float(f64::NAN),
-        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Value::Float(f64::INFINITY),
-        "-.inf" | "-.Inf" | "-.INF" => return Value::Float(f64::NEG_INFINITY),
+        "" | "~" | "null" | "Null" | "NULL" => return Some(Value::Null),
+        "true" | "True" | "TRUE" => return Some(Value::Bool(true)),
+        "false" | "False" | "FALSE" => return Some(Value::Bool(false)),
+        ".nan" | ".NaN" | ".NAN" => return Some(Value::Float(f64::NAN)),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" => return Some(Value::Float(f64::INFINITY)),
+        "-.inf" | "-.Inf" | "-.INF" => return Some(Value::Float(f64::NEG_INFINITY)),
         _ => {}
     }
     if !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
-        return Value::Text(text.to_owned());
+        return None;
     }
-    if is_date(text) {
-        return Value::Date(text.to_owned());
-    }
-    number(text).unwrap_or_else(|| Value::Text(text.to_owned()))
+    if is_date(text) { Some(Value::Date(text.to_owned())) } else { number(text) }
 }
 
 /// Whether a text, written plainly, would be read as something else than that text.
 pub(super) fn needs_quotes(text: &str) -> bool {
-    !matches!(resolve(text), Value::Text(_)) || text == "<<" || is_old_bool(text) || is_base_sixty(text)
+    other_than_text(text).is_some() || text == "<<" || is_old_bool(text) || is_base_sixty(text)
 }
 
 fn number(text: &str) -> Option<Value> {

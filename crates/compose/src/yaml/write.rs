@@ -101,8 +101,18 @@ struct Allowed {
     block: bool,
 }
 
+/// Whether a text is of the kind that most are: nothing in it means anything in YAML.
+fn is_simple(text: &str) -> bool {
+    let simple = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'/' | b'.' | b'-' | b'=');
+    text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric() || matches!(first, b'_' | b'/'))
+        && text.bytes().all(simple)
+}
+
 /// libyaml's analysis of a scalar in block context.
 fn analyse(text: &str) -> Allowed {
+    if is_simple(text) {
+        return Allowed { plain: true, single: true, block: true };
+    }
     let letters: Vec<char> = text.chars().collect();
     let blank = |at: usize| letters.get(at).is_none_or(|c| matches!(c, ' ' | '\t' | '\n' | '\r' | '\u{85}'));
     let (mut indicators, mut breaks, mut special, mut tabs) = (text.starts_with("---"), false, false, false);
@@ -211,15 +221,13 @@ fn write_double(out: &mut String, text: &str) {
 /// go-yaml's order of keys: numbers inside of names by their value.
 #[must_use]
 pub fn natural(left: &str, right: &str) -> Ordering {
-    let (a, b): (Vec<char>, Vec<char>) = (left.chars().collect(), right.chars().collect());
-    let mut digits = false;
-    for at in 0..a.len().min(b.len()) {
-        if a[at] == b[at] {
-            digits = a[at].is_ascii_digit();
-            continue;
-        }
-        return match (a[at].is_alphabetic(), b[at].is_alphabetic()) {
-            (true, true) => a[at].cmp(&b[at]),
+    let same = left.chars().zip(right.chars()).take_while(|(a, b)| a == b);
+    let (at, digits) = same.fold((0, false), |(at, _), (letter, _)| (at + 1, letter.is_ascii_digit()));
+    let beginning = left.chars().take(at).map(char::len_utf8).sum();
+    let (rest, other): (&str, &str) = (&left[beginning..], &right[beginning..]);
+    if let (Some(a), Some(b)) = (rest.chars().next(), other.chars().next()) {
+        return match (a.is_alphabetic(), b.is_alphabetic()) {
+            (true, true) => a.cmp(&b),
             (true, false) => {
                 if digits {
                     Ordering::Less
@@ -234,24 +242,27 @@ pub fn natural(left: &str, right: &str) -> Ordering {
                     Ordering::Less
                 }
             }
-            (false, false) => numbers(&a, &b, at),
+            (false, false) => numbers(&left[..beginning], rest, other).then(a.cmp(&b)),
         };
     }
-    a.len().cmp(&b.len())
+    // One is the beginning of the other.
+    rest.len().cmp(&other.len())
 }
 
-fn numbers(a: &[char], b: &[char], at: usize) -> Ordering {
+/// Compares the numbers that two texts go on with behind what they have in common.
+fn numbers(before: &str, left: &str, right: &str) -> Ordering {
     let mut lead = 0_u128;
-    if a[at] == '0' || b[at] == '0' {
-        let before = a[..at].iter().rev().take_while(|c| c.is_ascii_digit());
-        lead = u128::from(before.clone().any(|c| *c != '0'));
+    if left.starts_with('0') || right.starts_with('0') {
+        let mut digits = before.chars().rev().take_while(char::is_ascii_digit);
+        lead = u128::from(digits.any(|digit| digit != '0'));
     }
-    let run = |letters: &[char]| {
-        let digits: Vec<u32> = letters[at..].iter().map_while(|c| c.to_digit(10)).collect();
-        let value = digits.iter().fold(lead, |sum, digit| sum.saturating_mul(10).saturating_add(u128::from(*digit)));
-        (value, digits.len())
+    let run = |text: &str| {
+        let digits = text.chars().map_while(|letter| letter.to_digit(10));
+        let add =
+            |(sum, count): (u128, usize), digit| (sum.saturating_mul(10).saturating_add(u128::from(digit)), count + 1);
+        digits.fold((lead, 0), add)
     };
-    run(a).cmp(&run(b)).then(a[at].cmp(&b[at]))
+    run(left).cmp(&run(right))
 }
 
 /// Writes JSON as Go does: indented by two or on one line, `<`, `>` and `&` escaped if asked for.

@@ -223,6 +223,33 @@ fn a_rollout_that_fails_is_rolled_back() {
 }
 
 #[test]
+fn secrets_and_configs_come_from_the_store() {
+    let house = House::new();
+    let text = "\
+services:
+  web:
+    image: busybox
+    command: sleep 600
+    stop_grace_period: 0s
+    secrets: [password, {source: token, target: /etc/token, uid: '7', mode: 0400}]
+    configs: [motd]
+secrets: {password: {external: true}, token: {external: true, name: api-token}}
+configs: {motd: {external: true}}
+";
+    let shop = Described::new(&house, text);
+    let refused = shop.run(&["up", "-d"]);
+    assert!(refused.code != 0 && refused.stderr.contains("password"), "{}", refused.stderr);
+    for (name, content) in [("password", "apple"), ("api-token", "pear"), ("motd", "welcome")] {
+        house.run_with_input(["secret", "create", name, "-"], content.as_bytes());
+    }
+    shop.ok(&["up", "-d"]);
+    let told = "cat /run/secrets/password /etc/token /motd; stat -c ' %u %a' /etc/token";
+    assert_eq!(shop.ok(&["exec", "-T", "web", "sh", "-c", told]), "applepearwelcome 7 400");
+    assert_eq!(shop.ok(&["plan"]), "Nothing to do: everything is as described.");
+    shop.ok(&["down"]);
+}
+
+#[test]
 fn watched_files_follow_into_the_container() {
     let house = House::new();
     let text = "\
@@ -245,6 +272,39 @@ services:
     std::fs::remove_file(shop.directory.join("src/in/a")).unwrap();
     await_that("the end of it", || inside("/app/in/a").is_empty());
     assert_eq!(inside("/app/b.tmp"), "");
+    signal(child.id().cast_signed(), "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    shop.ok(&["down"]);
+}
+
+#[test]
+fn watched_files_are_built_into_the_image() {
+    let house = House::new();
+    let text = "\
+services:
+  web:
+    build: {context: ., dockerfile_inline: \"FROM busybox\\nCOPY word /word\\nRUN ! grep broken /word\\n\"}
+    command: sleep 600
+    stop_grace_period: 0s
+    develop: {watch: [{path: word, action: rebuild}]}
+";
+    let shop = Described::new(&house, text);
+    let write = |word: &str| std::fs::write(shop.directory.join("word"), word).unwrap();
+    write("one");
+    let errors = shop.directory.join("errors");
+    let file = std::fs::File::create(&errors).unwrap();
+    let mut child = shop.command(&["watch", "--quiet"]).stderr(file).spawn().unwrap();
+    let says = |text: &str| std::fs::read_to_string(&errors).unwrap().contains(text);
+    let inside = |word: &str| shop.run(&["exec", "-T", "web", "cat", "/word"]).stdout == word;
+    await_that("the watch", || says("Watch enabled"));
+    assert!(inside("one"));
+    let before = house.inspect("shop-web-1", "{{.Image}}");
+    write("broken, so not built");
+    await_that("the failure", || says("Failed to rebuild service \"web\""));
+    assert!(inside("one"), "what ran runs on");
+    write("two, which is right");
+    await_that("the new image", || inside("two, which is right"));
+    await_that("the end of the old one", || house.run(["image", "inspect", &before]).code != 0);
     signal(child.id().cast_signed(), "INT");
     assert_eq!(child.wait().unwrap().code(), Some(0));
     shop.ok(&["down"]);
@@ -350,8 +410,10 @@ services:
 /// docker compose's own binary, if this machine has one.
 pub(crate) fn docker_compose() -> Option<PathBuf> {
     let named = std::env::var_os("HAKO_TEST_DOCKER_COMPOSE").map(PathBuf::from);
+    let clients =
+        std::env::var_os("HAKO_TEST_CLIENTS").map(|dir| PathBuf::from(dir).join("cli-plugins/docker-compose"));
     let usual = ["/usr/libexec/docker/cli-plugins/docker-compose", "/usr/local/lib/docker/cli-plugins/docker-compose"];
-    named.into_iter().chain(usual.map(PathBuf::from)).find(|path| path.exists())
+    named.into_iter().chain(clients).chain(usual.map(PathBuf::from)).find(|path| path.exists())
 }
 
 #[test]

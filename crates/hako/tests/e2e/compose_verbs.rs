@@ -192,3 +192,41 @@ fn the_same_words_as_docker_compose() {
     }
     shop.ok(&["down", "-v"]);
 }
+
+/// Both services say a word, wait for a file, and say another one.
+const TALKERS: &str = "services:
+  one: &talker
+    image: busybox
+    command: sh -c 'echo up; while [ ! -e /go ]; do sleep 0.05; done; echo down; exit 6'
+  two: *talker
+";
+
+#[test]
+fn logs_and_an_attached_up_survive_the_daemon() {
+    let house = House::new();
+    let shop = Described::new(&house, TALKERS);
+    let text = |name: &str| std::fs::read_to_string(shop.directory.join(name)).unwrap_or_default();
+    // Whoever has shown the first words has begun to listen.
+    let listening = |name: &str, args: &[&str]| {
+        let file = std::fs::File::create(shop.directory.join(name)).unwrap();
+        let child = shop.command(args).stdout(file).stderr(Stdio::null()).spawn().unwrap();
+        await_that(name, || text(name).matches("| up").count() == 2);
+        child
+    };
+    let mut up = listening("up", &["up"]);
+    let mut logs = listening("logs", &["logs", "-f"]);
+    for _ in 0..2 {
+        house.kill_daemon();
+        house.ok(["ps"]);
+    }
+    house.ok(["exec", "shop-one-1", "touch", "/go"]);
+    house.ok(["exec", "shop-two-1", "touch", "/go"]);
+    assert!(logs.wait().unwrap().success() && up.wait().unwrap().success());
+    for name in ["logs", "up"] {
+        let text = text(name);
+        let mut lines: Vec<&str> = text.lines().filter(|line| line.contains('|')).collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["one-1  | down", "one-1  | up", "two-1  | down", "two-1  | up"], "{name}");
+    }
+    shop.ok(&["down", "-t", "0"]);
+}

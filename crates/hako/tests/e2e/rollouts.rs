@@ -193,3 +193,16 @@ fn a_rollout_cut_short_is_completed_by_the_next_up() {
     await_that("the answer", || ask("127.0.0.1:8080".parse().unwrap()).is_ok_and(|text| text.contains("3 version")));
     shop.ok(&["down"]);
 }
+
+#[test]
+fn a_successor_without_its_name_gets_it_from_the_next_up() {
+    let house = House::new();
+    let shop = Described::new(&house, "services: {web: {image: busybox, command: sleep 600, stop_grace_period: 0s}}");
+    shop.ok(&["up", "-d"]);
+    let id = shop.id("shop-web-1");
+    house.ok(["rename", "shop-web-1", "0123456789ab_shop-web-1"]);
+    assert_eq!(shop.ok(&["plan"]), "~ container 0123456789ab_shop-web-1: renamed to shop-web-1");
+    shop.ok(&["up", "-d"]);
+    assert_eq!((shop.states(), shop.id("shop-web-1")), ("shop-web-1 running".to_owned(), id));
+    shop.ok(&["down"]);
+}

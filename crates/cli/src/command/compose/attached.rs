@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use hako_api::container::WaitReply;
 use hako_api::frame::{Demultiplexer, StreamKind};
 use hako_api::query;
-use hako_client::Client;
+use hako_client::{ByteStream, Client};
 use hako_compose::{Member, Project, World, verb};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
@@ -19,6 +20,7 @@ use super::progress::Progress;
 use super::project::{credentials, stopped};
 use crate::failure::Failure;
 use crate::output;
+use crate::reconnect::{self, Attempts};
 use crate::session::Session;
 use crate::tree::Outcome;
 
@@ -80,7 +82,7 @@ impl Printer {
         if kind == StreamKind::Stderr { output::complain(line) } else { output::print(line) }
     }
 
-    /// Shows a container's log to its end.
+    /// Shows a container's log to its end; one that is followed goes on when the daemon goes away and comes back.
     pub(super) async fn log(
         &self,
         client: &Client,
@@ -88,9 +90,28 @@ impl Printer {
         (id, name): (&str, &str),
         options: &query::Logs,
     ) -> Outcome {
-        let mut stream = client.containers().logs(id, &options.clone()).await?;
-        let mut frames = stream.is_multiplexed().then(Demultiplexer::default);
         let mut rests: [Vec<u8>; 2] = [Vec::new(), Vec::new()];
+        let place_of = |kind| usize::from(kind == StreamKind::Stderr);
+        let unmarked = if options.follow {
+            let show = |kind, piece: &[u8]| self.take(place, name, kind, piece, &mut rests[place_of(kind)]);
+            reconnect::follow(client, id, options.clone(), show).await?
+        } else {
+            Some(client.containers().logs(id, options).await?)
+        };
+        if let Some(stream) = unmarked {
+            self.unmarked(place, name, stream, &mut rests).await?;
+        }
+        for (kind, rest) in [StreamKind::Stdout, StreamKind::Stderr].into_iter().zip(&rests) {
+            if !rest.is_empty() {
+                self.line(place, name, kind, rest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows a stream as any Docker sends it.
+    async fn unmarked(&self, place: usize, name: &str, mut stream: ByteStream, rests: &mut [Vec<u8>; 2]) -> Outcome {
+        let mut frames = stream.is_multiplexed().then(Demultiplexer::default);
         while let Some(bytes) = stream.next().await {
             let bytes = bytes?;
             let mut rest: &[u8] = &bytes;
@@ -102,11 +123,6 @@ impl Printer {
                         self.take(place, name, kind, piece, &mut rests[usize::from(kind == StreamKind::Stderr)])?;
                     }
                 }
-            }
-        }
-        for (kind, rest) in [StreamKind::Stdout, StreamKind::Stderr].into_iter().zip(&rests) {
-            if !rest.is_empty() {
-                self.line(place, name, kind, rest)?;
             }
         }
         Ok(())
@@ -226,7 +242,7 @@ async fn until_end(
     code: &Cell<i64>,
 ) -> Outcome {
     let each = async |member: &Member| -> Result<(String, String, i64), Failure> {
-        let reply = client.containers().wait(&member.id, "not-running").await?.exit().await?;
+        let reply = exit_of(client, &member.id).await?;
         // Its last lines come before the word of its end. The log of one that is restarted goes on.
         if let Some(log) = logs.get(member.id.as_str()) {
             let _ = tokio::time::timeout(LAST_LINES, log.subscribe().wait_for(|ended| *ended)).await;
@@ -257,6 +273,18 @@ async fn until_end(
         }
     }
     Ok(())
+}
+
+/// Waits for a container's end, whatever becomes of the daemon meanwhile.
+async fn exit_of(client: &Client, id: &str) -> Result<WaitReply, Failure> {
+    let mut attempts = Attempts::default();
+    loop {
+        let exit = async { client.containers().wait(id, "not-running").await?.exit().await };
+        match exit.await {
+            Ok(reply) => return Ok(reply),
+            Err(error) => attempts.pause(error).await?,
+        }
+    }
 }
 
 /// Stops everything; a second Ctrl-C kills.

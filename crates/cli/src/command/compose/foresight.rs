@@ -97,6 +97,7 @@ fn tell_step(out: &mut String, step: &Step) {
         Step::Rest(_) => Ok(()),
         Step::Keep(existing) if existing.state == "running" => Ok(()),
         Step::Keep(existing) => writeln!(out, "> container {}: start (it is {})", existing.name, existing.state),
+        Step::Rename { existing, name } => writeln!(out, "~ container {}: renamed to {name}", existing.name),
         Step::Create { name, .. } => writeln!(out, "+ container {name}"),
         Step::Remove(existing) => writeln!(out, "- container {}: one more than wanted", existing.name),
         Step::Restart { existing, because } => {
@@ -147,6 +148,9 @@ fn as_json(plan: &Plan) -> serde_json::Value {
             serde_json::json!({"service": service, "action": if it.state == "running" { "keep" } else { "start" }, "container": it.name})
         }
         Step::Rest(it) => serde_json::json!({"service": service, "action": "keep", "container": it.name}),
+        Step::Rename { existing, name } => {
+            serde_json::json!({"service": service, "action": "rename", "container": existing.name, "name": name})
+        }
         Step::Create { name, .. } => serde_json::json!({"service": service, "action": "create", "container": name}),
         Step::Remove(it) => serde_json::json!({"service": service, "action": "remove", "container": it.name}),
         Step::Restart { existing, because } => {

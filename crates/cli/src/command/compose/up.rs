@@ -294,7 +294,7 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
     };
     if found.on("watch") && !task.dry {
         task.run().await?;
-        return super::watch::follow(session, &task.project).await;
+        return super::watch::follow(session, &task.project, super::watch::Rebuilding::default()).await;
     }
     let attached = !found.on("detach") && !found.on("wait") && !found.on("no-start") && !task.dry;
     if !attached {
@@ -368,8 +368,7 @@ async fn wait(task: &Task<'_>, members: &[Member]) -> Outcome {
 }
 
 /// Brings a project up in the background, as `watch` wants it first.
-pub(super) async fn bring_up(session: &Session, found: &Matches, project: Project) -> Outcome {
-    let dry = dry_run(session, found);
+pub(super) async fn bring_up(session: &Session, dry: bool, project: Project) -> Outcome {
     let task = Task {
         choices: Choices::default(),
         manner: Manner { start: true, ..Manner::default() },
