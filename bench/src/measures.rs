@@ -28,6 +28,10 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "logs", take: logs },
     Measure { name: "copy-up", take: copy_up },
     Measure { name: "memory", take: memory },
+    Measure { name: "cold", take: crate::crowd::cold },
+    Measure { name: "thousand", take: crate::crowd::thousand },
+    Measure { name: "followers", take: crate::crowd::followers },
+    Measure { name: "invisible", take: crate::crowd::invisible },
     Measure { name: "oci", take: crate::oci::take },
     Measure { name: "net", take: crate::networks::networks },
     Measure { name: "compose", take: crate::compose::take },
@@ -182,7 +186,7 @@ fn listing(plan: &Plan, engines: &Engines) -> Vec<Row> {
     rows.into()
 }
 
-fn remove_all(engine: &Engine) {
+pub(crate) fn remove_all(engine: &Engine) {
     let ids = engine.read(&["ps", "-aq"]);
     let ids: Vec<&str> = ids.split_whitespace().collect();
     // Podman's `rm -f` asks nicely for ten seconds first; the others kill.
@@ -191,7 +195,7 @@ fn remove_all(engine: &Engine) {
 }
 
 /// Starts `count` containers by eight clients at a time.
-fn start_many(engine: &Engine, count: usize, flags: &[&str]) {
+pub(crate) fn start_many(engine: &Engine, count: usize, flags: &[&str]) {
     std::thread::scope(|scope| {
         for client in 0..8 {
             scope.spawn(move || {
@@ -317,7 +321,7 @@ fn memory(_: &Plan, engines: &Engines) -> Vec<Row> {
 }
 
 /// PSS of all processes that belong to engines, not to containers, in KiB.
-fn engine_pss() -> f64 {
+pub(crate) fn engine_pss() -> f64 {
     let names = ["hako", "conmon", "containerd-shim", "dockerd", "containerd", "docker-proxy"];
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
