@@ -65,14 +65,19 @@ impl Engine {
 
     /// The resident memory of the engine's long-running process, in MiB.
     pub(crate) fn daemon_rss(&self) -> Option<f64> {
-        let pid = match self.name {
-            "hako" => std::fs::read_to_string(self.hako_root()?.join("run/daemon.pid")).ok()?.trim().parse().ok()?,
-            _ => self.process?,
-        };
+        let pid = self.daemon_pid()?;
         field(&format!("/proc/{pid}/status"), "VmRSS:").map(|kib| kib / 1024.0)
     }
 
-    fn hako_root(&self) -> Option<std::path::PathBuf> {
+    /// The engine's long-running process.
+    pub(crate) fn daemon_pid(&self) -> Option<i32> {
+        match self.name {
+            "hako" => std::fs::read_to_string(self.hako_root()?.join("run/daemon.pid")).ok()?.trim().parse().ok(),
+            _ => self.process,
+        }
+    }
+
+    pub(crate) fn hako_root(&self) -> Option<std::path::PathBuf> {
         self.environment.iter().find(|(name, _)| *name == "HAKO_ROOT").map(|(_, value)| value.into())
     }
 }

@@ -5,6 +5,7 @@
 
 mod builds;
 mod compose;
+mod crowd;
 mod engine;
 mod images;
 mod measures;

@@ -28,9 +28,8 @@ pub struct Summary {
     /// Its manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub descriptor: Option<Descriptor>,
-    /// `name@digest` each.
-    #[serde(deserialize_with = "nullable")]
-    pub repo_digests: Vec<String>,
+    /// `name@digest` each; `null` for none before 1.43.
+    pub repo_digests: Option<Vec<String>>,
     /// `name:tag` each.
     #[serde(deserialize_with = "nullable")]
     pub repo_tags: Vec<String>,

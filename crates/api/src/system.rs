@@ -203,6 +203,9 @@ pub struct Info {
     pub cdi_spec_dirs: Vec<String>,
     /// What a user should know; `null` when there is nothing.
     pub warnings: Option<Vec<String>>,
+    /// What older versions of the API tell, and whatever else another daemon does.
+    #[serde(flatten)]
+    pub former: BTreeMap<String, serde_json::Value>,
 }
 
 /// A device that a driver found.
@@ -249,6 +252,9 @@ pub struct RegistryConfig {
     /// Mirrors of docker.io.
     #[serde(rename = "Mirrors")]
     pub mirrors: Option<Vec<String>>,
+    /// See [`Info::former`].
+    #[serde(flatten)]
+    pub former: BTreeMap<String, serde_json::Value>,
 }
 
 /// A registry.
@@ -306,6 +312,9 @@ pub struct Commit {
     /// The commit.
     #[serde(rename = "ID")]
     pub id: String,
+    /// The commit it should be, before 1.49.
+    #[serde(rename = "Expected", skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
 }
 
 /// A pool of addresses for networks.

@@ -4,9 +4,10 @@
 mod order;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use futures_util::{StreamExt, stream};
 use hako_model::container::{Config, HostConfig};
 use hako_model::id::ContainerId;
 use hako_model::state::{State, Status};
@@ -24,16 +25,24 @@ use crate::life::{self, Link};
 use crate::record::{self, Record};
 use crate::{Error, Result};
 
+/// So many containers are joined again at a time.
+const ABREAST: usize = 32;
+
+/// Records are read by so many threads at most: most of the time goes to opening files.
+const READERS: usize = 4;
+
 /// Finds all containers; blocks on the disk, then waits for living supervisors' first words.
 pub(crate) async fn boot(house: &Arc<House>) -> Result<()> {
     crate::builds::sweep(house).await;
     let loaded = load(house)?;
     bury_removed(house);
-    for container in &loaded {
+    // Each waits for its supervisor's first words: many at a time wait no longer than one.
+    let rejoined = stream::iter(&loaded).for_each_concurrent(ABREAST, |container| async move {
         if let Err(error) = rejoin(house, container).await {
             tracing::warn!(id = container.id.short(), %error, "container not rejoined");
         }
-    }
+    });
+    rejoined.await;
     sweep_cgroups(house);
     let (trials, others): (Vec<_>, Vec<_>) =
         loaded.into_iter().partition(|container| container.dir.join("record.aside.json").exists());
@@ -73,7 +82,7 @@ fn tell_missed(house: &House, container: &Container, action: &str) {
 fn load(house: &Arc<House>) -> Result<Vec<Arc<Container>>> {
     let root = house.layout.containers();
     let entries = std::fs::read_dir(&root).map_err(|e| Error::io(format!("list {}", root.display()), e))?;
-    let mut containers = Vec::new();
+    let mut places = Vec::new();
     for entry in entries.flatten() {
         let Ok(id) = ContainerId::parse(&entry.file_name().to_string_lossy()) else { continue };
         let dir = entry.path();
@@ -81,21 +90,39 @@ fn load(house: &Arc<House>) -> Result<Vec<Arc<Container>>> {
             tokio::task::spawn_blocking(move || std::fs::remove_dir_all(dir));
             continue;
         }
-        let container = match Record::load(&dir) {
-            Ok(record) if record.id == id => sound(house, record, &dir),
-            Ok(_) => damaged(&id, &dir, "the record is another container's".to_owned()),
-            Err(error) => damaged(&id, &dir, error.to_string()),
-        };
-        if let Err(error) = house.index.reserve(&container.record().name, &id) {
+        places.push((id, dir));
+    }
+    let containers = read_all(house, &places);
+    for container in &containers {
+        let id = &container.id;
+        if let Err(error) = house.index.reserve(&container.record().name, id) {
             tracing::warn!(id = id.short(), %error, "two containers of one name");
         }
-        house.index.insert(Arc::clone(&container));
+        house.index.insert(Arc::clone(container));
         if container.damage.is_none() {
-            tell_missed(house, &container, "create");
+            tell_missed(house, container, "create");
         }
-        containers.push(container);
     }
     Ok(containers)
+}
+
+/// Reads the records of all containers, in the order of their places.
+fn read_all(house: &House, places: &[(ContainerId, PathBuf)]) -> Vec<Arc<Container>> {
+    let share = places.len().div_ceil(hako_sys::proc::processors().clamp(1, READERS)).max(1);
+    let read = |part: &[(ContainerId, PathBuf)]| part.iter().map(|(id, dir)| read(house, id, dir)).collect::<Vec<_>>();
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = places.chunks(share).map(|part| scope.spawn(move || read(part))).collect();
+        let found = readers.into_iter().map(|reader| reader.join().unwrap_or_else(|p| std::panic::resume_unwind(p)));
+        found.flatten().collect()
+    })
+}
+
+fn read(house: &House, id: &ContainerId, dir: &Path) -> Arc<Container> {
+    match Record::load(dir) {
+        Ok(record) if record.id == *id => sound(house, record, dir),
+        Ok(_) => damaged(id, dir, "the record is another container's".to_owned()),
+        Err(error) => damaged(id, dir, error.to_string()),
+    }
 }
 
 fn sound(house: &House, record: Record, dir: &Path) -> Arc<Container> {

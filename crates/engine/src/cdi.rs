@@ -35,17 +35,6 @@ pub(crate) fn put_on(spec: &mut Spec, requests: &[DeviceRequest], directories: &
     edits::apply(spec, &catalogue, &names)
 }
 
-/// Refuses requests nobody could serve, whatever devices there are.
-pub(crate) fn check(requests: &[DeviceRequest]) -> Result<()> {
-    for request in requests {
-        let some = request.device_ids.as_ref().is_some_and(|ids| !ids.is_empty());
-        if request.driver != "cdi" && some && request.count != 0 {
-            return Err(Error::invalid("cannot set both Count and DeviceIDs on device request"));
-        }
-    }
-    Ok(())
-}
-
 /// The qualified names of the devices a request means.
 fn wanted(request: &DeviceRequest, catalogue: &Catalogue) -> Result<Vec<String>> {
     let ids = request.device_ids.clone().unwrap_or_default();

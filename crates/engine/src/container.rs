@@ -13,8 +13,9 @@ use hako_net::publish::Binding;
 use hako_store::LayerPin;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
-use crate::containers::ExecRequest;
+use crate::containers::{ExecRequest, Sample};
 use crate::life::Link;
 use crate::record::Record;
 use crate::{Error, Result};
@@ -62,6 +63,8 @@ pub(crate) struct Inside {
     pub(crate) removing: bool,
     /// The addresses the next start is to have again, where they are free.
     pub(crate) kept: Vec<endpoint::Plan>,
+    /// What was last seen of its use, for all who watch.
+    pub(crate) sampled: Option<Box<(Instant, Sample)>>,
 }
 
 /// What a start gave it: `run.json`, so that a later engine knows.
@@ -98,6 +101,7 @@ impl Container {
             pin: None,
             removing: false,
             kept: Vec::new(),
+            sampled: None,
             record: Arc::new(record),
         };
         Self {

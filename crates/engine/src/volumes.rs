@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use hako_model::amount;
 use hako_model::event::Kind;
 use hako_model::filter::Filters;
 use hako_model::name;
@@ -62,7 +63,7 @@ impl Volumes {
         if !request.name.is_empty() {
             name::volume(&request.name)?;
         }
-        check_options(&request.options)?;
+        let bound = check_options(&self.house, &request.name, &request.options)?;
         let known = !request.name.is_empty() && self.house.store.volumes().get(&request.name).is_ok();
         let new = NewVolume {
             anonymous: request.name.is_empty(),
@@ -70,6 +71,7 @@ impl Volumes {
             driver: "local".to_owned(),
             labels: Some(request.labels).filter(|labels| !labels.is_empty()),
             options: Some(request.options).filter(|options| !options.is_empty()),
+            bound,
         };
         let made = blocking(|| self.house.store.volumes().create(new)).map_err(failure)?;
         if !known {
@@ -164,22 +166,36 @@ fn admits_labels(filters: &Filters, labels: &BTreeMap<String, String>) -> bool {
     filters.admits_labels("label", label) && filters.lacks_labels("label!", label)
 }
 
-/// The local driver knows `type`, `o`, `device`, and they come together.
-fn check_options(options: &BTreeMap<String, String>) -> Result<()> {
-    if options.contains_key("size") {
-        return Err(Error::invalid(
-            "create volume: size is not supported: bound what is written by a volume of type=tmpfs with o=size=…",
-        ));
+/// The local driver knows `type`, `o` and `device`, which come together, and `size`. Returns the bound that `size` asks for.
+pub(crate) fn check_options(house: &House, name: &str, options: &BTreeMap<String, String>) -> Result<Option<u64>> {
+    let refused = |text: String| Err(Error::invalid(format!("create {name}: {text}")));
+    if let Some(key) = options.keys().find(|key| !matches!(key.as_str(), "type" | "o" | "device" | "size")) {
+        return refused(format!("invalid option: \"{key}\""));
     }
-    if let Some(key) = options.keys().find(|key| !matches!(key.as_str(), "type" | "o" | "device")) {
-        return Err(Error::invalid(format!("create volume: invalid option: \"{key}\"")));
+    let given = |key: &str| options.get(key).filter(|value| !value.is_empty());
+    let mounted = ["type", "o", "device"].iter().any(|key| given(key).is_some());
+    if mounted && let Some(missing) = ["device", "type"].iter().find(|key| given(key).is_none()) {
+        return refused(format!("missing required option: \"{missing}\""));
     }
-    let given = |key: &str| options.get(key).is_some_and(|value| !value.is_empty());
-    if given("type") && !given("device") {
-        return Err(Error::invalid("create volume: missing required option: \"device\""));
+    let Some(size) = given("size") else { return Ok(None) };
+    let Some(bytes) = amount::bytes(size).and_then(|bytes| u64::try_from(bytes).ok()) else {
+        return refused(format!("invalid size: '{size}'"));
+    };
+    if bytes == 0 {
+        return Ok(None);
     }
-    Ok(())
+    if mounted {
+        return refused("size bounds what lies in the volume itself, not what is mounted there".to_owned());
+    }
+    if !house.store.volumes().can_be_bounded() {
+        return refused(format!("quota size requested but no quota support: {NO_QUOTAS}"));
+    }
+    Ok(Some(bytes))
 }
+
+/// Why sizes cannot be bounded, and what to do about it.
+pub(crate) const NO_QUOTAS: &str = "the data root's file system does not enforce project quotas (it needs xfs, or ext4 made \
+                                    with -O project,quota, mounted with prjquota, and Linux 5.14)";
 
 fn view(volume: hako_store::Volume) -> Volume {
     Volume {

@@ -1,6 +1,7 @@
 //! Words and rules: ids, references, digests, image and container types, the state machine, restart and health
 //! decisions, ports and address pools. Pure: no I/O and no clock.
 
+pub mod amount;
 pub mod budget;
 pub mod cdi;
 pub mod container;

@@ -97,7 +97,7 @@ async fn dispatch(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::Session => buildkit::session(asked),
         Endpoint::Grpc => buildkit::grpc(asked),
         Endpoint::Build => build::classic::build(asked).await,
-        Endpoint::BuildCancel => build::cancel(),
+        Endpoint::BuildCancel => build::cancel(&asked),
         Endpoint::BuildOrder => build::build(asked).await,
         Endpoint::BuildFiles => build::files(asked),
         Endpoint::BuildPrune => build::prune(asked).await,
@@ -112,6 +112,8 @@ async fn refuse(asked: Asked, why: Refusal) -> Outcome {
     Err(match why {
         Refusal::NoManager => Failure::no_manager(),
         Refusal::NoMember => Failure::no_member(),
+        Refusal::NoCluster => Failure::no_cluster(),
+        Refusal::Experiment => Failure::experiment(),
         Refusal::Absent(what) => Failure::absent(what),
     })
 }

@@ -5,6 +5,7 @@ mod activity;
 mod buildkit;
 mod daemon;
 mod failure;
+mod former;
 mod handlers;
 mod hijack;
 mod lent;

@@ -95,6 +95,10 @@ pub(crate) enum Refusal {
     NoManager,
     /// Only a member of a cluster does it.
     NoMember,
+    /// Only volumes of a cluster can be changed.
+    NoCluster,
+    /// Docker itself does it only when experiments are allowed.
+    Experiment,
     /// Docker has it and hako does not have it yet, or never will.
     Absent(&'static str),
 }
@@ -151,6 +155,7 @@ const fn put(path: &'static str, endpoint: Endpoint) -> Pattern {
 }
 
 const PLUGINS: Endpoint = Endpoint::Refused(Refusal::Absent("plugins"));
+const EXPERIMENT: Endpoint = Endpoint::Refused(Refusal::Experiment);
 const SWARM: Endpoint = Endpoint::Refused(Refusal::NoManager);
 
 const PATTERNS: &[Pattern] = &[
@@ -188,6 +193,8 @@ const PATTERNS: &[Pattern] = &[
     head("/containers/*/archive", Endpoint::ArchiveStat),
     get("/containers/*/archive", Endpoint::ArchiveGet),
     put("/containers/*/archive", Endpoint::ArchivePut),
+    get("/containers/*/checkpoints", EXPERIMENT),
+    post("/containers/*/checkpoints", EXPERIMENT),
     delete("/containers/*", Endpoint::ContainerRemove),
     post("/commit", Endpoint::Commit),
     post("/exec/*/start", Endpoint::ExecStart),
@@ -211,7 +218,7 @@ const PATTERNS: &[Pattern] = &[
     post("/volumes/prune", Endpoint::VolumePrune),
     get("/volumes/*", Endpoint::VolumeInspect),
     delete("/volumes/*", Endpoint::VolumeRemove),
-    put("/volumes/*", SWARM),
+    put("/volumes/*", Endpoint::Refused(Refusal::NoCluster)),
     get("/networks", Endpoint::NetworkList),
     get("/networks/", Endpoint::NetworkList),
     post("/networks/create", Endpoint::NetworkCreate),
@@ -241,8 +248,14 @@ const PATTERNS: &[Pattern] = &[
     get("/plugins", Endpoint::PluginList),
     get("/plugins/privileges", PLUGINS),
     get("/plugins/*/json", Endpoint::PluginInspect),
-    delete("/plugins/*", PLUGINS),
-    post("/plugins/*", PLUGINS),
+    delete("/plugins/*", Endpoint::PluginInspect),
+    post("/plugins/pull", PLUGINS),
+    post("/plugins/create", PLUGINS),
+    post("/plugins/*/enable", Endpoint::PluginInspect),
+    post("/plugins/*/disable", Endpoint::PluginInspect),
+    post("/plugins/*/upgrade", Endpoint::PluginInspect),
+    post("/plugins/*/push", Endpoint::PluginInspect),
+    post("/plugins/*/set", Endpoint::PluginInspect),
     get("/swarm", SWARM),
     post("/swarm/leave", Endpoint::Refused(Refusal::NoMember)),
     get("/swarm/*", SWARM),
@@ -271,6 +284,9 @@ const PATTERNS: &[Pattern] = &[
 pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Failure> {
     let (version, rest) = split_version(path)?;
     let decoded = percent_decode_str(rest).decode_utf8().map_err(|_| Failure::page_not_found())?;
+    if *method == Method::DELETE && decoded.starts_with("/containers/") && decoded.contains("/checkpoints/") {
+        return Ok(Route { endpoint: EXPERIMENT, name: String::new(), version });
+    }
     let found = PATTERNS.iter().filter(|pattern| pattern.method == *method);
     for pattern in found {
         if let Some(name) = capture(pattern.path, &decoded) {
@@ -348,6 +364,18 @@ mod tests {
         ];
         for (method, path, endpoint, name) in table {
             assert_eq!(check(method, path), Some((endpoint, name.to_owned())), "{path}");
+        }
+    }
+
+    /// The paths of Docker's own description of the API, 1.51.
+    #[test]
+    fn every_path_of_the_description_means_something() {
+        let described = include_str!("router/engine-api-1.51.txt");
+        assert_eq!(described.lines().count(), 107);
+        for line in described.lines() {
+            let (method, path) = line.split_once(' ').unwrap();
+            let path = format!("/v1.51{}", path.replace("{id}", "any").replace("{name}", "any"));
+            assert!(check(method.parse().unwrap(), &path).is_some(), "{line}");
         }
     }
 

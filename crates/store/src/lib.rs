@@ -14,6 +14,7 @@ mod hash;
 mod images;
 mod index;
 mod layers;
+mod quota;
 mod rootfs;
 mod store;
 pub mod tar;

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::extract::list;
 use crate::store::{Shared, discard, make_dir};
-use crate::{Error, Result, tree, usage};
+use crate::{Error, Result, quota, tree, usage};
 
 /// The volumes of a store. Cheap to clone.
 #[derive(Clone)]
@@ -56,6 +56,8 @@ pub struct NewVolume {
     pub labels: Option<BTreeMap<String, String>>,
     /// Driver options.
     pub options: Option<BTreeMap<String, String>>,
+    /// The most bytes it may hold, if that is bounded.
+    pub bound: Option<u64>,
     /// Mark as anonymous even though named (containers' anonymous volumes).
     pub anonymous: bool,
 }
@@ -63,7 +65,7 @@ pub struct NewVolume {
 /// The label by which Docker's clients know a volume nobody named.
 const ANONYMOUS: &str = "com.docker.volume.anonymous";
 /// The options of the local driver.
-const OPTIONS: [&str; 3] = ["type", "device", "o"];
+const OPTIONS: [&str; 4] = ["type", "device", "o", "size"];
 /// Which options each of them needs beside it.
 const NEEDED: [(&str, &[&str]); 3] = [("type", &["device"]), ("device", &["type"]), ("o", &["device", "type"])];
 
@@ -100,15 +102,19 @@ impl Volumes {
             mountpoint: self.dir(&name).join("_data"),
             damage: None,
         };
-        self.write(&volume)?;
+        self.write(&volume, new.bound)?;
         drop(flight);
         Ok(volume)
     }
 
     /// Everything is made aside and then renamed, so that a volume is there with its record or not at all.
-    fn write(&self, volume: &Volume) -> Result<()> {
+    fn write(&self, volume: &Volume, bound: Option<u64>) -> Result<()> {
         let scratch = self.shared.scratch()?;
-        make_dir(&scratch.join("_data"), 0o755)?;
+        let data = scratch.join("_data");
+        make_dir(&data, 0o755)?;
+        if let Some(bytes) = bound {
+            quota::bound(&[data], &format!("volume {}", volume.name), bytes)?;
+        }
         let bytes = serde_json::to_vec(volume).map_err(|error| Error::malformed("volume record", error.to_string()))?;
         hako_sys::file::write_atomic(&scratch.join("record.json"), &bytes, Durability::Power)?;
         // Other users pass through here to the data when a container's user namespace differs.
@@ -153,6 +159,10 @@ impl Volumes {
     /// Removes a volume and its data. Whether somebody uses it is the caller's knowledge.
     pub fn remove(&self, name: &str) -> Result<()> {
         check_name(name).map_err(|_| Error::not_found("volume", name))?;
+        if self.read(name).is_ok_and(|volume| volume.options.is_some_and(|options| options.contains_key("size"))) {
+            // A bound that stays costs a number, and nothing else.
+            let _ = quota::free_again(&self.dir(name).join("_data"));
+        }
         match self.shared.bury(&self.dir(name))? {
             Some(grave) => {
                 hako_sys::file::fsync_dir(&self.shared.path("volumes"))?;
@@ -160,6 +170,11 @@ impl Volumes {
             }
             None => Err(Error::not_found("volume", name)),
         }
+    }
+
+    /// Whether the bytes of volumes can be bounded.
+    pub fn can_be_bounded(&self) -> bool {
+        quota::is_possible(&self.shared.path("volumes"))
     }
 
     /// The bytes its data takes on disk.
@@ -212,7 +227,7 @@ fn check_driver(driver: &str, options: Option<&BTreeMap<String, String>>) -> Res
     }
     let Some(options) = options else { return Ok(()) };
     if let Some(unknown) = options.keys().find(|key| !OPTIONS.contains(&key.as_str())) {
-        return Err(invalid(unknown, "invalid option, want type, device or o"));
+        return Err(invalid(unknown, "invalid option, want type, device, o or size"));
     }
     for (_, needed) in NEEDED.iter().filter(|(key, _)| options.contains_key(*key)) {
         if let Some(missing) = needed.iter().find(|key| !options.contains_key(**key)) {

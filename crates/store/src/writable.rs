@@ -11,7 +11,7 @@ use rustix::fs::{FileType, Gid, Mode, Uid};
 
 use crate::store::{Shared, discard, make_dir};
 use crate::tree::{Packer, Precision, is_opaque};
-use crate::{Change, Error, Layers, Limits, Result, Rootfs, Staged, Unpack, changes, usage};
+use crate::{Change, Error, Layers, Limits, Result, Rootfs, Staged, Unpack, changes, quota, usage};
 
 /// The writable layer of one container.
 #[derive(Clone)]
@@ -31,6 +31,22 @@ impl Writable {
         let owner = (Some(Uid::from_raw(stat.st_uid)), Some(Gid::from_raw(stat.st_gid)));
         rustix::fs::chown(&upper, owner.0, owner.1).map_err(Error::at("change owner of", &upper))?;
         rustix::fs::chmod(&upper, Mode::from_raw_mode(stat.st_mode)).map_err(Error::at("change mode of", &upper))
+    }
+
+    /// Whether the bytes of writable layers can be bounded where this one is.
+    pub fn can_be_bounded(&self) -> bool {
+        quota::is_possible(&self.dir)
+    }
+
+    /// Bounds the bytes of a layer that was just made. Overlay moves files between its two directories, so both have one
+    /// bound.
+    pub fn bound(&self, name: &str, bytes: u64) -> Result<()> {
+        quota::bound(&[self.upper(), self.work()], name, bytes)
+    }
+
+    /// Takes the bound away before the layer goes.
+    pub fn unbound(&self) -> Result<()> {
+        quota::free_again(&self.upper())
     }
 
     /// Overlay's upper directory.

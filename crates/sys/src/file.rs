@@ -107,7 +107,9 @@ pub fn read_regular(fd: OwnedFd, limit: u64, path: &Path) -> Result<Vec<u8>> {
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
         return Err(malformed(path, "not a regular file"));
     }
-    let mut bytes = Vec::new();
+    // Room for all of it, and for learning that there is no more: two reads, however long it is.
+    let length = u64::try_from(stat.st_size).unwrap_or(0).min(limit) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
     File::from(fd).take(limit + 1).read_to_end(&mut bytes).map_err(Error::at("read", path))?;
     if bytes.len() as u64 > limit {
         return Err(malformed(path, &format!("larger than {limit} bytes")));

@@ -18,6 +18,7 @@ pub mod own;
 pub mod poll;
 pub mod proc;
 pub mod process;
+pub mod project;
 pub mod pty;
 pub mod random;
 pub mod seccomp;

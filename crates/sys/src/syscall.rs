@@ -431,3 +431,86 @@ pub(crate) fn set_mempolicy(mode: i32, mask: &[u64; 16]) -> io::Result<()> {
     // SAFETY: the kernel reads at most the bits announced, one less than there are.
     checked(unsafe { libc::syscall(libc::SYS_set_mempolicy, mode, nodes, 1024) }).map(drop)
 }
+
+/// `struct fsxattr`: what file systems keep of a file beside its mode.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Attributes {
+    pub(crate) flags: u32,
+    pub(crate) extent_size: u32,
+    pub(crate) extents: u32,
+    pub(crate) project: u32,
+    pub(crate) copy_extent_size: u32,
+    pub(crate) padding: [u8; 8],
+}
+
+/// `struct if_dqblk`: limits in blocks of 1024 bytes, space in bytes.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DiskQuota {
+    pub(crate) hard_blocks: u64,
+    pub(crate) soft_blocks: u64,
+    pub(crate) space: u64,
+    pub(crate) hard_inodes: u64,
+    pub(crate) soft_inodes: u64,
+    pub(crate) inodes: u64,
+    pub(crate) block_time: u64,
+    pub(crate) inode_time: u64,
+    pub(crate) valid: u32,
+}
+
+/// `struct fs_quota_stat`, of which only the flags matter here; the kernel writes 80 bytes.
+#[repr(C, align(8))]
+struct QuotaState {
+    version: i8,
+    flags: u16,
+    rest: [u8; 124],
+}
+
+/// The kind of quota that counts projects (`PRJQUOTA`).
+const PROJECTS: u32 = 2;
+const GET_QUOTA: u32 = 0x80_0007;
+const SET_QUOTA: u32 = 0x80_0008;
+/// `Q_XGETQSTAT`, which all file systems with quotas answer.
+const GET_STATE: u32 = ((b'X' as u32) << 8) + 5;
+/// `_IOR('X', 31, struct fsxattr)` and `_IOW('X', 32, struct fsxattr)`.
+const GET_ATTRIBUTES: u64 = 0x801c_581f;
+const SET_ATTRIBUTES: u64 = 0x401c_5820;
+
+pub(crate) fn attributes(file: BorrowedFd<'_>) -> io::Result<Attributes> {
+    let mut found = Attributes::default();
+    // SAFETY: the kernel writes one fsxattr.
+    checked(unsafe { libc::ioctl(file.as_raw_fd(), GET_ATTRIBUTES as _, &raw mut found) }.into())?;
+    Ok(found)
+}
+
+pub(crate) fn set_attributes(file: BorrowedFd<'_>, wanted: &Attributes) -> io::Result<()> {
+    // SAFETY: the kernel reads one fsxattr.
+    checked(unsafe { libc::ioctl(file.as_raw_fd(), SET_ATTRIBUTES as _, &raw const *wanted) }.into()).map(drop)
+}
+
+/// `quotactl_fd` (Linux 5.14) about projects on the file system of an open file.
+fn quotactl<T>(file: BorrowedFd<'_>, command: u32, project: u32, value: *mut T) -> io::Result<()> {
+    let command = command << 8 | PROJECTS;
+    // SAFETY: callers pass the structure their command reads or writes, alive for the call.
+    checked(unsafe { libc::syscall(libc::SYS_quotactl_fd, file.as_raw_fd(), command, project, value) }).map(drop)
+}
+
+pub(crate) fn quota(file: BorrowedFd<'_>, project: u32) -> io::Result<DiskQuota> {
+    let mut found = DiskQuota::default();
+    quotactl(file, GET_QUOTA, project, &raw mut found)?;
+    Ok(found)
+}
+
+pub(crate) fn set_quota(file: BorrowedFd<'_>, project: u32, wanted: &DiskQuota) -> io::Result<()> {
+    let mut wanted = *wanted;
+    quotactl(file, SET_QUOTA, project, &raw mut wanted)
+}
+
+/// Which quotas a file system counts and enforces.
+pub(crate) fn quota_state(file: BorrowedFd<'_>) -> io::Result<u16> {
+    let mut state = QuotaState { version: 0, flags: 0, rest: [0; 124] };
+    quotactl(file, GET_STATE, 0, &raw mut state)?;
+    let _ = (state.version, state.rest);
+    Ok(state.flags)
+}

@@ -174,6 +174,8 @@ requests! {
     Start {
         /// The keys that detach.
         detach_keys: String = "detachKeys",
+        /// A checkpoint to start from.
+        checkpoint: String = "checkpoint",
         /// hako's own: beside the container it is to replace, without published ports and names.
         aside: bool = "aside",
     }
@@ -276,10 +278,17 @@ requests! {
         filters: Filters = "filters",
         /// With the size shared with other images.
         shared_size: bool = "shared-size",
+        /// A reference, as clients before 1.41 said it.
+        filter: String = "filter",
         /// Kept for old clients.
         digests: bool = "digests",
         /// With the manifests of an index.
         manifests: bool = "manifests",
+    }
+    /// `POST /build/cancel`
+    CancelBuild {
+        /// The client's name for it.
+        id: String = "id",
     }
     /// `POST /images/create`: a pull or an import
     CreateImage {

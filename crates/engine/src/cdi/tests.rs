@@ -83,7 +83,6 @@ fn graphics_processors_are_those_of_the_first_vendor() {
     assert_eq!(env(DeviceRequest { driver: "nvidia".into(), ..gpus(-1, &[]) }), "GPU=all");
     assert!(refusal(&host, &[DeviceRequest { driver: "amd".into(), ..gpus(-1, &[]) }]).contains("driver \"amd\""));
     assert!(refusal(&host, &[gpus(3, &[])]).ends_with("nvidia.com/gpu=2"));
-    assert!(check(&[gpus(1, &["0"])]).is_err());
 }
 
 #[test]

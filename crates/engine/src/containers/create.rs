@@ -253,6 +253,9 @@ fn make(house: &House, mut record: Record, found: &Found) -> Result<Arc<Containe
     let pin = pin.map_err(|e| Error::io("pin layers", e))?;
     let writable = house.store.writable(&dir);
     writable.create(&found.lowers).map_err(|e| Error::io("make writable layer", e))?;
+    if let Some(bytes) = validate::layer_bound(house, &record.host_config)? {
+        writable.bound(record.id.as_str(), bytes).map_err(|e| Error::io("bound writable layer", e))?;
+    }
     mounts::make_volumes(house, &mut record.mounts, &found.lowers)?;
     record.save(&dir)?;
     draft.kept = true;

@@ -144,7 +144,7 @@ fn begin(container: &Container, exec: &ExecId) -> Result<Exec> {
     let instance = inside.execs.get_mut(exec);
     let instance = instance.ok_or_else(|| Error::not_found(format!("No such exec instance: {exec}")))?;
     if instance.exit_code.is_some() {
-        return Err(Error::conflict(format!("Error: Exec command {exec} has already run")));
+        return Err(Error::conflict(format!("exec command {exec} has already run")));
     }
     if std::mem::replace(&mut instance.started, true) {
         return Err(Error::conflict(format!("Error: Exec command {exec} is already running")));

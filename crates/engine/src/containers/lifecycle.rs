@@ -170,7 +170,7 @@ pub(super) fn failure(container: &Container, failure: Failure) -> Error {
         Failure::Refused(Refused::NotRunning) => container.not_running(),
         Failure::Refused(refused) => Error::conflict(format!("Container {} {refused}", container.id)),
         Failure::NoSuchExec { exec } => Error::not_found(format!("No such exec instance: {exec}")),
-        Failure::ExecRan { exec } => Error::conflict(format!("Error: Exec command {exec} has already run")),
+        Failure::ExecRan { exec } => Error::conflict(format!("exec command {exec} has already run")),
         Failure::Invalid { error } => Error::invalid(error),
         Failure::Launch { exit_code: 125, error } => Error::system(error),
         Failure::Launch { error, .. } => Error::invalid(format!("OCI runtime exec failed: exec failed: {error}")),

@@ -11,6 +11,7 @@ use hako_model::name;
 use hako_store::{NewVolume, Rootfs};
 
 use crate::house::House;
+use crate::volumes::check_options;
 use crate::{Error, Result};
 
 impl From<InvalidMount> for Error {
@@ -131,11 +132,13 @@ fn make_volume(house: &House, volume: &mut Volume) -> Result<()> {
         return Ok(());
     }
     let given = |map: &BTreeMap<String, String>| Some(map.clone()).filter(|map| !map.is_empty());
+    let bound = check_options(house, &volume.name, &volume.options)?;
     let new = NewVolume {
         name: volume.name.clone(),
         driver: "local".to_owned(),
         labels: given(&volume.labels),
         options: given(&volume.options),
+        bound,
         anonymous: volume.anonymous,
     };
     let made = volumes.create(new).map_err(|e| Error::io("make volume", e))?;

@@ -96,6 +96,10 @@ fn dismiss(container: &Container) {
 /// Takes a container that does not run off the disk and out of the index, with its anonymous volumes if wanted.
 pub(crate) async fn erase(house: &Arc<House>, container: &Arc<Container>, volumes: bool) -> Result<()> {
     container.inside().removing = true;
+    if container.record().host_config.storage_opt.iter().flatten().next().is_some() {
+        // A bound that stays costs a number, and nothing else.
+        let _ = house.store.writable(&container.dir).unbound();
+    }
     let grave = house.layout.tmp().join(grave(container, volumes));
     if let Err(error) = std::fs::rename(&container.dir, &grave)
         && error.kind() != std::io::ErrorKind::NotFound

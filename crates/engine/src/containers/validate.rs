@@ -2,12 +2,14 @@
 
 mod resources;
 
+use hako_model::amount;
 use hako_model::container::{Config, HealthConfig, HostConfig, RestartName};
 use hako_sys::caps;
 
 use super::CreateRequest;
 use crate::house::House;
-use crate::{Error, Result, cdi, networks};
+use crate::volumes::NO_QUOTAS;
+use crate::{Error, Result, networks};
 
 pub(super) use resources::{check as check_resources, complete as complete_resources};
 
@@ -19,6 +21,7 @@ pub(super) fn check(house: &House, request: &CreateRequest) -> Result<()> {
     check_config(&request.config)?;
     let host = &request.host_config;
     check_unsupported(host)?;
+    layer_bound(house, host)?;
     check_restart(host)?;
     super::edit::remedy(host)?;
     check_capabilities(host)?;
@@ -76,12 +79,26 @@ pub(super) fn check_health(health: &HealthConfig) -> Result<()> {
     }
 }
 
+/// The bound on the writable layer that `--storage-opt` asks for, if it is one that can be kept.
+pub(super) fn layer_bound(house: &House, host: &HostConfig) -> Result<Option<u64>> {
+    let options = host.storage_opt.iter().flatten();
+    let mut bound = None;
+    for (key, value) in options {
+        if key != "size" {
+            return Err(Error::invalid(format!("Unknown option {key}")));
+        }
+        let bytes = amount::bytes(value).and_then(|bytes| u64::try_from(bytes).ok());
+        let bytes = bytes.ok_or_else(|| Error::invalid(format!("invalid size: '{value}'")))?;
+        bound = Some(bytes).filter(|bytes| *bytes > 0);
+    }
+    if bound.is_some() && !house.store.writable(&house.layout.data_root).can_be_bounded() {
+        return Err(Error::invalid(format!("--storage-opt size cannot be kept: {NO_QUOTAS}")));
+    }
+    Ok(bound)
+}
+
 /// What hako does not do is refused by name.
 fn check_unsupported(host: &HostConfig) -> Result<()> {
-    cdi::check(host.resources.device_requests.as_deref().unwrap_or_default())?;
-    if host.storage_opt.iter().flatten().next().is_some() {
-        return Err(Error::not_implemented("--storage-opt is not supported"));
-    }
     match host.runtime.as_str() {
         "" | "hako" | "runc" | "io.containerd.runc.v2" => {}
         name => return Err(Error::invalid(format!("unknown or invalid runtime name: {name}"))),

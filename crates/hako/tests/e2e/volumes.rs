@@ -2,6 +2,33 @@
 
 use crate::house::House;
 
+/// On file systems with project quotas `tests/vm/run -s quota` shows that sizes are kept.
+#[test]
+fn a_size_that_cannot_be_kept_is_refused() {
+    use std::os::fd::AsFd as _;
+    let house = House::new();
+    let root = std::fs::File::open(house.path()).unwrap();
+    if hako_sys::project::is_enforced(root.as_fd()) {
+        return;
+    }
+    let refused = house.fails(1, ["volume", "create", "-o", "size=10M", "bounded"]);
+    assert!(refused.contains("create bounded: quota size requested but no quota support"), "{refused}");
+    let refused = house.fails(125, ["run", "--storage-opt", "size=10M", "busybox", "true"]);
+    assert!(refused.contains("--storage-opt size cannot be kept: the data root's file system"), "{refused}");
+    let mount = "type=volume,source=made,target=/v,volume-opt=size=10M";
+    let refused = house.fails(125, ["run", "--mount", mount, "busybox", "true"]);
+    assert!(refused.contains("no quota support"), "{refused}");
+    for (options, text) in [
+        (&["-o", "foo=1"][..], "create odd: invalid option: \"foo\""),
+        (&["-o", "size=x"], "create odd: invalid size: 'x'"),
+        (&["-o", "type=nfs"], "create odd: missing required option: \"device\""),
+        (&["-o", "device=/x"], "create odd: missing required option: \"type\""),
+    ] {
+        let refused = house.fails(1, [&["volume", "create"], options, &["odd"]].concat());
+        assert!(refused.contains(text), "{refused}");
+    }
+}
+
 #[test]
 fn bind_mounts() {
     let house = House::new();

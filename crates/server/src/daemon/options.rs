@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use hako_engine::Settings;
+use hako_model::amount;
 use hako_model::budget::Budget;
 use hako_model::container::Ulimit;
 use serde_json::{Map, Value};
@@ -144,7 +145,7 @@ impl Given {
         settings.log.config = (!log_options.is_empty()).then_some(log_options);
         if let Some(size) = self.text("default-shm-size") {
             settings.shm_size =
-                bytes(size).ok_or_else(|| refused("default-shm-size", size, "expected a size such as 64m"))?;
+                amount::bytes(size).ok_or_else(|| refused("default-shm-size", size, "expected a size such as 64m"))?;
         }
         settings.ulimits = self.each("default-ulimit", ulimit)?;
         settings.init = self.switch("init")?.unwrap_or(false);
@@ -320,16 +321,6 @@ fn ulimit(text: &str) -> Result<Ulimit, String> {
     Ok(Ulimit { name: name.to_owned(), soft: number(soft)?, hard: number(hard)? })
 }
 
-/// Docker's `RAMInBytes`: a number and a binary unit.
-fn bytes(text: &str) -> Option<i64> {
-    let lower = text.trim().to_ascii_lowercase();
-    let digits = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let unit = lower[digits.len()..].trim_end_matches('b').trim_end_matches('i');
-    let power = ["", "k", "m", "g", "t", "p"].iter().position(|known| *known == unit)?;
-    let value: f64 = digits.trim().parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0)?;
-    Some((value * 1024_f64.powi(i32::try_from(power).ok()?)) as i64)
-}
-
 /// Go's durations, without fractions of their units: `1h30m`, `90s`, `500ms`, `0`.
 fn duration(text: &str) -> Option<Duration> {
     if text == "0" {
@@ -435,10 +426,6 @@ mod tests {
 
     #[test]
     fn sizes_and_times() {
-        assert_eq!(bytes("64m"), Some(64 << 20));
-        assert_eq!(bytes("1.5GiB"), Some(3 << 29));
-        assert_eq!(bytes("12"), Some(12));
-        assert_eq!(bytes("x"), None);
         assert_eq!(duration("1h30m"), Some(Duration::from_secs(5400)));
         assert_eq!(duration("500ms"), Some(Duration::from_millis(500)));
         assert_eq!(duration("5"), None);

@@ -260,6 +260,9 @@ pub(super) async fn prune(asked: Asked) -> Outcome {
 }
 
 /// A build stops when its client goes; there is none that could be named.
-pub(super) fn cancel() -> Outcome {
+pub(super) fn cancel(asked: &Asked) -> Outcome {
+    if query::CancelBuild::read(&asked.query)?.id.is_empty() {
+        return Err(Failure::invalid("build ID not provided"));
+    }
     Ok(reply::empty(StatusCode::OK))
 }

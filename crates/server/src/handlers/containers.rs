@@ -21,7 +21,7 @@ use http::{HeaderValue, StatusCode};
 use crate::failure::Failure;
 use crate::reply::{self, Broken, Outcome};
 use crate::request::Asked;
-use crate::{hijack, websocket, wire};
+use crate::{former, hijack, websocket, wire};
 
 pub(super) async fn list(asked: Asked) -> Outcome {
     let query = query::ListContainers::read(&asked.query)?;
@@ -37,19 +37,23 @@ pub(super) async fn list(asked: Asked) -> Outcome {
 
 pub(super) async fn create(mut asked: Asked) -> Outcome {
     let query = query::CreateContainer::read(&asked.query)?;
-    let body: CreateBody = asked.json().await?;
+    let mut body: CreateBody = asked.json().await?;
     if body.config == Config::default() {
         return Err(Failure::invalid("config cannot be empty in order to create a container"));
     }
+    let mut warnings = former::creation(&mut body, asked.version)?;
+    // Until 1.41 nobody could ask for a platform.
+    let platform = if asked.version < ApiVersion::minor(41) { None } else { platform(&query.platform)? };
     let request = CreateRequest {
         name: Some(query.name).filter(|name| !name.is_empty()),
-        platform: platform(&query.platform)?,
+        platform,
         config: body.config,
         host_config: body.host_config.unwrap_or_default(),
         networking: body.networking_config.unwrap_or_default(),
     };
     let created = asked.engine.containers().create(request).await?;
-    reply::json_with(StatusCode::CREATED, &Created { id: created.id.to_string(), warnings: created.warnings })
+    warnings.extend(created.warnings);
+    reply::json_with(StatusCode::CREATED, &Created { id: created.id.to_string(), warnings })
 }
 
 fn platform(text: &str) -> Result<Option<Platform>, Failure> {
@@ -62,7 +66,9 @@ fn platform(text: &str) -> Result<Option<Platform>, Failure> {
 pub(super) async fn inspect(asked: Asked) -> Outcome {
     let size = query::InspectContainer::read(&asked.query)?.size;
     let found = asked.engine.containers().inspect(&asked.name, size).await?;
-    reply::json(&wire::container::inspected(found))
+    let mut shown = wire::container::inspected(found);
+    former::inspected(&mut shown, asked.version);
+    reply::json(&shown)
 }
 
 pub(super) async fn why(asked: Asked) -> Outcome {
@@ -96,7 +102,11 @@ pub(super) async fn changes(asked: Asked) -> Outcome {
 
 pub(super) async fn start(asked: Asked) -> Outcome {
     let containers = asked.engine.containers();
-    if query::Start::read(&asked.query)?.aside {
+    let query = query::Start::read(&asked.query)?;
+    if !query.checkpoint.is_empty() {
+        return Err(Failure::invalid("checkpoint is only supported in experimental mode"));
+    }
+    if query.aside {
         containers.start_aside(&asked.name).await?;
     } else {
         containers.start(&asked.name).await?;
@@ -132,7 +142,8 @@ pub(super) async fn restart(asked: Asked) -> Outcome {
 
 fn stop_options(asked: &Asked) -> Result<StopOptions, Failure> {
     let query = query::Stop::read(&asked.query)?;
-    let signal = Some(query.signal).filter(|signal| !signal.is_empty());
+    // Until 1.42 nobody could choose the signal.
+    let signal = Some(query.signal).filter(|signal| !signal.is_empty() && asked.version >= ApiVersion::minor(42));
     Ok(StopOptions { signal, timeout: query.timeout, drain: seconds(query.drain) })
 }
 
@@ -176,7 +187,10 @@ pub(super) fn terminal_size(asked: &Asked) -> Result<(u16, u16), Failure> {
 }
 
 pub(super) async fn update(mut asked: Asked) -> Outcome {
-    let body: UpdateBody = asked.json().await?;
+    let mut body: UpdateBody = asked.json().await?;
+    if asked.version < ApiVersion::minor(40) {
+        body.resources.pids_limit = None;
+    }
     let policy = Some(body.restart_policy).filter(|policy| *policy != RestartPolicy::default());
     let request = UpdateRequest { resources: body.resources, restart_policy: policy, edit: body.edit };
     let warnings = asked.engine.containers().update(&asked.name, request).await?;
@@ -307,7 +321,8 @@ fn framed(piece: &LogPiece, marked: bool) -> Bytes {
 }
 
 pub(super) async fn stats(asked: Asked) -> Outcome {
-    let query = query::Stats::read(&asked.query)?;
+    let mut query = query::Stats::read(&asked.query)?;
+    query.one_shot &= asked.version >= ApiVersion::minor(41);
     let stream = query.stream.unwrap_or(true);
     if stream && query.one_shot {
         return Err(Failure::invalid("cannot have stream=true and one-shot=true"));

@@ -3,7 +3,7 @@
 use futures_util::{Stream, StreamExt, stream};
 use hako_api::progress;
 use hako_api::query;
-use hako_api::version::REGISTRY_AUTH;
+use hako_api::version::{ApiVersion, REGISTRY_AUTH};
 use hako_engine::images::{
     Credential, ImportRequest, ListRequest, Progress, ProgressStream, PullRequest, PushRequest, SaveRequest,
 };
@@ -18,7 +18,10 @@ use crate::request::Asked;
 use crate::wire;
 
 pub(super) async fn list(asked: Asked) -> Outcome {
-    let query = query::ListImages::read(&asked.query)?;
+    let mut query = query::ListImages::read(&asked.query)?;
+    if asked.version < ApiVersion::minor(41) && !query.filter.is_empty() {
+        query.filters.add("reference", &query.filter);
+    }
     let request = ListRequest { all: query.all, filters: query.filters, shared_size: query.shared_size };
     let found = asked.engine.images().list(request).await?;
     reply::json(&found.into_iter().map(|line| wire::image::summary(line, asked.version)).collect::<Vec<_>>())

@@ -2,6 +2,7 @@
 
 use hako_api::network::{ConnectBody, CreateBody, Created, DisconnectBody, Pruned, Reach, TraceStep, Traced};
 use hako_api::query;
+use hako_api::version::ApiVersion;
 use hako_engine::networks::{ConnectRequest, CreateRequest};
 use http::StatusCode;
 
@@ -12,7 +13,9 @@ use crate::wire;
 pub(super) async fn list(asked: Asked) -> Outcome {
     let filters = query::Filtered::read(&asked.query)?.filters;
     let found = asked.engine.networks().list(filters).await?;
-    reply::json(&found.into_iter().map(|network| wire::storage::network(network, false)).collect::<Vec<_>>())
+    // Since 1.28 lists do not tell who is on a network.
+    let members = asked.version < ApiVersion::minor(28);
+    reply::json(&found.into_iter().map(|network| wire::storage::network(network, members)).collect::<Vec<_>>())
 }
 
 pub(super) async fn inspect(asked: Asked) -> Outcome {

@@ -3,7 +3,7 @@
 use futures_util::{Stream, stream};
 use hako_api::query;
 use hako_api::system::{AuthReply, Event};
-use hako_api::version::{BUILDER_VERSION, SWARM};
+use hako_api::version::{ApiVersion, BUILDER_VERSION, SWARM};
 use hako_engine::events::Subscription;
 use hako_engine::images::Credential;
 use http::header::{CACHE_CONTROL, PRAGMA};
@@ -13,7 +13,7 @@ use super::containers::moment;
 use crate::failure::Failure;
 use crate::reply::{self, Outcome, Reply};
 use crate::request::Asked;
-use crate::wire;
+use crate::{former, wire};
 
 pub(super) fn ping() -> Reply {
     let mut reply = reply::text(StatusCode::OK, "OK");
@@ -33,13 +33,16 @@ pub(super) fn version() -> Outcome {
 
 pub(super) async fn info(asked: Asked) -> Outcome {
     let found = asked.engine.system().info().await?;
-    reply::json(&wire::system::info(found))
+    let mut shown = wire::system::info(found);
+    former::info(&mut shown, asked.version);
+    reply::json(&shown)
 }
 
 pub(super) async fn disk_usage(asked: Asked) -> Outcome {
     let kinds = query::DiskUsage::read(&asked.query)?.kinds;
     let known = ["container", "image", "volume", "build-cache"];
-    if let Some(unknown) = kinds.iter().find(|kind| !known.contains(&kind.as_str())) {
+    let asked_for = asked.version >= ApiVersion::minor(42);
+    if let Some(unknown) = kinds.iter().find(|kind| asked_for && !known.contains(&kind.as_str())) {
         return Err(Failure::invalid(format!("unknown object type: {unknown}")));
     }
     let found = asked.engine.system().disk_usage().await?;

@@ -31,10 +31,15 @@ pub(crate) fn summary(found: Summary) -> wire::Summary {
             network_mode: found.network_mode,
             annotations: super::null_if_empty(found.annotations),
         },
-        network_settings: wire::SummaryNetworks { networks: found.networks },
+        network_settings: wire::SummaryNetworks { networks: found.networks.into_iter().map(listed_endpoint).collect() },
         mounts: found.mounts.into_iter().map(listed_mount).collect(),
         aside: found.aside,
     }
+}
+
+/// Lists do not tell what a container is called on a network.
+fn listed_endpoint((name, endpoint): (String, EndpointSettings)) -> (String, EndpointSettings) {
+    (name, EndpointSettings { aliases: None, dns_names: None, driver_opts: None, ..endpoint })
 }
 
 /// Lists do not tell where a volume lies.

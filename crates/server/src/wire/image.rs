@@ -10,6 +10,7 @@ use hako_engine::images::{Amount, Details, Distribution, HistoryEntry, Progress,
 use serde_json::{Map, Value, json};
 
 use super::null_if_empty;
+use crate::former::empty_config;
 
 /// What dangling images were called until 1.42.
 const NONE: &str = "<none>";
@@ -18,13 +19,15 @@ const NONE: &str = "<none>";
 pub(crate) fn summary(found: Summary, version: ApiVersion) -> wire::Summary {
     let dangling = found.repo_tags.is_empty() && found.repo_digests.is_empty();
     let mut line = wire::Summary {
-        containers: found.containers,
+        // Since 1.51 the list counts them.
+        containers: if version < ApiVersion::minor(51) { -1 } else { found.containers },
         created: found.created.secs(),
         id: found.id.to_string(),
         labels: null_if_empty(found.labels),
         parent_id: found.parent,
         descriptor: None,
-        repo_digests: found.repo_digests,
+        repo_digests: (version >= ApiVersion::minor(43) || !found.repo_digests.is_empty())
+            .then_some(found.repo_digests),
         repo_tags: found.repo_tags,
         shared_size: found.shared_size,
         size: found.size,
@@ -32,7 +35,7 @@ pub(crate) fn summary(found: Summary, version: ApiVersion) -> wire::Summary {
     };
     if dangling && version < ApiVersion::minor(43) {
         line.repo_tags = vec![format!("{NONE}:{NONE}")];
-        line.repo_digests = vec![format!("{NONE}@{NONE}")];
+        line.repo_digests = Some(vec![format!("{NONE}@{NONE}")]);
     }
     line
 }
@@ -55,8 +58,8 @@ pub(crate) fn details(found: Details, version: ApiVersion) -> wire::Image {
         parent: found.parent,
         comment: last_comment(&image),
         created: text("created"),
-        container: former.then(|| text("container")),
-        container_config: former.then(|| image.get("container_config").cloned().unwrap_or_default()),
+        container: former.then(|| text("container")).filter(|container| !container.is_empty()),
+        container_config: former.then(|| image.get("container_config").cloned().unwrap_or_else(empty_config)),
         docker_version: text("docker_version"),
         author: text("author"),
         config: Some(wire::shown_config(run, version)),

@@ -22,8 +22,7 @@ pub(crate) fn volume(found: Volume) -> volume::Volume {
 }
 
 pub(crate) fn pruned(found: Pruned) -> volume::Pruned {
-    let deleted = (!found.deleted.is_empty()).then_some(found.deleted);
-    volume::Pruned { volumes_deleted: deleted, space_reclaimed: found.space_reclaimed }
+    volume::Pruned { volumes_deleted: Some(found.deleted), space_reclaimed: found.space_reclaimed }
 }
 
 /// A network; lists do not show its containers.

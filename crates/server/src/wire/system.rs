@@ -172,6 +172,7 @@ fn registries(found: &Info) -> wire::RegistryConfig {
         insecure_registry_cidrs: LOOPBACK.iter().map(|network| (*network).to_owned()).chain(networks).collect(),
         index_configs: std::iter::once(("docker.io".to_owned(), hub)).chain(insecure).collect(),
         mirrors: (!found.registry_mirrors.is_empty()).then(|| found.registry_mirrors.clone()),
+        ..wire::RegistryConfig::default()
     }
 }
 
@@ -188,13 +189,19 @@ fn build_cache(kept: Kept) -> BuildCache {
     }
 }
 
+/// An image of df, which counts containers in every version.
+fn measured(line: hako_engine::images::Summary, version: ApiVersion) -> hako_api::image::Summary {
+    let containers = line.containers;
+    hako_api::image::Summary { containers, ..image::summary(line, version) }
+}
+
 /// The answer to df; `kinds` are those asked for, all when there are none. Until 1.41 nobody could ask.
 pub(crate) fn usage(found: DiskUsage, kinds: &[String], version: ApiVersion) -> WireUsage {
     let all = kinds.is_empty() || version < ApiVersion::minor(42);
     let wanted = |kind: &str| all || kinds.iter().any(|asked| asked == kind);
     WireUsage {
         layers_size: if wanted("image") { signed(found.layers_size) } else { 0 },
-        images: wanted("image").then(|| found.images.into_iter().map(|line| image::summary(line, version)).collect()),
+        images: wanted("image").then(|| found.images.into_iter().map(|line| measured(line, version)).collect()),
         containers: wanted("container").then(|| found.containers.into_iter().map(container::summary).collect()),
         volumes: wanted("volume").then(|| found.volumes.into_iter().map(storage::volume).collect()),
         build_cache: wanted("build-cache").then(|| found.builds.into_iter().map(build_cache).collect()),

@@ -114,7 +114,7 @@ fn rows(summaries: Vec<Summary>, found: &Matches) -> Vec<Row> {
             });
         };
         let tags: Vec<(&str, &str)> = pairs(&summary.repo_tags, ':');
-        let ids: Vec<(&str, &str)> = pairs(&summary.repo_digests, '@');
+        let ids: Vec<(&str, &str)> = pairs(summary.repo_digests.as_deref().unwrap_or_default(), '@');
         for (name, tag) in &tags {
             let own: Vec<&str> = ids.iter().filter(|(of, _)| of == name).map(|(_, digest)| *digest).collect();
             match own.as_slice() {
