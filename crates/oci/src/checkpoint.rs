@@ -24,17 +24,17 @@ pub(crate) fn checkpoint(session: &Session, parsed: &Parsed) -> Result<u8> {
     let spec = container.spec()?;
     let before = parsed.on("pre-dump");
     let mut criu = criu(parsed, if before { "pre-dump" } else { "dump" })?;
-    criu.arg("--tree").arg(container.record.pid.to_string()).arg("--root").arg(&container.record.rootfs);
+    criu.command.arg("--tree").arg(container.record.pid.to_string()).arg("--root").arg(&container.record.rootfs);
     if let Some(parent) = parsed.value("parent-path") {
-        criu.arg("--prev-images-dir").arg(parent);
+        criu.command.arg("--prev-images-dir").arg(parent);
     }
     if before {
-        criu.arg("--track-mem");
+        criu.command.arg("--track-mem");
     } else if parsed.on("leave-running") {
-        criu.arg("--leave-running");
+        criu.command.arg("--leave-running");
     }
     for mount in external(&spec) {
-        criu.arg("--external").arg(format!("mnt[{0}]:{0}", mount.destination));
+        criu.command.arg("--external").arg(format!("mnt[{0}]:{0}", mount.destination));
     }
     carry_out(criu)?;
     if !before && !parsed.on("leave-running") {
@@ -78,9 +78,9 @@ fn revive(
     Group::create(&cgroup)?;
     let pid_file = directory.join("pid");
     let mut criu = criu(parsed, "restore")?;
-    criu.arg("--restore-detached").arg("--pidfile").arg(&pid_file).arg("--root").arg(&rootfs);
+    criu.command.arg("--restore-detached").arg("--pidfile").arg(&pid_file).arg("--root").arg(&rootfs);
     for mount in external(&bundle.spec) {
-        criu.arg("--external").arg(format!("mnt[{}]:{}", mount.destination, mount.source));
+        criu.command.arg("--external").arg(format!("mnt[{}]:{}", mount.destination, mount.source));
     }
     carry_out(criu)?;
     let text = std::fs::read_to_string(&pid_file).map_err(Error::file("read", &pid_file))?;
@@ -110,8 +110,18 @@ fn external(spec: &Spec) -> impl Iterator<Item = &Mount> {
     spec.mounts.iter().filter(bound)
 }
 
+/// More of a log than is read.
+const LIMIT: u64 = 16 << 20;
+
+/// The program about to be run.
+struct Criu {
+    command: Command,
+    /// Where it writes what it does.
+    log: PathBuf,
+}
+
 /// The program with what is said alike when saving and restoring.
-fn criu(parsed: &Parsed, verb: &str) -> Result<Command> {
+fn criu(parsed: &Parsed, verb: &str) -> Result<Criu> {
     let found = std::env::var_os("PATH")
         .and_then(|path| std::env::split_paths(&path).map(|place| place.join("criu")).find(|program| program.exists()));
     let Some(program) = found else {
@@ -123,13 +133,14 @@ fn criu(parsed: &Parsed, verb: &str) -> Result<Command> {
     let mut criu = Command::new(program);
     criu.arg(verb).arg("--images-dir").arg(&image).arg("--work-dir").arg(&work);
     criu.arg(format!("--manage-cgroups={}", parsed.value("manage-cgroups-mode").unwrap_or("soft")));
-    criu.arg("--log-file").arg(format!("{verb}.log"));
+    let log = work.join(format!("{verb}.log"));
+    criu.arg("--log-file").arg(&log);
     for name in ["tcp-established", "ext-unix-sk", "shell-job", "file-locks"] {
         if parsed.on(name) {
             criu.arg(format!("--{name}"));
         }
     }
-    Ok(criu)
+    Ok(Criu { command: criu, log })
 }
 
 fn directory(path: &str) -> Result<PathBuf> {
@@ -137,17 +148,18 @@ fn directory(path: &str) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(Error::file("open", path))
 }
 
-fn carry_out(mut criu: Command) -> Result<()> {
+fn carry_out(Criu { mut command, log }: Criu) -> Result<()> {
     let failed = |what: String| Error::Helper { program: "criu", what };
-    let output = criu.stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;
+    let output = command.stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let last = said
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or("no words, see its log in the work directory");
-    Err(failed(last.trim().to_owned()))
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // It says little but to its log, and what it says first is the cause of the rest.
+    let logged = hako_sys::file::read_limited(&log, LIMIT).unwrap_or_default();
+    let logged = String::from_utf8_lossy(&logged).into_owned();
+    let error = logged.lines().find_map(|line| line.split_once("Error ").map(|(_, what)| what));
+    let last = said.lines().rev().find(|line| !line.trim().is_empty());
+    let what = error.or(last).unwrap_or("failed without a word").trim();
+    Err(failed(format!("{what} (its log is {})", log.display())))
 }

@@ -196,13 +196,16 @@ impl Making<'_> {
             report.warning(&format!("this kernel has no AppArmor: profile {} is ignored", process.apparmor_profile));
             process.apparmor_profile.clear();
         }
-        for name in host::drop_unavailable(process)? {
-            report.warning(&format!("{name} is not available: it is left out"));
+        for words in host::drop_unavailable(process)? {
+            report.warning(&words);
         }
         Ok(())
     }
 
     fn launch(&self, directory: &std::path::Path, identity: &Identity, spec: &Spec, inherited: u32) -> Result<Created> {
+        if let Some(linux) = &spec.linux {
+            place::expect_free(&linux.cgroups_path)?;
+        }
         record::note_group(directory, spec)?;
         let door = Listener::bind(&directory.join("door"), 0o600)?;
         let root = spec.root.as_ref().map(|root| PathBuf::from(&root.path)).unwrap_or_default();

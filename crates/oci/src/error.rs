@@ -29,6 +29,17 @@ pub(crate) enum Error {
     /// The container's state does not allow it.
     #[error("cannot {verb} container {id} that is {status}")]
     Status { verb: &'static str, id: String, status: &'static str },
+    /// A new container's control group is in use already.
+    #[error(
+        "container's cgroup is not empty: {count} process(es) found in {path}; end them, or choose another linux.cgroupsPath"
+    )]
+    Occupied { path: String, count: usize },
+    /// A control group would stop every process that is put into it.
+    #[error("container's cgroup unexpectedly frozen: {path}; thaw it first")]
+    Frozen { path: String },
+    /// Its processes are stopped where they are, and so would be a new one.
+    #[error("cannot exec in a paused container: {id} (resume it first, or use --ignore-paused)")]
+    Paused { id: String },
     /// The container's description is wrong.
     #[error("{path}: {what}")]
     Config { path: String, what: String },

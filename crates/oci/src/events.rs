@@ -52,11 +52,13 @@ fn wait_any(process: impl AsFd, memory: impl AsFd, left: Duration) -> Result<()>
 }
 
 fn tell(container: &Container, kind: &str, data: Option<&Value>) {
-    let mut line = json!({ "type": kind, "id": container.id() });
-    if let Some(data) = data {
-        line["data"] = data.clone();
-    }
-    println!("{line}");
+    println!("{}", line(kind, container.id(), data));
+}
+
+/// One report. Its fields are in runc's order: there are readers who look at how a line begins.
+fn line(kind: &str, id: &str, data: Option<&Value>) -> String {
+    let begin = format!("{{\"type\":{},\"id\":{}", json!(kind), json!(id));
+    data.map_or_else(|| format!("{begin}}}"), |data| format!("{begin},\"data\":{data}}}"))
 }
 
 /// A time such as `5s`, `500ms` or `1m`.
@@ -117,6 +119,12 @@ fn cpu(usage: &Usage) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_begin_with_the_type() {
+        assert_eq!(line("oom", "box", None), r#"{"type":"oom","id":"box"}"#);
+        assert_eq!(line("stats", "box", Some(&json!({"a": 1}))), r#"{"type":"stats","id":"box","data":{"a":1}}"#);
+    }
 
     #[test]
     fn times_have_units() {

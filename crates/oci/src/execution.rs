@@ -1,5 +1,6 @@
 //! `exec`: a further process in a container.
 
+use std::io::Read;
 use std::path::Path;
 
 use hako_runtime::agent::Agent;
@@ -13,7 +14,7 @@ use crate::console::{self, Console};
 use crate::creation::{announce_sockets, inherited, seal_against, stdio};
 use crate::error::{Error, Result};
 use crate::record::{Container, Status};
-use crate::{Session, bundle, relay};
+use crate::{Session, bundle, place, relay};
 
 /// More than any description of a process.
 const LIMIT: u64 = 4 << 20;
@@ -55,12 +56,14 @@ fn launch(parsed: &Parsed, container: &Container, spec: &Spec, process: &Process
     let first = match status {
         Status::Stopped => return Err(Error::NotRunning { id: container.id().to_owned() }),
         Status::Paused if !parsed.on("ignore-paused") => {
-            let id = container.id().to_owned();
-            return Err(Error::Status { verb: "exec in", id, status: status.name() });
+            return Err(Error::Paused { id: container.id().to_owned() });
         }
         _ => container.process().ok_or_else(|| Error::NotRunning { id: container.id().to_owned() })?,
     };
     let group = group(parsed, container)?;
+    if !parsed.on("ignore-paused") {
+        place::expect_thawed(&group)?;
+    }
     let linux = spec.linux.as_ref();
     let agent = Agent::of(&container.record.identity, spec, status.name(), container.record.pid)?;
     let target = Target {
@@ -83,7 +86,7 @@ fn group(parsed: &Parsed, container: &Container) -> Result<Group> {
     let Some(below) = parsed.value("cgroup") else { return container.group() };
     let below = below.trim_matches('/');
     if below.split('/').any(|part| part == "..") || below.contains(':') {
-        let what = format!("--cgroup {below}: it must be a path below the container's group");
+        let what = format!("--cgroup: {below} is not a sub cgroup path: it must lie below the container's group");
         return Err(Error::Usage { command: "exec", what });
     }
     let group = Group::open(&format!("{}/{below}", container.record.cgroup))?;
@@ -97,7 +100,7 @@ fn group(parsed: &Parsed, container: &Container) -> Result<Group> {
 /// The process: from a file, or the container's own with what the flags and words say.
 fn process(parsed: &Parsed, spec: &Spec) -> Result<Process> {
     let mut process = match parsed.value("process") {
-        Some(path) => bundle::parse(&hako_sys::file::read_limited(Path::new(path), LIMIT)?, Path::new(path))?,
+        Some(path) => bundle::parse(&read(Path::new(path))?, Path::new(path))?,
         None => of_flags(parsed, spec)?,
     };
     if !process.cwd.starts_with('/') {
@@ -108,15 +111,21 @@ fn process(parsed: &Parsed, spec: &Spec) -> Result<Process> {
     Ok(process)
 }
 
+/// Reads the caller's own file, which may be a pipe.
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = std::fs::File::open(path).map_err(Error::file("open", path))?;
+    file.take(LIMIT).read_to_end(&mut text).map_err(Error::file("read", path))?;
+    Ok(text)
+}
+
 fn of_flags(parsed: &Parsed, spec: &Spec) -> Result<Process> {
     let args = parsed.words[1..].to_vec();
     if args.is_empty() {
         return Err(Error::Usage { command: "exec", what: "there is no program to execute, and no --process".into() });
     }
     let mut process = spec.process.clone().unwrap_or_default();
-    // Where it runs, and how much it matters, is decided for each process.
-    process =
-        Process { args, terminal: parsed.on("tty"), console_size: None, scheduler: None, io_priority: None, ..process };
+    process = Process { args, terminal: parsed.on("tty"), console_size: None, ..process };
     process.env.extend(parsed.all("env").map(str::to_owned));
     if let Some(cwd) = parsed.value("cwd") {
         process.cwd = cwd.to_owned();
@@ -146,11 +155,14 @@ fn user_of(text: &str, usual: &User) -> Result<User> {
     Ok(User { uid: uid.parse().map_err(|_| wrong())?, gid, ..usual.clone() })
 }
 
-/// Added capabilities are in every set but those a program inherits from an unprivileged one.
+/// Added capabilities are in every set but those a program inherits from an unprivileged one, unless it may inherit them.
 fn add_capabilities(process: &mut Process, parsed: &Parsed) {
     for name in parsed.all("cap") {
         let sets = process.capabilities.get_or_insert_with(Capabilities::default);
-        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+        // It can be ambient only if the description says that it may be inherited.
+        let inherited = sets.inheritable.iter().any(|known| known == name);
+        let ambient = inherited.then_some(&mut sets.ambient);
+        for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted].into_iter().chain(ambient) {
             if !set.iter().any(|known| known == name) {
                 set.push(name.to_owned());
             }

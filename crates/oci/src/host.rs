@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hako_runtime::spec::Process;
+use hako_runtime::spec::{Capabilities, Process};
 use hako_sys::caps;
 
 use crate::error::Result;
@@ -18,7 +18,8 @@ pub(crate) fn has_apparmor() -> bool {
     enabled.is_ok_and(|text| text.starts_with(b"Y"))
 }
 
-/// Takes the capabilities from a process that this one does not have itself and so cannot give. Returns their names.
+/// Takes the capabilities from a process that this one cannot give: those it does not have itself, those nobody knows,
+/// and ambient ones that are not to be inherited. Returns what is to be told.
 pub(crate) fn drop_unavailable(process: &mut Process) -> Result<Vec<String>> {
     let Some(sets) = &mut process.capabilities else { return Ok(Vec::new()) };
     let had = caps::permitted()?;
@@ -26,13 +27,23 @@ pub(crate) fn drop_unavailable(process: &mut Process) -> Result<Vec<String>> {
     for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted, &mut sets.inheritable, &mut sets.ambient]
     {
         set.retain(|name| {
-            // A name that nobody knows is told of later, as an error.
-            let kept = caps::Set::number(name).is_none() || had.has(name);
+            let kept = had.has(name);
             if !kept && !missing.contains(name) {
                 missing.push(name.clone());
             }
             kept
         });
     }
-    Ok(missing)
+    let mut told: Vec<String> = missing.iter().map(|name| format!("{name} is not available: it is left out")).collect();
+    let inherits =
+        |list: &[String], name: &str| list.iter().any(|other| caps::Set::number(other) == caps::Set::number(name));
+    let Capabilities { ambient, inheritable, permitted, .. } = sets;
+    ambient.retain(|name| {
+        let kept = inherits(inheritable, name) && inherits(permitted, name);
+        if !kept {
+            told.push(format!("can't raise ambient capability {name}: it is not both permitted and inheritable"));
+        }
+        kept
+    });
+    Ok(told)
 }

@@ -30,6 +30,27 @@ pub(crate) fn path(session: &Session, id: &str, wanted: &str) -> Result<String> 
     })
 }
 
+/// Refuses a group that an earlier container, or somebody else, left in a state no new container can be put into:
+/// with processes in it, which would share its limits and its end, or frozen, which would stop the newcomer for ever.
+pub(crate) fn expect_free(path: &str) -> Result<()> {
+    let group = Group::open(path)?;
+    if !group.exists() {
+        return Ok(());
+    }
+    match group.pids()?.len() {
+        0 => expect_thawed(&group),
+        count => Err(Error::Occupied { path: path.to_owned(), count }),
+    }
+}
+
+/// Refuses a group in which a new process would be stopped at once.
+pub(crate) fn expect_thawed(group: &Group) -> Result<()> {
+    if group.stops_newcomers()? {
+        return Err(Error::Frozen { path: group.path().to_owned() });
+    }
+    Ok(())
+}
+
 /// Ends what is left in a container's group and removes it.
 pub(crate) fn clear(path: &str) -> Result<()> {
     let group = Group::open(path)?;

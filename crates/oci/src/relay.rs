@@ -42,7 +42,11 @@ impl Attendance {
                 follow_size(terminal);
                 Some(RawMode::enter(std::io::stdin().as_fd())?)
             }
-            _ => None,
+            Some(terminal) => {
+                pty::keep_line_feeds(terminal)?;
+                None
+            }
+            None => None,
         };
         Ok(Self { signals: Signals::new(&passed_on())?, terminal, exit: None, _raw: raw })
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use hako_runtime::spec::{
     Capabilities, DeviceRule, Linux, Mount, Namespace, NamespaceKind, Process, Resources, Rlimit, Root, Spec,
 };
+use hako_sys::cgroup::{Hierarchy, Version};
 
 use crate::Session;
 use crate::arguments::Parsed;
@@ -44,7 +45,7 @@ pub(crate) fn spec(_session: &Session, parsed: &Parsed) -> Result<u8> {
         return Err(Error::Unsupported { what: "--rootless".into(), hint: "run containers as root" });
     }
     let path = Path::new(parsed.value("bundle").unwrap_or(".")).join("config.json");
-    let text = serde_json::to_string_pretty(&template())
+    let text = serde_json::to_string_pretty(&template(Hierarchy::of_host()?.version()))
         .map_err(|error| Error::Config { path: path.display().to_string(), what: error.to_string() })?;
     // Somebody's work is not overwritten.
     let mut file = std::fs::File::create_new(&path).map_err(Error::file("create", &path))?;
@@ -52,7 +53,8 @@ pub(crate) fn spec(_session: &Session, parsed: &Parsed) -> Result<u8> {
     Ok(0)
 }
 
-fn template() -> Spec {
+/// A cgroup namespace is for hosts with cgroup v2, where runc and the engines use one as well.
+fn template(version: Version) -> Spec {
     let texts = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     let capabilities = texts(&["CAP_AUDIT_WRITE", "CAP_KILL", "CAP_NET_BIND_SERVICE"]);
     let mount = |(destination, kind, source, options): (&str, &str, &str, &str)| Mount {
@@ -88,9 +90,11 @@ fn template() -> Spec {
                 devices: vec![DeviceRule { access: "rwm".into(), ..DeviceRule::default() }],
                 ..Resources::default()
             }),
-            namespaces: [Pid, Network, Ipc, Uts, Mounts, Cgroup]
+            namespaces: [Pid, Network, Ipc, Uts, Mounts]
+                .into_iter()
+                .chain((version == Version::V2).then_some(Cgroup))
                 .map(|kind| Namespace { kind, path: String::new() })
-                .to_vec(),
+                .collect(),
             masked_paths: texts(&MASKED),
             readonly_paths: texts(&READ_ONLY),
             ..Linux::default()
@@ -101,10 +105,14 @@ fn template() -> Spec {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
     #[test]
     fn the_template_is_read_back() {
-        let text = serde_json::to_vec(&super::template()).unwrap();
-        let spec: hako_runtime::spec::Spec = crate::bundle::parse(&text, std::path::Path::new("config.json")).unwrap();
-        assert_eq!(spec, super::template());
+        for version in [Version::V1, Version::V2] {
+            let text = serde_json::to_vec(&template(version)).unwrap();
+            let spec: Spec = crate::bundle::parse(&text, Path::new("config.json")).unwrap();
+            assert_eq!(spec, template(version));
+        }
     }
 }

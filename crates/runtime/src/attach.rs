@@ -144,6 +144,8 @@ impl<'a> Attacher<'a> {
             }
             return Ok(found);
         }
+        // Images may have links to what is made only when they run, such as a resolv.conf of systemd's.
+        let destination = self.root.destination(destination)?;
         let parent = destination.parent().unwrap_or(Path::new("/"));
         let parent = self.root.mkdir_all(parent, 0o755)?;
         let name = Path::new(destination.file_name().ok_or(Failure("it has no name".into()))?);
@@ -158,7 +160,7 @@ pub(crate) fn plain_directory(root: &Root, destination: &Path) -> Result<OwnedFd
     if let Ok(stat) = root.symlink_metadata(destination)
         && FileType::from_raw_mode(stat.st_mode) != FileType::Directory
     {
-        return Err(Failure("it must be mounted on an ordinary directory".into()));
+        return Err(Failure("it must be mounted on ordinary directory".into()));
     }
     Ok(root.mkdir_all(destination, 0o755)?.into())
 }

@@ -123,7 +123,7 @@ impl Birth<'_> {
             let born = self
                 .enter_all()
                 .and_then(|()| Ok(hako_sys::process::fork(witness, &options, child)?))
-                .and_then(|born| Ok(theirs.send(&born.pid().to_ne_bytes(), &[born.pidfd()])?));
+                .and_then(|born| Ok(theirs.send(b"born", &[born.pidfd()])?));
             match born {
                 Ok(()) => 0,
                 Err(error) => {
@@ -137,9 +137,10 @@ impl Birth<'_> {
         let message = ours.recv()?;
         helper.wait()?;
         let Some(mut message) = message else { return Err(LaunchError::Vanished) };
-        match (message.fds.pop(), message.bytes.as_slice().try_into()) {
-            (Some(pidfd), Ok(pid)) => Ok(Process::from_parts(i32::from_ne_bytes(pid), pidfd)),
-            _ => Err(LaunchError::setup("join namespaces", String::from_utf8_lossy(&message.bytes))),
+        match message.fds.pop() {
+            // The number is asked of the kernel: the helper may see others than this process does.
+            Some(pidfd) => Ok(Process::of_descriptor(pidfd)?),
+            None => Err(LaunchError::setup("join namespaces", String::from_utf8_lossy(&message.bytes))),
         }
     }
 

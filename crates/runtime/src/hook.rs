@@ -69,8 +69,9 @@ pub fn run_all(point: &str, hooks: &[Hook], state: &State<'_>) -> Result<(), Lau
     }
     let state = state.json()?;
     for (index, hook) in hooks.iter().enumerate() {
-        run(hook, &state)
-            .map_err(|cause| LaunchError::setup(format!("error running {point} hook #{index} {}", hook.path), cause))?;
+        run(hook, &state).map_err(|cause| {
+            LaunchError::setup(format!("error running {point} hook #{index}"), format!("{}: {cause}", hook.path))
+        })?;
     }
     Ok(())
 }

@@ -160,8 +160,8 @@ impl Stage<'_> {
         let root = Root::from_fd(root_mount);
         let standard = standard_streams(container.stdio, &mut fds)?;
         let door = container.apart.as_ref().map(|apart| fds.take(apart.door)).transpose()?;
-        let furnished = self.furnish(&root, container, fds)?;
-        self.pass_hooks(container)?;
+        let mut furnished = self.furnish(&root, container, fds)?;
+        self.pass_hooks(&root, container)?;
         let terminal = match container.stdio {
             Standard::Terminal(size) => Some(filesystem::open_terminal(furnished.pts.as_ref(), size)?),
             Standard::Fds(_) => None,
@@ -171,13 +171,14 @@ impl Stage<'_> {
         }
         name_host(spec)?;
         mask::make_directory(&root, &process.cwd)?;
-        enter(&root, container)?;
+        enter(&root, container, &procfs)?;
         if !furnished.masked {
             mask::apply(&root, &linux)?;
         }
         finish_root(&root, spec)?;
         drop(root);
-        let furnished = Furnished { pts: None, ..furnished };
+        // What waits to be started holds nothing of the container's file systems.
+        drop(furnished.pts.take());
         let dressed =
             Dressed { linux: &linux, process: &process, procfs, standard, terminal, filter: furnished.filter };
         match (&container.apart, door) {
@@ -206,12 +207,17 @@ impl Stage<'_> {
     }
 
     /// Lets the host's hooks run, and runs those of the container's namespaces whose programs are the host's.
-    fn pass_hooks(&self, container: &Container) -> Result<(), LaunchError> {
+    fn pass_hooks(&self, root: &Root, container: &Container) -> Result<(), LaunchError> {
         let (Some((identity, pid)), Some(hooks)) = (&container.hooked, &container.spec.hooks) else { return Ok(()) };
         if !hooks.prestart.is_empty() || !hooks.create_runtime.is_empty() {
             order::send(self.channel, &Answer::Furnished, &Parcel::default())?;
             let Some((Order::Proceed, _)) = next(self.channel)? else { return Err(LaunchError::Vanished) };
         }
+        if hooks.create_container.is_empty() {
+            return Ok(());
+        }
+        // Such hooks expect to start in the root that is to be.
+        rustix::process::fchdir(root).map_err(|error| LaunchError::setup("enter root", error))?;
         let state = State::of(identity, &container.spec, "creating", *pid);
         hook::run_all("createContainer", &hooks.create_container, &state)
     }
@@ -251,19 +257,19 @@ impl Stage<'_> {
         order::send(self.channel, &Answer::Ready, &parcel)?;
         drop(parcel);
         let visitor = wait::for_start(door.into())?;
-        let started = spec.hooks.as_ref().zip(container.hooked.as_ref()).map_or(Ok(()), |(hooks, (identity, pid))| {
-            hook::run_all("startContainer", &hooks.start_container, &State::of(identity, spec, "created", *pid))
-        });
-        let nothing = || LaunchError::setup("start container", "its description has no process");
-        let executed =
-            started.and_then(|()| found.as_ref().ok_or_else(nothing)).and_then(|found| start.execute(found, &visitor));
-        match executed {
-            Ok(code) => Ok(code),
-            Err(error) => {
-                report(&visitor, error);
-                Ok(1)
-            }
-        }
+        // Hooks in the container are as confined as its program.
+        let executed = match &found {
+            None => Err(LaunchError::setup("start container", "its description has no process")),
+            Some(found) => start
+                .seal(found, &visitor)
+                .and_then(|()| run_own_hooks(container))
+                .map(|()| found.execute(&start.process.args))
+                .and_then(Err),
+        };
+        executed.or_else(|error| {
+            report(&visitor, error);
+            Ok(1)
+        })
     }
 }
 
@@ -292,6 +298,16 @@ impl<'a> Dressed<'a> {
     }
 }
 
+/// Runs the hooks in the container: without an environment of their own they have the program's.
+fn run_own_hooks(container: &Container) -> Result<(), LaunchError> {
+    let spec = &container.spec;
+    let (Some((identity, pid)), Some(hooks)) = (&container.hooked, &spec.hooks) else { return Ok(()) };
+    let mut own = hooks.start_container.clone();
+    let environment = spec.process.as_ref().map_or(&[][..], |process| &process.env);
+    own.iter_mut().filter(|hook| hook.env.is_empty()).for_each(|hook| hook.env = environment.to_vec());
+    hook::run_all("startContainer", &own, &State::of(identity, spec, "created", *pid))
+}
+
 /// Hooks look for the root where the description says it is; otherwise any place does.
 fn place_of_root(container: &Container) -> Result<OwnedFd, LaunchError> {
     let hooked = container.spec.hooks.as_ref().is_some_and(|hooks| !hooks.create_container.is_empty());
@@ -308,12 +324,23 @@ fn shares_mounts(spec: &Spec) -> bool {
     !spec.linux.iter().flat_map(|linux| &linux.namespaces).any(|namespace| namespace.kind == NamespaceKind::Mount)
 }
 
-fn enter(root: &Root, container: &Container) -> Result<(), LaunchError> {
+fn enter(root: &Root, container: &Container, procfs: &OwnedFd) -> Result<(), LaunchError> {
     // Where the mounts are somebody else's as well, the root is not this process's to exchange.
-    if shares_mounts(&container.spec) || container.apart.as_ref().is_some_and(|apart| apart.no_pivot) {
+    if shares_mounts(&container.spec) {
+        return Ok(hako_sys::mount::change_root(root.as_fd())?);
+    }
+    if container.apart.as_ref().is_some_and(|apart| apart.no_pivot) {
+        hako_sys::mount::hide_bare_views(&mount_table(procfs)?, root.as_fd())?;
         return Ok(hako_sys::mount::change_root(root.as_fd())?);
     }
     Ok(hako_sys::mount::pivot(root.as_fd())?)
+}
+
+fn mount_table(procfs: &OwnedFd) -> Result<String, LaunchError> {
+    let failed = |error: std::io::Error| LaunchError::setup("read mountinfo", error);
+    let file = rustix::fs::openat(procfs, "self/mountinfo", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|error| failed(error.into()))?;
+    std::io::read_to_string(std::fs::File::from(file)).map_err(failed)
 }
 
 fn standard_streams(stdio: Standard, fds: &mut Received) -> Result<Vec<OwnedFd>, LaunchError> {

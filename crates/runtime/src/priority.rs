@@ -16,9 +16,12 @@ pub(crate) fn take_on(process: &Process, linux: Option<&Linux>) -> Result<(), La
         own::set_io_priority(class, level)?;
     }
     let Some(linux) = linux else {
-        let last = process.exec_cpu_affinity.as_ref().map_or("", |affinity| affinity.last.as_str());
-        return bind(last);
+        return match &process.exec_cpu_affinity {
+            Some(affinity) => bind(&affinity.last),
+            None => free(),
+        };
     };
+    free()?;
     if let Some(personality) = &linux.personality {
         own::set_personality(domain(personality)?)?;
     }
@@ -32,6 +35,14 @@ pub(crate) fn bind(processors: &str) -> Result<(), LaunchError> {
     }
     let numbers: Vec<usize> = list("CPU affinity", processors)?.into_iter().map(|number| number as usize).collect();
     Ok(own::set_affinity(&numbers)?)
+}
+
+/// What whoever launches containers is bound to is not for them. It may be forbidden to change it, and then it stays.
+fn free() -> Result<(), LaunchError> {
+    match own::free_affinity() {
+        Err(error) if error.errno() != Some(rustix::io::Errno::PERM) => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn unknown(what: &str, name: &str) -> LaunchError {

@@ -176,13 +176,22 @@ fn enter_directory(path: &str) -> Result<(), LaunchError> {
 
 /// The environment, with HOME from the container's user list if it is not set.
 fn environment(process: &Process) -> Vec<String> {
-    let mut environment = process.env.clone();
+    let mut environment = each_name_once(&process.env);
     if !environment.iter().any(|pair| pair.starts_with("HOME=") && pair.len() > 5) {
         environment.retain(|pair| !pair.starts_with("HOME="));
         let home = home_of(process.user.uid).unwrap_or_else(|| "/".to_owned());
         environment.push(format!("HOME={home}"));
     }
     environment
+}
+
+/// Variables as they were set last: programs differ in which of two they take.
+fn each_name_once(pairs: &[String]) -> Vec<String> {
+    let name = |pair: &String| pair.split_once('=').map_or(pair.clone(), |(name, _)| name.to_owned());
+    let last: std::collections::HashMap<String, usize> =
+        pairs.iter().enumerate().map(|(place, pair)| (name(pair), place)).collect();
+    let kept = pairs.iter().enumerate().filter(|(place, pair)| last[&name(pair)] == *place);
+    kept.map(|(_, pair)| pair.clone()).collect()
 }
 
 fn home_of(uid: u32) -> Option<String> {
@@ -276,9 +285,20 @@ impl Found {
         let error = own::execute(OsStr::new(&self.path), arguments, &self.environment);
         let program = arguments.first().map_or("", String::as_str);
         match error.errno() {
-            Some(errno @ Errno::NOENT) => not_found(program, &cause_of(errno)),
+            Some(errno @ Errno::NOENT) => not_found(program, &format!("exec {program}: {}", cause_of(errno))),
             Some(errno) => not_executable(program, &cause_of(errno)),
             None => not_executable(program, &error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_two_variables_counts() {
+        let given = ["HOME=/x", "ONE=two", "odd", "ONE=", "HOME="].map(str::to_owned);
+        assert_eq!(each_name_once(&given), ["odd", "ONE=", "HOME="]);
     }
 }

@@ -97,6 +97,12 @@ impl Writer<'_> {
 }
 
 fn apply_v1(group: &Group, resources: &Resources) -> Result<(), LaunchError> {
+    if let Some(file) = resources.unified.keys().next() {
+        return Err(LaunchError::setup(
+            format!("set {file:?}"),
+            "linux.resources.unified needs cgroup v2, this host has v1",
+        ));
+    }
     let writer = Writer { group };
     if let Some(memory) = &resources.memory {
         memory_v1(&writer, memory)?;
@@ -126,6 +132,11 @@ fn network_v1(writer: &Writer<'_>, resources: &Resources) -> Result<(), LaunchEr
     Ok(())
 }
 
+/// Without a limit of memory there is none of memory and swap either, unless one is named.
+fn wanted_swap(memory: &Memory) -> Option<i64> {
+    memory.swap.filter(|swap| *swap != 0).or_else(|| memory.limit.filter(|limit| *limit == -1))
+}
+
 fn memory_v1(writer: &Writer<'_>, memory: &Memory) -> Result<(), LaunchError> {
     let (limit, swap) = ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes");
     // The limit with swap may never be below the limit without: raise the one first or the other.
@@ -133,11 +144,8 @@ fn memory_v1(writer: &Writer<'_>, memory: &Memory) -> Result<(), LaunchError> {
         let now: u64 = writer.group.get("memory", swap).ok().and_then(|text| text.parse().ok()).unwrap_or(u64::MAX);
         new == -1 || u64::try_from(new).is_ok_and(|new| new > now)
     });
-    let order = if raises {
-        [(swap, memory.swap), (limit, memory.limit)]
-    } else {
-        [(limit, memory.limit), (swap, memory.swap)]
-    };
+    let wanted = [(limit, memory.limit), (swap, wanted_swap(memory))];
+    let order = if raises { [wanted[1], wanted[0]] } else { wanted };
     for (file, value) in order {
         let accounted = file != swap || writer.group.has("memory", swap);
         if accounted {
@@ -168,11 +176,19 @@ fn cpu_v1(writer: &Writer<'_>, cpu: &Cpu) -> Result<(), LaunchError> {
         writer.set_some("cpu", "cpu.cfs_period_us", period)?;
     }
     writer.set_some("cpu", "cpu.cfs_burst_us", cpu.burst)?;
-    writer.set_some("cpu", "cpu.rt_period_us", cpu.realtime_period.filter(|period| *period != 0))?;
-    writer.set_some("cpu", "cpu.rt_runtime_us", cpu.realtime_runtime.filter(|runtime| *runtime != 0))?;
+    set_realtime(writer, cpu)?;
     writer.set_some("cpu", "cpu.idle", cpu.idle)?;
     writer.set_text("cpuset", "cpuset.cpus", &cpu.cpus)?;
     writer.set_text("cpuset", "cpuset.mems", &cpu.mems)
+}
+
+/// Neither may be set so that the runtime is longer than the period: one of the two orders works.
+fn set_realtime(writer: &Writer<'_>, cpu: &Cpu) -> Result<(), LaunchError> {
+    let period =
+        ("cpu.rt_period_us", cpu.realtime_period.filter(|period| *period != 0).map(|period| period.to_string()));
+    let runtime = ("cpu.rt_runtime_us", cpu.realtime_runtime.filter(|time| *time != 0).map(|time| time.to_string()));
+    let set = |(file, value): &(&str, Option<String>)| writer.set_some("cpu", file, value.as_ref());
+    set(&period).and_then(|()| set(&runtime)).or_else(|_| set(&runtime).and_then(|()| set(&period)))
 }
 
 fn block_io_v1(writer: &Writer<'_>, block_io: &BlockIo) -> Result<(), LaunchError> {

@@ -104,7 +104,14 @@ impl Group {
     pub fn place(&self, pid: i32) -> Result<()> {
         let text = pid.to_string();
         for directory in self.directories() {
-            write(&directory.join("cgroup.procs"), text.as_bytes())?;
+            let file = directory.join("cgroup.procs");
+            match write(&file, text.as_bytes()) {
+                Err(error) if error.errno() == Some(Errno::NOSPC) => {
+                    self.hierarchy.fill_cpusets(&self.path)?;
+                    write(&file, text.as_bytes())?;
+                }
+                placed => placed?,
+            }
         }
         Ok(())
     }
@@ -197,6 +204,18 @@ impl Group {
             return Ok(self.get("freezer", "cgroup.events")?.lines().any(|line| line == "frozen 1"));
         }
         Ok(self.get("freezer", "freezer.state")? == "FROZEN")
+    }
+
+    /// Whether a process that comes into the group would be stopped at once: it is frozen, or about to be, or a group
+    /// above it is.
+    pub fn stops_newcomers(&self) -> Result<bool> {
+        if !self.exists() {
+            return Ok(false);
+        }
+        if self.version() == Version::V2 {
+            return Ok(self.is_frozen()? || self.get("freezer", "cgroup.freeze")? == "1");
+        }
+        Ok(self.has("freezer", "freezer.state") && self.get("freezer", "freezer.state")? != "THAWED")
     }
 
     /// The processes in the group and in groups below it, in the caller's pid namespace.

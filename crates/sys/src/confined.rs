@@ -103,11 +103,40 @@ impl Root {
         Ok((Self(fd), name.to_owned()))
     }
 
+    /// Where a path leads inside the root, also through links to what is not there yet. Nothing is promised by that: it is
+    /// a path to be looked up again.
+    pub fn destination(&self, path: &Path) -> Result<PathBuf> {
+        /// As many as the kernel follows.
+        const LINKS: usize = 40;
+        let mut left: Vec<PathBuf> = vec![path.to_owned()];
+        let (mut found, mut links) = (PathBuf::new(), 0);
+        while let Some(next) = left.pop() {
+            let mut parts = next.components();
+            let Some(part) = parts.next() else { continue };
+            left.push(parts.as_path().to_owned());
+            match part {
+                Component::RootDir => found.clear(),
+                Component::ParentDir => drop(found.pop()),
+                Component::CurDir | Component::Prefix(_) => {}
+                Component::Normal(name) => match self.read_link(&found.join(name)) {
+                    Ok(_) if links == LINKS => return Err(Error::at("follow", path)(Errno::LOOP)),
+                    Ok(target) => {
+                        links += 1;
+                        left.push(target.into());
+                    }
+                    Err(_) => found.push(name),
+                },
+            }
+        }
+        Ok(found)
+    }
+
     /// Makes the directory and all missing parents (following links inside the root) and opens it.
     pub fn mkdir_all(&self, path: &Path, mode: u32) -> Result<Self> {
         if let Ok(fd) = self.lookup(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
             return Ok(Self(fd));
         }
+        let path = &self.destination(path)?;
         let mut so_far = PathBuf::new();
         let mut reached = self.try_clone()?;
         for part in path.components() {

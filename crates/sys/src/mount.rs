@@ -200,6 +200,41 @@ pub fn change_root(root: BorrowedFd<'_>) -> Result<()> {
     rustix::process::chdir("/").map_err(failed)
 }
 
+/// Takes away every procfs and sysfs of the caller's namespace that is not below `root`. Where a former root stays
+/// reachable, they would show what the container's own have covered, and let it mount more of their kind. `table` is
+/// the caller's mountinfo.
+pub fn hide_bare_views(table: &str, root: BorrowedFd<'_>) -> Result<()> {
+    let stat = rustix::fs::statx(root, "", rustix::fs::AtFlags::EMPTY_PATH, rustix::fs::StatxFlags::MNT_ID)
+        .map_err(Error::os("stat", "root"))?;
+    for path in bare_views(table, stat.stx_mnt_id).iter().rev() {
+        // What may not be taken away, as another user namespace owns it, can be covered.
+        if rustix::mount::unmount(path.as_str(), UnmountFlags::DETACH).is_err() {
+            rustix::mount::mount("none", path.as_str(), "tmpfs", MountFlags::RDONLY, None)
+                .map_err(Error::at("cover", path.as_ref()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Where procfs and sysfs are mounted that do not hang below the mount with a number, in the order of the table.
+fn bare_views(table: &str, root: u64) -> Vec<String> {
+    let mut inside = vec![root];
+    let mut found = Vec::new();
+    for line in table.lines() {
+        let mut fields = line.split(' ');
+        let mut number = || fields.next().and_then(|field| field.parse::<u64>().ok());
+        let (Some(id), Some(parent)) = (number(), number()) else { continue };
+        if inside.contains(&parent) {
+            inside.push(id);
+        }
+        let kind = line.split_once(" - ").map_or("", |(_, rest)| rest.split(' ').next().unwrap_or(""));
+        if !inside.contains(&id) && matches!(kind, "proc" | "sysfs") {
+            found.extend(fields.nth(2).map(crate::proc::unescape));
+        }
+    }
+    found
+}
+
 /// Makes a mount of the caller's namespace its root and lets go of the former one.
 pub fn pivot(root: BorrowedFd<'_>) -> Result<()> {
     let failed = |errno| Error::os("change", "root")(errno);
@@ -230,4 +265,16 @@ pub fn detach_open(descriptors: BorrowedFd<'_>, mounted: BorrowedFd<'_>) -> Resu
 /// Lets go of what is mounted at a path of the host; it vanishes when its last user is gone.
 pub fn detach(path: &Path) -> Result<()> {
     rustix::mount::unmount(path, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW).map_err(Error::at("unmount", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn views_of_others_are_found() {
+        let table = "20 1 8:1 / / rw - ext4 a rw\n21 20 0:5 / /proc rw - proc proc rw\n22 20 0:6 / /a\\040b rw - sysfs s rw\n\
+                     30 20 8:2 / / rw - ext4 b rw\n31 30 0:7 / /proc rw - proc proc rw\n32 31 0:7 /sys /proc/sys ro - proc proc rw\n";
+        assert_eq!(bare_views(table, 30), ["/proc", "/a b"]);
+    }
 }

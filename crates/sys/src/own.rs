@@ -265,6 +265,13 @@ pub fn set_affinity(cpus: &[usize]) -> Result<()> {
     rustix::thread::sched_setaffinity(None, &set).map_err(Error::os("bind to", format!("processors {cpus:?}")))
 }
 
+/// Lets this process run on every processor its control group allows.
+pub fn free_affinity() -> Result<()> {
+    let mut all = rustix::thread::CpuSet::new();
+    (0..rustix::thread::CpuSet::MAX_CPU).for_each(|cpu| all.set(cpu));
+    rustix::thread::sched_setaffinity(None, &all).map_err(Error::os("bind to", "all processors"))
+}
+
 /// Says from which memory nodes this process is to get memory (`set_mempolicy(2)`): the mode with its flags, and nodes.
 pub fn set_memory_policy(mode: i32, nodes: &[u32]) -> Result<()> {
     let mut mask = [0_u64; 16];

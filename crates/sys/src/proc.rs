@@ -108,3 +108,8 @@ pub fn kernel_version() -> (u32, u32) {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
+
+/// Undoes the octal escapes of blanks in mountinfo.
+pub(crate) fn unescape(text: &str) -> String {
+    text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
+}

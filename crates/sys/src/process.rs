@@ -65,6 +65,17 @@ impl Process {
         Self { pid, pidfd }
     }
 
+    /// Takes over a descriptor; the number is the one this process's own procfs knows.
+    pub fn of_descriptor(pidfd: OwnedFd) -> Result<Self> {
+        let path = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+        let text = std::fs::read_to_string(&path).map_err(Error::at("read", path.as_ref()))?;
+        let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+        match number.filter(|number| *number > 0) {
+            Some(pid) => Ok(Self { pid, pidfd }),
+            None => Err(Error::Malformed { object: path, what: "it names no process of this namespace".into() }),
+        }
+    }
+
     /// The number, in this process's pid namespace.
     pub fn pid(&self) -> i32 {
         self.pid

@@ -57,6 +57,13 @@ pub fn size(terminal: impl AsFd) -> Result<(u16, u16)> {
         .map_err(Error::os("measure", "terminal"))
 }
 
+/// Lets line feeds pass as they are, without a carriage return before them: for output that no terminal shows.
+pub fn keep_line_feeds(terminal: impl AsFd) -> Result<()> {
+    let mut mode = rustix::termios::tcgetattr(&terminal).map_err(Error::os("read mode of", "terminal"))?;
+    mode.output_modes.remove(rustix::termios::OutputModes::ONLCR);
+    rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &mode).map_err(Error::os("set mode of", "terminal"))
+}
+
 /// Makes a terminal the controlling one of the calling session leader.
 pub fn control(terminal: impl AsFd) -> Result<()> {
     rustix::process::ioctl_tiocsctty(terminal).map_err(Error::os("control", "terminal"))

@@ -161,6 +161,35 @@ fn a_container_lives_from_create_to_delete() {
 }
 
 #[test]
+fn a_group_that_was_left_frozen_or_occupied_is_refused() {
+    let bundle = Bundle::new(&["sleep", "600"], &[]);
+    let group = hako_sys::cgroup::Group::create(&bundle.cgroup()).unwrap();
+    group.freeze().unwrap();
+    for command in ["create", "run"] {
+        let said = bundle.fails(&[command, "box"]);
+        assert!(said.contains("container's cgroup unexpectedly frozen") && said.contains(group.path()), "{said}");
+    }
+    group.thaw().unwrap();
+    let mut stranger = Killed(Command::new("sleep").arg("600").spawn().unwrap());
+    group.place(i32::try_from(stranger.0.id()).unwrap()).unwrap();
+    let said = bundle.fails(&["create", "box"]);
+    assert!(said.contains("container's cgroup is not empty: 1 process"), "{said}");
+    assert_eq!(bundle.ok(&["list", "-q"]), "", "what was refused leaves nothing");
+    stranger.0.kill().unwrap();
+    stranger.0.wait().unwrap();
+    bundle.leave(&["run", "-d", "box"]);
+    // A group below the container's may be frozen while the container itself is not.
+    let below = hako_sys::cgroup::Group::create(&format!("{}/below", bundle.cgroup())).unwrap();
+    below.freeze().unwrap();
+    assert_eq!(bundle.status("box"), "running");
+    let said = bundle.fails(&["exec", "--cgroup", "below", "box", "true"]);
+    assert!(said.contains("unexpectedly frozen"), "{said}");
+    bundle.ok(&["exec", "box", "true"]);
+    bundle.ok(&["delete", "--force", "box"]);
+    assert!(!group.exists());
+}
+
+#[test]
 fn run_and_exec_return_what_the_program_does() {
     let bundle = Bundle::new(&["sh", "-c", "hostname; exit 7"], &[]);
     let ended = bundle.run(&["run", "box"]);
@@ -267,6 +296,55 @@ fn hooks_that_fail_end_the_creation_or_are_only_told() {
         let ended = bundle.run(&["run", "box"]);
         assert_eq!(ended.code, 0, "{}", ended.stderr);
         assert!(ended.stderr.contains(&format!("warning: error running {point} hook")), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn hooks_in_the_container_are_as_confined_as_its_program() {
+    let hooks = r#""hooks":{"startContainer":[{"path":"/bin/sh","args":["sh","-c","mkdir /tmp/made; echo $WORD >/tmp/word"]}]},"#;
+    let filter = r#","seccomp":{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO"}]}"#;
+    let bundle = Bundle::new(&["sh", "-c", "cat /tmp/word; ls -d /tmp/made"], &[]);
+    bundle.describe(&["sh", "-c", "cat /tmp/word; ls -d /tmp/made"], &[("PLUS", hooks), ("LINUX", filter)]);
+    let config = std::fs::read_to_string(bundle.path("config.json")).unwrap();
+    let config = config.replace(r#""PATH=/bin""#, r#""PATH=/usr/bin","WORD=first","PATH=/bin","WORD=word""#);
+    std::fs::write(bundle.path("config.json"), config).unwrap();
+    let ended = bundle.run(&["run", "box"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (1, "word\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn what_others_left_half_made_does() {
+    let bundle = Bundle::new(&["cat", "/deep/er/hosts"], &[]);
+    // A link in the image to what is not there yet.
+    std::os::unix::fs::symlink("../deep/er/hosts", bundle.path("rootfs/tmp/hosts")).unwrap();
+    std::fs::write(bundle.path("words"), "words\n").unwrap();
+    let words = bundle.path("words").display().to_string();
+    let mount = format!(r#",{{"destination":"/tmp/hosts","type":"bind","source":"{words}","options":["bind"]}}"#);
+    bundle.describe(&["cat", "/deep/er/hosts"], &[("MOUNTS", &mount)]);
+    assert_eq!(bundle.ok(&["run", "box"]), "words");
+    // A parent group that somebody made and told no processors.
+    let parent = hako_sys::cgroup::Group::open(&bundle.cgroup()).unwrap();
+    if let Some(cpuset) = parent.directory("cpuset") {
+        std::fs::create_dir(cpuset).unwrap();
+    }
+    let config = std::fs::read_to_string(bundle.path("config.json")).unwrap();
+    let below = format!("{}/below", bundle.cgroup());
+    std::fs::write(bundle.path("config.json"), config.replace(&bundle.cgroup(), &below)).unwrap();
+    let ended = bundle.run(&["run", "box"]);
+    parent.delete().unwrap();
+    assert_eq!((ended.code, ended.stdout.as_str()), (0, "words\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_root_that_is_only_changed_to_shows_no_other_procfs() {
+    let bundle = Bundle::new(&["unshare", "-mrpf", "mount", "-t", "proc", "proc", "/proc"], &[]);
+    // Without this one, root cannot be mapped to itself.
+    let config = std::fs::read_to_string(bundle.path("config.json")).unwrap();
+    std::fs::write(bundle.path("config.json"), config.replace("\"CAP_KILL\"", "\"CAP_KILL\",\"CAP_SETFCAP\"")).unwrap();
+    for more in [&["run", "box"][..], &["run", "--no-pivot", "box"]] {
+        let ended = bundle.run(more);
+        assert_ne!(ended.code, 0, "{more:?}: a procfs without masks was mounted");
+        assert!(ended.stderr.contains("mount: permission denied"), "{more:?}: {}", ended.stderr);
     }
 }
 

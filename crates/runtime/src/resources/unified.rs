@@ -46,8 +46,7 @@ fn set_memory(writer: &Writer<'_>, memory: &Memory) -> Result<(), LaunchError> {
 
 /// v1 counts memory and swap together, v2 swap alone.
 pub(super) fn swap_alone(memory: &Memory) -> Option<i64> {
-    match (memory.swap?, memory.limit.unwrap_or(0)) {
-        (0, _) => None,
+    match (super::wanted_swap(memory)?, memory.limit.unwrap_or(0)) {
         (-1, _) => Some(-1),
         (_, -1 | 0) => None,
         (both, limit) => Some((both - limit).max(0)),

@@ -35,7 +35,7 @@ pub struct Hook {
     /// Its arguments, with its name first; only the path if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub args: Vec<String>,
-    /// `NAME=value` pairs, all it gets.
+    /// `NAME=value` pairs, all it gets; without any, a hook in the container gets the program's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub env: Vec<String>,
     /// Seconds after which it is killed and counts as failed.

@@ -115,6 +115,24 @@ impl Hierarchy {
         self.roots.get(*index).map(PathBuf::as_path)
     }
 
+    /// Fills empty cpusets on the way to a group: whoever made those above it may not have, and then no process can be
+    /// put into any of them.
+    pub(super) fn fill_cpusets(&self, path: &str) -> Result<()> {
+        let Some(root) = self.root_of("cpuset").filter(|_| self.version == Version::V1) else { return Ok(()) };
+        let mut group = root.to_path_buf();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let parent = group.clone();
+            group.push(part);
+            for file in ["cpuset.cpus", "cpuset.mems"] {
+                let own = std::fs::read(group.join(file)).map_err(Error::at("read", &group))?;
+                if own.trim_ascii().is_empty() {
+                    copy_setting(&parent.join(file), &group.join(file))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Makes a new group usable: a v1 cpuset starts empty and takes no process, a v2 group has only the controllers
     /// its parent passes on.
     pub(super) fn inherit(&self, parent: &Path, group: &Path) -> Result<()> {
@@ -178,14 +196,9 @@ impl<'a> CgroupMount<'a> {
         let mut tail = tail.split(' ');
         let kind = tail.next()?;
         let options = tail.nth(1)?;
-        let point = unescape(head.split(' ').nth(4)?);
+        let point = crate::proc::unescape(head.split(' ').nth(4)?);
         kind.starts_with("cgroup").then_some(Self { kind, point, options })
     }
-}
-
-/// Undoes the octal escapes of blanks in mountinfo.
-fn unescape(text: &str) -> String {
-    text.replace("\\040", " ").replace("\\011", "\t").replace("\\012", "\n").replace("\\134", "\\")
 }
 
 #[cfg(test)]
