@@ -58,6 +58,37 @@ pub struct Order {
     pub check: bool,
     /// Nothing is later than this, in seconds since the epoch.
     pub epoch: Option<i64>,
+    /// Caches outside that results are taken from.
+    pub cache_from: Vec<CachePlace>,
+    /// Caches outside that results go to.
+    pub cache_to: Vec<CacheGoal>,
+}
+
+/// Where a cache outside is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CachePlace {
+    /// In a registry.
+    Registry {
+        /// Under this name.
+        reference: String,
+    },
+    /// A directory that the client holds open under this number.
+    Folder {
+        /// The number.
+        fd: i32,
+    },
+    /// In the image that is made.
+    Inline,
+}
+
+/// Where results go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheGoal {
+    /// Where to.
+    pub place: CachePlace,
+    /// Those of all stages, and not only of the last one.
+    pub max: bool,
 }
 
 /// Where a context is.

@@ -19,10 +19,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Scope;
 
+use hako_model::digest::Digest;
 use hako_model::image::{ImageConfig, RootFs};
 use hako_model::platform::Platform;
 use hako_model::word::Lexer;
-use hako_store::Store;
+use hako_store::{ChainId, LayerPin, Store};
 
 use self::slots::Slots;
 pub use self::state::State;
@@ -54,6 +55,21 @@ pub struct Product {
     pub config: ImageConfig,
     /// The state the last stage ended in; holds its layers.
     pub state: Arc<State>,
+    /// The layers of all stages that were needed, in the order in which they were there; held, too.
+    pub steps: Vec<Kept>,
+}
+
+/// A step's layer, for caches outside.
+#[derive(Clone)]
+pub struct Kept {
+    /// What it is known by.
+    pub key: Digest,
+    /// The layer.
+    pub layer: ChainId,
+    /// When it was made, as images write it.
+    pub created: String,
+    /// Keeps the layer.
+    pub(crate) _pin: Option<Arc<LayerPin>>,
 }
 
 /// One build on its way.
@@ -70,6 +86,7 @@ pub(crate) struct Build<'a> {
     steps: AtomicUsize,
     first_error: Mutex<Option<Error>>,
     images: Mutex<HashMap<String, Arc<State>>>,
+    kept: Mutex<Vec<Kept>>,
 }
 
 /// How far a stage is.
@@ -106,6 +123,7 @@ pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
         steps: AtomicUsize::new(0),
         first_error: Mutex::default(),
         images: Mutex::default(),
+        kept: Mutex::default(),
     };
     let target = build.target()?;
     build.check_circles(target, &mut Vec::new())?;
@@ -116,7 +134,8 @@ pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
         (Some(error), _) | (None, Err(error)) => Err(error),
         (None, Ok(state)) => {
             saved?;
-            Ok(Product { config: build.image(&state), state })
+            let steps = std::mem::take(&mut *build.kept.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok(Product { config: build.image(&state), state, steps })
         }
     }
 }

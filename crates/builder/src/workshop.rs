@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use hako_model::digest::Digest;
 use hako_model::platform::Platform;
-use hako_store::Image;
+use hako_store::{Image, Layer};
 
 use crate::Result;
 use crate::request::{Sandbox, Secret};
@@ -32,8 +33,23 @@ pub trait Workshop: Send + Sync {
     /// if the caller lends none of that name.
     fn agent(&self, id: &str, socket: &std::path::Path) -> Result<Option<Box<dyn Relay>>>;
 
+    /// The layer that caches outside have under a key, brought here; `below` are the diff ids it stands on. None if they have
+    /// none, or it cannot be had: then the step is done.
+    fn recall(&self, key: &Digest, below: &[Digest], tell: &dyn Fn(&str)) -> Result<Option<Recalled>> {
+        let _ = (key, below, tell);
+        Ok(None)
+    }
+
     /// Checks a git repository out into an empty directory: an address with an optional `#ref:folder`.
     fn checkout(&self, address: &str, keep_git: bool, into: &std::path::Path, cancel: &Cancel) -> Result<()>;
+}
+
+/// A layer from a cache outside.
+pub struct Recalled {
+    /// Where it is now.
+    pub layer: Layer,
+    /// When it was made, as images write it.
+    pub created: String,
 }
 
 /// Goes on as long as it lives.

@@ -5,6 +5,7 @@ mod checkout;
 pub mod context;
 pub mod desk;
 mod export;
+mod outside;
 mod prune;
 mod relay;
 mod secrets;
@@ -30,6 +31,8 @@ use tokio::sync::mpsc;
 
 pub use self::check::CheckRequest;
 use self::desk::Desk;
+pub use self::outside::{CacheTarget, Caches, Outside};
+use self::outside::{Imports, Keys};
 pub use self::prune::Pruned;
 use self::shop::Shop;
 pub(crate) use self::sweep::sweep;
@@ -62,6 +65,8 @@ pub struct BuildRequest {
     pub credentials: BTreeMap<String, Credential>,
     /// What the client lends while the build goes on.
     pub desk: Option<Arc<dyn Desk>>,
+    /// Caches outside.
+    pub caches: Caches,
 }
 
 /// What becomes of a build's result.
@@ -184,11 +189,12 @@ impl Builds {
         let store = &self.house.store;
         let _held = store.hold();
         let watcher = Teller { send: send.clone(), cancel: Arc::clone(cancel) };
+        let keys = Keys { credentials: request.credentials, desk: request.desk };
         let shop = Shop {
             house: Arc::clone(&self.house),
             images: self.images.clone(),
-            credentials: request.credentials.clone(),
-            desk: request.desk.clone(),
+            keys: keys.clone(),
+            imports: Imports::new(request.caches.from),
             runtime: runtime.clone(),
         };
         let cache = &self.house.cache;
@@ -201,20 +207,31 @@ impl Builds {
         }
         prune::clear_stale_contexts(&self.house);
         let made = Made { product: Arc::new(product) };
+        for target in &request.caches.to {
+            runtime.block_on(self.give(&made, target, &keys)).map_err(|error| plain(&error))?;
+        }
+        let inline = request.caches.to.iter().any(|target| matches!(target.place, Outside::Inline));
         match request.result {
             Becomes::Open => Ok(Told::Made(made)),
             Becomes::Files => Ok(Told::Layer(made.layer())),
             Becomes::Image => {
-                let image = runtime.block_on(self.keep(&made, request.tags));
+                let image = runtime.block_on(self.keep(&made, request.tags, inline));
                 image.map(Told::Image).map_err(|error| plain(&error))
             }
         }
     }
 
-    /// Makes an image of a result, with these names.
-    pub async fn keep(&self, made: &Made, tags: Vec<String>) -> Result<Digest> {
+    /// Gives a result's layers to a cache outside, with what the client lends.
+    pub async fn export_cache(&self, made: &Made, target: &CacheTarget, desk: Option<Arc<dyn Desk>>) -> Result<()> {
+        self.give(made, target, &Keys { credentials: BTreeMap::new(), desk }).await
+    }
+
+    /// Makes an image of a result, with these names; with `inline` it holds what other builds may take of it.
+    pub async fn keep(&self, made: &Made, tags: Vec<String>, inline: bool) -> Result<Digest> {
         let product = &made.product;
-        let config = serde_json::to_vec(&product.config).map_err(|error| Error::io("write image", error))?;
+        let mut config = product.config.clone();
+        config.extra.extend(outside::inlined(product).filter(|_| inline));
+        let config = serde_json::to_vec(&config).map_err(|error| Error::io("write image", error))?;
         let image = NewImage { config, manifest: None, parent: None };
         self.images.add_built(image, tags).await
     }

@@ -33,6 +33,7 @@ use hako_model::digest::Digest;
 use hako_model::filter::Filters;
 use hako_store::Store;
 pub use progress::{Amount, Progress, ProgressStream};
+pub(crate) use remote::fetch;
 pub use search::SearchResult;
 use tokio::sync::Semaphore;
 
@@ -135,6 +136,17 @@ impl Images {
     pub(crate) async fn local(&self, name: &str, platform: &str) -> Result<hako_store::Image> {
         let (name, platform) = (name.to_owned(), platform.to_owned());
         self.blocking(move |images| images.resolve_or_hello(&name, &platform)).await
+    }
+
+    /// A repository to read from or write to.
+    pub(crate) fn repository(
+        &self,
+        reference: &hako_model::reference::Reference,
+        credential: Option<&Credential>,
+        access: &hako_registry::Access,
+    ) -> Result<hako_registry::Repository> {
+        let opened = self.room.client.repository(reference, credential, access);
+        opened.map_err(|error| failure::of_registry(&error))
     }
 
     /// An image that is here, asked for on a thread that may wait.

@@ -17,6 +17,11 @@ pub(crate) fn directory(peer: Option<Peer>, fd: i32) -> Result<OwnedFd, Failure>
     open(peer, fd, OFlags::RDONLY | OFlags::DIRECTORY, "context cannot be read in place")
 }
 
+/// A directory that holds a build cache.
+pub(crate) fn cache(peer: Option<Peer>, fd: i32) -> Result<OwnedFd, Failure> {
+    open(peer, fd, OFlags::RDONLY | OFlags::DIRECTORY, "the cache's directory cannot be used in place")
+}
+
 /// A socket.
 pub(crate) fn agent(peer: Option<Peer>, fd: i32) -> Result<OwnedFd, Failure> {
     open(peer, fd, OFlags::PATH, "the ssh agent cannot be lent")

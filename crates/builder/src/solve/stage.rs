@@ -11,7 +11,7 @@ use hako_store::{ChainId, Hasher};
 use super::key::{Inputs, moment};
 use super::meta::Scope;
 use super::state::State;
-use super::{Build, find};
+use super::{Build, Kept, find};
 use crate::cache::{Found, Record, now, now_text};
 use crate::dockerfile::{Instruction, Kind, Lines};
 use crate::files::place::model::Traits;
@@ -176,29 +176,45 @@ impl<'scope> Stage<'_, 'scope, '_> {
         let build = self.build;
         let place = self.place(instruction);
         let fresh = self.is_fresh();
-        let making = match build.tools.cache.find(&inputs.key(), fresh, build.tools.cancel)? {
+        let key = inputs.key();
+        let making = match build.tools.cache.find(&key, fresh, build.tools.cancel)? {
             Found::Here(record) => {
                 build.tell(Event::Cached { step });
-                return self.state.push(&record.layer, record.created, text, build.tools.store);
+                return self.stand_on(key, &record.layer, record.created, text);
             }
             Found::Missing(making) => making,
         };
+        let record = |layer: &ChainId, created: &str, size| Record {
+            layer: layer.clone(),
+            text: instruction.source.clone(),
+            created: created.to_owned(),
+            used: now(),
+            place: place.clone(),
+            inputs: inputs.account(),
+            size,
+        };
+        let tell = |text: &str| build.tell(Event::Note { step, text: text.to_owned() });
+        if !fresh && let Some(found) = build.tools.workshop.recall(&key, &self.state.diff_ids, &tell)? {
+            let (layer, created) = (found.layer, found.created);
+            build.tools.cache.keep(making, record(&layer.chain_id, &created, layer.size), &[])?;
+            build.tell(Event::Cached { step });
+            return self.stand_on(key, &layer.chain_id, created, text);
+        }
         self.explain(step, inputs, &place, fresh);
         let slot = build.slots.take();
         let made = make(self)?;
         drop(slot);
         let created = build.request.epoch.map_or_else(now_text, moment);
-        let record = Record {
-            layer: made.layer.clone(),
-            text: instruction.source.clone(),
-            created: created.clone(),
-            used: now(),
-            place,
-            inputs: inputs.account(),
-            size: made.size,
-        };
-        build.tools.cache.keep(making, record, &made.placed)?;
-        self.state.push(&made.layer, created, text, build.tools.store)
+        build.tools.cache.keep(making, record(&made.layer, &created, made.size), &made.placed)?;
+        self.stand_on(key, &made.layer, created, text)
+    }
+
+    /// Puts a step's layer on top.
+    fn stand_on(&mut self, key: Digest, layer: &ChainId, created: String, text: String) -> Result<()> {
+        self.state.push(layer, created.clone(), text, self.build.tools.store)?;
+        let kept = Kept { key, layer: layer.clone(), created, _pin: self.state.pin.clone() };
+        self.build.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(kept);
+        Ok(())
     }
 
     /// Whether what earlier builds made is not to be used.

@@ -1,5 +1,6 @@
 //! `build` and `builder`.
 
+mod caches;
 mod context;
 mod options;
 mod output;
@@ -14,6 +15,7 @@ use std::os::fd::AsRawFd;
 use hako_api::build::{Message, Order, Place};
 use hako_registry::credentials::Credential;
 
+use self::caches::Caches;
 use self::context::{Contexts, Plan};
 use self::output::Output;
 use self::screen::{Mode, Screen};
@@ -36,8 +38,8 @@ const FLAGS: &[Flag] = &[
     list("build-arg", "Set build-time variables").word("stringArray"),
     list("build-context", "Additional build contexts (e.g., name=path)").word("stringArray"),
     text("builder", "Override the configured builder instance").refused("hako builds by itself"),
-    list("cache-from", "External cache sources (e.g., \"user/app:cache\", \"type=local,src=path/to/dir\")").word("stringArray").refused(LATER),
-    list("cache-to", "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")").word("stringArray").refused(LATER),
+    list("cache-from", "External cache sources (e.g., \"user/app:cache\", \"type=local,src=path/to/dir\")").word("stringArray"),
+    list("cache-to", "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")").word("stringArray"),
     text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")").default("build").check(options::check_call),
     text("cgroup-parent", "Set the parent cgroup for the \"RUN\" instructions during build"),
     switch("check", "Shorthand for \"--call=check\""),
@@ -124,6 +126,8 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
     // Open until the build is over.
     let agents = options::agents(&found.list("ssh"))?;
     order.agents = agents.iter().map(|(id, socket)| (id.clone(), socket.as_raw_fd())).collect();
+    let caches = Caches::read(found)?;
+    (order.cache_from, order.cache_to) = (caches.from.clone(), caches.to.clone());
     let quiet = found.on("quiet");
     let mode = Mode::chosen(found.text("progress"), quiet, io::stderr().is_terminal());
     let screen = Screen::new(mode, found.on("why"));

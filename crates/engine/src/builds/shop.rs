@@ -1,24 +1,24 @@
 //! What the builder needs of the engine: images, containers, accounts, the web.
 
-use std::collections::BTreeMap;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use hako_builder::request::Secret;
-use hako_builder::workshop::{Cancel, Fetched, Relay, Step, Workshop};
+use hako_builder::workshop::{Cancel, Fetched, Recalled, Relay, Step, Workshop};
 use hako_builder::{Error as Refused, Result as Built};
+use hako_model::digest::Digest;
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 use hako_store::Image;
 use tokio::runtime::Handle;
 
-use super::desk::Desk;
+use super::outside::{Imports, Keys};
 use super::relay::Agent;
 use crate::accounts;
 use crate::house::House;
-use crate::images::{Credential, Images, Progress, PullRequest};
+use crate::images::{Images, Progress, PullRequest};
 use crate::{Error, Result};
 
 /// The most bytes an address may give.
@@ -28,8 +28,8 @@ const DOWNLOAD: u64 = 64 << 30;
 pub(super) struct Shop {
     pub(super) house: Arc<House>,
     pub(super) images: Images,
-    pub(super) credentials: BTreeMap<String, Credential>,
-    pub(super) desk: Option<Arc<dyn Desk>>,
+    pub(super) keys: Keys,
+    pub(super) imports: Imports,
     pub(super) runtime: Handle,
 }
 
@@ -57,18 +57,23 @@ impl Workshop for Shop {
     }
 
     fn secret(&self, id: &str) -> Built<Option<Secret>> {
-        let Some(desk) = &self.desk else { return Ok(None) };
+        let Some(desk) = &self.keys.desk else { return Ok(None) };
         self.runtime.block_on(desk.secret(id)).map_err(|error| Refused::refused(error.to_string()))
     }
 
     fn agent(&self, id: &str, socket: &Path) -> Built<Option<Box<dyn Relay>>> {
         let refused = |error: Error| Refused::refused(error.to_string());
-        let Some(desk) = &self.desk else { return Ok(None) };
+        let Some(desk) = &self.keys.desk else { return Ok(None) };
         if !self.runtime.block_on(desk.lends(id)).map_err(refused)? {
             return Ok(None);
         }
         let agent = Agent::listen(&self.runtime, Arc::clone(desk), id, socket).map_err(refused)?;
         Ok(Some(Box::new(agent)))
+    }
+
+    fn recall(&self, key: &Digest, below: &[Digest], tell: &dyn Fn(&str)) -> Built<Option<Recalled>> {
+        let around = (&self.house.store, &self.images, &self.keys, &self.runtime);
+        Ok(self.imports.recall(around, key, below, tell))
     }
 
     fn checkout(&self, address: &str, keep_git: bool, into: &Path, cancel: &Cancel) -> Built<()> {
@@ -84,8 +89,8 @@ impl Shop {
             return Ok(image);
         }
         let reference = Reference::parse_tagged(name)?;
-        let mut credential = self.credentials.get(reference.domain()).cloned();
-        if let (None, Some(desk)) = (&credential, &self.desk) {
+        let mut credential = self.keys.credentials.get(reference.domain()).cloned();
+        if let (None, Some(desk)) = (&credential, &self.keys.desk) {
             credential = desk.credential(reference.domain()).await?;
         }
         let request =

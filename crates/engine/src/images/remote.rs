@@ -49,7 +49,7 @@ fn address(server: &str) -> String {
 }
 
 /// The document a reference means: by its digest, else by its tag.
-pub(super) async fn fetch(repository: &Repository, reference: &Reference) -> hako_registry::Result<Document> {
+pub(crate) async fn fetch(repository: &Repository, reference: &Reference) -> hako_registry::Result<Document> {
     match (reference.digest(), reference.tag()) {
         (Some(digest), _) => repository.manifest(digest).await,
         (None, tag) => repository.tagged(tag.unwrap_or(hako_model::reference::DEFAULT_TAG)).await,

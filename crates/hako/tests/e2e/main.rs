@@ -11,6 +11,7 @@ mod transcript;
 mod answers;
 mod buildkit;
 mod builds;
+mod caches;
 mod care;
 mod clients;
 mod commands;

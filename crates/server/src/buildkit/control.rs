@@ -8,15 +8,18 @@ use futures_util::StreamExt;
 use hako_buildkit::caller::Caller;
 use hako_buildkit::door::{Answers, Service};
 use hako_buildkit::wire::control::{
-    BuildkitVersion, DiskUsageRequest, DiskUsageResponse, Exporter, InfoResponse, ListWorkersResponse, Platform,
-    PruneRequest, SolveRequest, SolveResponse, StatusRequest, StatusResponse, UsageRecord, WorkerRecord,
+    BuildkitVersion, CacheOptionsEntry, DiskUsageRequest, DiskUsageResponse, Exporter, InfoResponse,
+    ListWorkersResponse, Platform, PruneRequest, SolveRequest, SolveResponse, StatusRequest, StatusResponse,
+    UsageRecord, WorkerRecord,
 };
 use hako_buildkit::wire::{fault, gateway};
 use hako_buildkit::{Code, Status};
 use hako_engine::Engine;
 use hako_engine::builds::desk::Desk;
 use hako_engine::builds::request::{Context, MAIN, Remote};
-use hako_engine::builds::{Becomes, BuildRequest, Builds, Failure, Kept, KeptKind, Told, context};
+use hako_engine::builds::{
+    Becomes, BuildRequest, Builds, CacheTarget, Caches, Failure, Kept, KeptKind, Outside, Told, context,
+};
 use hako_engine::stream::ByteSource;
 
 use super::board::Board;
@@ -94,14 +97,15 @@ impl Workbench {
         order.check()?;
         let inputs = Inputs::gather(job, &builds, &order).await?;
         question::warn(job, &builds, &order, (&inputs.vertex, &inputs.dockerfile)).await?;
-        for cache in order.caches() {
+        let (from, unknown) = order.caches();
+        for cache in unknown {
             // As with BuildKit, a cache that cannot be had does not end the build.
             let shown = job.begin(format!("importing cache manifest from {cache}")).await;
-            job.end(shown, false, Some("hako takes its cache from nowhere else")).await;
+            job.end(shown, false, Some("hako takes caches from registries only")).await;
         }
-        let desk = job.session.as_ref().map(|session| Arc::new(Lent(session.caller.clone())) as Arc<dyn Desk>);
         let build = order.request(inputs.dockerfile.clone(), inputs.contexts)?;
-        let request = BuildRequest { build, result: Becomes::Open, desk, ..BuildRequest::default() };
+        let (desk, caches) = (desk(job), Caches { from, to: Vec::new() });
+        let request = BuildRequest { build, result: Becomes::Open, desk, caches, ..BuildRequest::default() };
         let mut told = builds.build(request, inputs.kept);
         let mut board = Board::new(job);
         while let Some(told) = told.next().await {
@@ -151,10 +155,17 @@ impl Workbench {
 
     async fn export(&self, job: &Job, result: &str) -> Result<HashMap<String, String>, Status> {
         let mut answer = HashMap::new();
-        if job.exporters.is_empty() || result.is_empty() {
+        if (job.exporters.is_empty() && job.caches.is_empty()) || result.is_empty() {
             return Ok(answer);
         }
         let made = job.made(result).ok_or_else(|| Status::not_found(format!("no such result {result}")))?;
+        for target in job.caches.iter().filter(|target| !matches!(target.place, Outside::Inline)) {
+            let shown = job.begin(format!("exporting cache to {}", target.place)).await;
+            let given = self.engine.builds().export_cache(&made, target, desk(job)).await;
+            let message = given.as_ref().err().map(ToString::to_string);
+            job.end(shown, false, message.as_deref()).await;
+            given.map_err(failed)?;
+        }
         for (number, exporter) in job.exporters.iter().enumerate() {
             answer.extend(export::export(job, &self.engine.builds(), number, exporter, &made).await?);
         }
@@ -288,6 +299,30 @@ impl Inputs {
     }
 }
 
+/// What the client lends.
+fn desk(job: &Job) -> Option<Arc<dyn Desk>> {
+    job.session.as_ref().map(|session| Arc::new(Lent(session.caller.clone())) as Arc<dyn Desk>)
+}
+
+/// Where a client wants the result's layers.
+fn target(entry: &CacheOptionsEntry) -> Result<CacheTarget, Status> {
+    let attribute = |name: &str| entry.attrs.get(name).map(String::as_str);
+    let place = match (entry.kind.as_str(), attribute("ref")) {
+        ("inline", _) => Outside::Inline,
+        ("registry", Some(name)) => Outside::Registry(name.to_owned()),
+        ("registry", None) => return Err(Status::invalid_argument("registry cache exporter requires ref")),
+        (other, _) => {
+            let why = format!("hako keeps caches of BuildKit's clients in registries or images, not in type={other}");
+            return Err(Status::unimplemented(why));
+        }
+    };
+    match attribute("mode") {
+        None | Some("" | "min") => Ok(CacheTarget { place, max: false }),
+        Some("max") => Ok(CacheTarget { place, max: true }),
+        Some(other) => Err(Status::invalid_argument(format!("unknown cache mode {other:?}: want min or max"))),
+    }
+}
+
 fn failed(error: impl ToString) -> Status {
     fault::Status::about(error.to_string(), None).into()
 }
@@ -374,22 +409,13 @@ impl Service for Workbench {
             return Err(only_dockerfiles("graphs of operations"));
         }
         let exports = asked.cache.as_ref().map(|cache| cache.exports.as_slice()).unwrap_or_default();
-        if let Some(export) = exports.iter().find(|export| export.kind != "inline") {
-            let why = format!("hako keeps no build cache outside: leave --cache-to type={} out", export.kind);
-            return Err(Status::unimplemented(why));
-        }
+        let caches = exports.iter().map(target).collect::<Result<Vec<_>, _>>()?;
         let session = match asked.session.as_str() {
             "" => None,
             id => Some(self.bench.sessions.find(id).await?),
         };
         let exporters = exporters(&asked);
-        let wants_inline = !exports.is_empty();
-        let known = self.bench.jobs.begin(Job::new(asked.reference, session, exporters))?;
-        if wants_inline {
-            // The image is what it would be, but for what other machines could have taken from it: said, and no failure.
-            let shown = known.job.begin("preparing build cache for export").await;
-            known.job.end(shown, false, Some("hako puts no build cache into images")).await;
-        }
+        let known = self.bench.jobs.begin(Job::new(asked.reference, session, exporters, caches))?;
         let outcome = self.work(&known.job, &asked.frontend, &asked.frontend_attrs).await;
         known.end();
         outcome.map(|exporter_response| SolveResponse { exporter_response })

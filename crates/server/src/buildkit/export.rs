@@ -8,7 +8,7 @@ use hako_buildkit::caller::Caller;
 use hako_buildkit::wire::client::BytesMessage;
 use hako_buildkit::wire::control::Exporter;
 use hako_buildkit::wire::fault;
-use hako_engine::builds::{Builds, Made};
+use hako_engine::builds::{Builds, Made, Outside};
 use hako_model::reference::Reference;
 use hako_sys::confined::Root;
 use tokio::runtime::Handle;
@@ -58,7 +58,8 @@ async fn image(
     let names: Vec<String> = names.split(',').filter(|name| !name.is_empty()).map(full).collect();
     let shown = job.begin("exporting to image").await;
     job.part(&shown, "exporting layers", "", 0, true).await;
-    let kept = builds.keep(made, names.clone()).await;
+    let inline = job.caches.iter().any(|target| matches!(target.place, Outside::Inline));
+    let kept = builds.keep(made, names.clone(), inline).await;
     let id = match kept {
         Ok(id) => id.to_string(),
         Err(error) => {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use hako_buildkit::Status;
 use hako_buildkit::wire::control::{Exporter, StatusResponse, Vertex, VertexStatus};
 use hako_buildkit::wire::gateway::ReturnRequest;
-use hako_engine::builds::Made;
+use hako_engine::builds::{CacheTarget, Made};
 use prost_types::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -26,6 +26,8 @@ pub(super) struct Job {
     /// Whom to ask for files; builds from the web need nobody.
     pub(super) session: Option<Session>,
     pub(super) exporters: Vec<Exporter>,
+    /// Where the result's layers go for other machines' builds.
+    pub(super) caches: Vec<CacheTarget>,
     send: Mutex<Option<mpsc::Sender<StatusResponse>>>,
     listen: Mutex<Option<mpsc::Receiver<StatusResponse>>>,
     /// Whether the client listens: nobody waits for one that does not.
@@ -52,12 +54,18 @@ pub(super) fn now() -> Timestamp {
 }
 
 impl Job {
-    pub(super) fn new(reference: String, session: Option<Session>, exporters: Vec<Exporter>) -> Self {
+    pub(super) fn new(
+        reference: String,
+        session: Option<Session>,
+        exporters: Vec<Exporter>,
+        caches: Vec<CacheTarget>,
+    ) -> Self {
         let (send, listen) = mpsc::channel(BACKLOG);
         Self {
             reference,
             session,
             exporters,
+            caches,
             send: Mutex::new(Some(send)),
             listen: Mutex::new(Some(listen)),
             heard: AtomicBool::new(false),

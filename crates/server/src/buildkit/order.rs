@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use hako_buildkit::Status;
+use hako_engine::builds::Outside;
 use hako_engine::builds::request::{Context, Request, Reuse, Sandbox};
 use hako_model::container::{Resources, Ulimit};
 use hako_model::platform::Platform;
@@ -32,18 +33,21 @@ impl<'a> Order<'a> {
         self.words("context:").map(|(name, place)| (plain(name), place)).collect()
     }
 
-    /// The caches outside that are to be used.
-    pub(super) fn caches(&self) -> Vec<String> {
+    /// The caches outside that are to be used, and the names of those that cannot be.
+    pub(super) fn caches(&self) -> (Vec<Outside>, Vec<String>) {
         let listed =
             self.word("cache-imports").and_then(|text| serde_json::from_str::<Vec<serde_json::Value>>(text).ok());
-        let name = |cache: serde_json::Value| {
+        let (mut known, mut unknown) = (Vec::new(), Vec::new());
+        for cache in listed.into_iter().flatten() {
             let attrs = &cache["Attrs"];
-            let named = attrs["ref"].as_str().or(attrs["src"].as_str()).or(cache["Type"].as_str());
-            named.unwrap_or("somewhere").to_owned()
-        };
-        let imports = listed.into_iter().flatten().map(name);
-        let old = self.word("cache-from").into_iter().flat_map(|names| names.split(',')).map(str::to_owned);
-        imports.chain(old).collect()
+            match (cache["Type"].as_str(), attrs["ref"].as_str()) {
+                (Some("registry"), Some(name)) => known.push(Outside::Registry(name.to_owned())),
+                (kind, name) => unknown.push(name.or(attrs["src"].as_str()).or(kind).unwrap_or("somewhere").to_owned()),
+            }
+        }
+        let old = self.word("cache-from").into_iter().flat_map(|names| names.split(','));
+        known.extend(old.map(|name| Outside::Registry(name.to_owned())));
+        (known, unknown)
     }
 
     /// Words that mean something hako does not do are refused, not passed over.
@@ -174,11 +178,17 @@ mod tests {
 
     #[test]
     fn caches_are_named() {
+        let names = |name, value| {
+            let words = order(&[(name, value)]);
+            let (known, unknown) = Order(&words).caches();
+            (known.iter().map(ToString::to_string).collect::<Vec<_>>(), unknown)
+        };
         let listed =
             r#"[{"Type":"registry","Attrs":{"ref":"a/b:c"}},{"Type":"local","Attrs":{"src":"/d"}},{"Type":"gha"}]"#;
-        assert_eq!(Order(&order(&[("cache-imports", listed)])).caches(), ["a/b:c", "/d", "gha"]);
-        assert_eq!(Order(&order(&[("cache-from", "x,y")])).caches(), ["x", "y"]);
-        assert_eq!(Order(&order(&[("cache-imports", "rubbish")])).caches(), Vec::<String>::new());
+        let expected = (vec!["a/b:c".to_owned()], vec!["/d".to_owned(), "gha".to_owned()]);
+        assert_eq!(names("cache-imports", listed), expected);
+        assert_eq!(names("cache-from", "x,y").0, ["x", "y"]);
+        assert_eq!(names("cache-imports", "rubbish"), (Vec::new(), Vec::new()));
     }
 
     #[test]

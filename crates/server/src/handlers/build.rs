@@ -9,7 +9,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
-use hako_api::build::{Message, ORDER_LIMIT, Order, Place};
+use hako_api::build::{CachePlace, Message, ORDER_LIMIT, Order, Place};
 use hako_api::query;
 use hako_api::usage::BuildsPruned;
 use hako_engine::builds::context::{self, Origin};
@@ -17,7 +17,7 @@ use hako_engine::builds::desk::{Agents, Desk};
 use hako_engine::builds::lint::Warning;
 use hako_engine::builds::progress::Event;
 use hako_engine::builds::request::{Context, MAIN, Request, Reuse, Sandbox, Secret};
-use hako_engine::builds::{Becomes, BuildRequest, Builds, CheckRequest, Told};
+use hako_engine::builds::{Becomes, BuildRequest, Builds, CacheTarget, Caches, CheckRequest, Outside, Told};
 use hako_engine::images::Credential;
 use hako_engine::stream::ByteSource;
 use hako_model::container::Resources;
@@ -149,7 +149,15 @@ async fn assemble(
     let agents = agents.collect::<Result<BTreeMap<_, _>, Failure>>()?;
     let desk = (!agents.is_empty()).then(|| Arc::new(Agents(agents)) as Arc<dyn Desk>);
     let result = if order.keep { Becomes::Image } else { Becomes::Files };
-    Ok((BuildRequest { build, tags: order.tags, result, credentials, desk }, kept))
+    let caches = Caches {
+        from: order.cache_from.iter().map(|place| outside(peer, place)).collect::<Result<_, _>>()?,
+        to: order
+            .cache_to
+            .iter()
+            .map(|goal| Ok(CacheTarget { place: outside(peer, &goal.place)?, max: goal.max }))
+            .collect::<Result<_, Failure>>()?,
+    };
+    Ok((BuildRequest { build, tags: order.tags, result, credentials, desk, caches }, kept))
 }
 
 fn no_dockerfile(name: &str) -> Failure {
@@ -206,6 +214,15 @@ fn platform(text: &str) -> Result<Option<Platform>, Failure> {
         return Ok(None);
     }
     Platform::parse(text).map(Some).map_err(|error| Failure::invalid(error.to_string()))
+}
+
+/// A cache outside.
+fn outside(peer: Option<Peer>, place: &CachePlace) -> Result<Outside, Failure> {
+    Ok(match place {
+        CachePlace::Registry { reference } => Outside::Registry(reference.clone()),
+        CachePlace::Inline => Outside::Inline,
+        CachePlace::Folder { fd } => Outside::Folder(Arc::new(lent::cache(peer, *fd)?)),
+    })
 }
 
 fn credentials(asked: &Asked) -> Result<BTreeMap<String, Credential>, Failure> {

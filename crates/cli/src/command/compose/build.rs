@@ -98,6 +98,9 @@ pub(super) async fn service(session: &Session, project: &Project, name: &str, ex
     words.extend(own.map(|(key, value)| format!("--label={key}={value}")));
     words.extend(build.texts("extra_hosts").iter().map(|host| format!("--add-host={}", host.replacen('=', ":", 1))));
     words.extend(build.texts("platforms").iter().map(|platform| format!("--platform={platform}")));
+    for (key, flag) in [("cache_from", "cache-from"), ("cache_to", "cache-to")] {
+        words.extend(build.texts(key).iter().map(|cache| format!("--{flag}={cache}")));
+    }
     words.extend(secrets(project, build)?);
     words.extend(extra.args.iter().map(|arg| format!("--build-arg={arg}")));
     for (on, flag) in [
@@ -126,10 +129,9 @@ fn dockerfile(context: &str, name: &str) -> String {
 }
 
 fn refuse_unsupported(name: &str, build: &Node) -> Outcome {
-    let refused =
-        ["cache_from", "cache_to", "ssh", "provenance", "sbom", "privileged", "entitlements", "isolation", "ulimits"];
-    // What only makes a build faster, or says what is so anyway, is no reason to refuse it.
-    let harmless = |key: &str| key.starts_with("cache_") || (key == "isolation" && build.text(key) == "default");
+    let refused = ["ssh", "provenance", "sbom", "privileged", "entitlements", "isolation", "ulimits"];
+    // What says what is so anyway is no reason to refuse it.
+    let harmless = |key: &str| key == "isolation" && build.text(key) == "default";
     match refused.iter().find(|key| build.get(key).is_some() && !harmless(key)) {
         Some(key) => Err(Failure::local(format!("service {name:?} cannot be built: build.{key} is not supported"))),
         None => Ok(()),

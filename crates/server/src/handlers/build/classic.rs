@@ -9,7 +9,7 @@ use hako_engine::Engine;
 use hako_engine::builds::context;
 use hako_engine::builds::progress::Event;
 use hako_engine::builds::request::{Context, MAIN, Request, Reuse, Sandbox};
-use hako_engine::builds::{Becomes, BuildRequest, Failure as Broken, Told};
+use hako_engine::builds::{BuildRequest, Failure as Broken, Told};
 use hako_model::container::{Resources, Ulimit};
 use hako_model::reference::Reference;
 use serde::de::DeserializeOwned;
@@ -50,7 +50,7 @@ pub(in crate::handlers) async fn build(asked: Asked) -> Outcome {
     if !may_reuse(&asked_engine, &query).await? {
         build.reuse = Reuse::Nothing;
     }
-    let request = BuildRequest { build, tags: tags.clone(), result: Becomes::Image, credentials, desk: None };
+    let request = BuildRequest { build, tags: tags.clone(), credentials, ..BuildRequest::default() };
     let lines = Lines { quiet: query.quiet, tags, told: 0, step: Vec::new() };
     Ok(reply::lines("\r\n", messages(builds.build(request, origin), lines)))
 }

@@ -1,0 +1,184 @@
+//! Giving a build's layers to caches outside.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hako_builder::solve::{Kept, Product};
+use hako_model::digest::Digest;
+use hako_model::image::media::{self, Compression};
+use hako_model::image::{Descriptor, Manifest};
+use hako_model::reference::{DEFAULT_TAG, Reference};
+use hako_registry::{Access, Begun, Repository};
+use hako_store::{ChainId, Hasher, Store, chain_ids};
+use hako_sys::confined::Root;
+use serde_json::json;
+
+use super::document::{About, CONFIG, CacheLayer, CacheRecord, CacheResult, Document, INLINE};
+use super::import::{blob_path, nameless};
+use super::{CacheTarget, Keys, Outside, broken};
+use crate::builds::{Builds, Made};
+use crate::{Error, Result};
+
+/// What goes out.
+struct Parcel {
+    blobs: Vec<(Descriptor, ChainId)>,
+    config: (Descriptor, Vec<u8>),
+    manifest: Vec<u8>,
+}
+
+impl Builds {
+    /// Gives a result's layers to a cache outside.
+    pub(in crate::builds) async fn give(&self, made: &Made, target: &CacheTarget, keys: &Keys) -> Result<()> {
+        let failed = |error: Error| broken(&format!("export cache to {}", target.place), error);
+        if matches!(target.place, Outside::Inline) {
+            return Ok(());
+        }
+        let (store, product, max) = (self.house.store.clone(), Arc::clone(&made.product), target.max);
+        let parcel = tokio::task::spawn_blocking(move || parcel(&store, &product, max));
+        let parcel = parcel.await.map_err(|e| Error::io("pack cache", e))?.map_err(failed)?;
+        match &target.place {
+            Outside::Registry(name) => self.push_cache(&parcel, name, keys).await.map_err(failed),
+            Outside::Folder(directory) => {
+                let directory = directory.try_clone().map_err(|e| Error::io("open cache", e))?;
+                let store = self.house.store.clone();
+                let written = tokio::task::spawn_blocking(move || write(&store, &parcel, &Root::from_fd(directory)));
+                written.await.map_err(|e| Error::io("write cache", e))?.map_err(failed)
+            }
+            Outside::Inline => Ok(()),
+        }
+    }
+
+    async fn push_cache(&self, parcel: &Parcel, name: &str, keys: &Keys) -> Result<()> {
+        let reference = Reference::parse_tagged(name)?;
+        let repository = keys.repository(&self.images, &reference, Access::Push { sources: Vec::new() }).await?;
+        for (blob, layer) in &parcel.blobs {
+            let layers = self.house.store.layers().clone();
+            let layer = layer.clone();
+            let opened = tokio::task::spawn_blocking(move || layers.compressed(&layer, Compression::Gzip));
+            let (_, file) =
+                opened.await.map_err(|e| Error::io("open layer", e))?.map_err(|e| broken("open layer", e))?;
+            send(&repository, blob, file).await?;
+        }
+        let mut file = nameless(&self.house.store)?;
+        file.write_all(&parcel.config.1).map_err(|e| Error::io("write cache", e))?;
+        send(&repository, &parcel.config.0, file).await?;
+        let tag = reference.tag().unwrap_or(DEFAULT_TAG);
+        let put = repository.put_manifest(tag, media::OCI_MANIFEST, &parcel.manifest).await;
+        put.map(drop).map_err(|e| broken("registry", e))
+    }
+}
+
+/// Sends a blob unless the registry has it.
+async fn send(repository: &Repository, blob: &Descriptor, file: File) -> Result<()> {
+    let refused = |e: hako_registry::Error| broken("registry", e);
+    if repository.has_blob(&blob.digest).await.map_err(refused)? {
+        return Ok(());
+    }
+    match repository.begin(&blob.digest, None).await.map_err(refused)? {
+        Begun::Mounted => Ok(()),
+        Begun::Open(upload) => repository.send(upload, blob, Arc::new(file), Arc::new(|_| {})).await.map_err(refused),
+    }
+}
+
+/// The steps that go out, each layer once.
+fn chosen(product: &Product, max: bool) -> Vec<Kept> {
+    let own: HashSet<ChainId> = chain_ids(&product.state.diff_ids).into_iter().collect();
+    product.steps.iter().filter(|step| max || own.contains(&step.layer)).cloned().collect()
+}
+
+fn parcel(store: &Store, product: &Product, max: bool) -> Result<Parcel> {
+    let mut blobs: Vec<(Descriptor, ChainId)> = Vec::new();
+    let mut document = Document::default();
+    let mut places: HashMap<ChainId, usize> = HashMap::new();
+    for step in chosen(product, max) {
+        let at = match places.get(&step.layer) {
+            Some(at) => *at,
+            None => {
+                let (blob, _) =
+                    store.layers().compressed(&step.layer, Compression::Gzip).map_err(|e| broken("pack layer", e))?;
+                let blob = Descriptor::new(media::OCI_LAYER_GZIP, blob.digest, blob.size);
+                let layer = store.layers().get(&step.layer).ok_or_else(|| Error::system("a layer is gone"))?;
+                let parent = layer.parent.and_then(|parent| places.get(&parent)).copied();
+                let about =
+                    About { media_type: blob.media_type.clone(), diff_id: Some(layer.diff_id), size: blob.size };
+                document.layers.push(CacheLayer {
+                    blob: blob.digest.clone(),
+                    parent: parent.map_or(-1, |at| i64::try_from(at).unwrap_or(-1)),
+                    annotations: Some(about),
+                });
+                places.insert(step.layer.clone(), blobs.len());
+                blobs.push((blob, step.layer.clone()));
+                blobs.len() - 1
+            }
+        };
+        document.records.push(record(&step, at));
+    }
+    let config = serde_json::to_vec(&document).map_err(|e| Error::io("write cache", e))?;
+    let described = Descriptor::new(CONFIG, Hasher::digest(&config), config.len() as u64);
+    let layers = blobs.iter().map(|(blob, _)| blob.clone()).collect();
+    let manifest = Manifest::new(media::OCI_MANIFEST, described.clone(), layers);
+    let manifest = serde_json::to_vec(&manifest).map_err(|e| Error::io("write cache", e))?;
+    Ok(Parcel { blobs, config: (described, config), manifest })
+}
+
+fn record(step: &Kept, layer: usize) -> CacheRecord {
+    let results = vec![CacheResult { layer, created_at: step.created.clone() }];
+    CacheRecord { digest: step.key.clone(), results }
+}
+
+/// An OCI layout.
+fn write(store: &Store, parcel: &Parcel, root: &Root) -> Result<()> {
+    let refused = |e: hako_sys::Error| broken("write cache", e);
+    root.mkdir_all(Path::new("blobs/sha256"), 0o755).map_err(refused)?;
+    for (blob, layer) in &parcel.blobs {
+        let (_, mut file) = store.layers().compressed(layer, Compression::Gzip).map_err(|e| broken("open layer", e))?;
+        put(root, &blob_path(&blob.digest), &mut file)?;
+    }
+    put(root, &blob_path(&parcel.config.0.digest), &mut &parcel.config.1[..])?;
+    let digest = Hasher::digest(&parcel.manifest);
+    put(root, &blob_path(&digest), &mut &parcel.manifest[..])?;
+    put(root, Path::new("oci-layout"), &mut &br#"{"imageLayoutVersion":"1.0.0"}"#[..])?;
+    let index = json!({
+        "schemaVersion": 2,
+        "mediaType": media::OCI_INDEX,
+        "manifests": [{
+            "mediaType": media::OCI_MANIFEST,
+            "digest": digest,
+            "size": parcel.manifest.len(),
+            "annotations": {"org.opencontainers.image.ref.name": DEFAULT_TAG},
+        }],
+    });
+    put(root, Path::new("index.json"), &mut index.to_string().as_bytes())
+}
+
+/// Writes a file under another name first, so that there is never half of one.
+fn put(root: &Root, path: &Path, content: &mut dyn std::io::Read) -> Result<()> {
+    let refused = |e: hako_sys::Error| broken("write cache", e);
+    let partial = path.with_extension("partial");
+    // What an earlier export left half done.
+    let _ = root.unlink(&partial);
+    let mut file = root.create(&partial, 0o644).map_err(refused)?;
+    std::io::copy(content, &mut file).map_err(|e| Error::io("write cache", e))?;
+    root.rename(&partial, path).map_err(refused)
+}
+
+/// The cache as an image's configuration holds it: its own layers by their places.
+pub(in crate::builds) fn inlined(product: &Product) -> Option<(String, serde_json::Value)> {
+    let chain = chain_ids(&product.state.diff_ids);
+    let layer = |(at, diff_id): (usize, &Digest)| CacheLayer {
+        blob: diff_id.clone(),
+        parent: i64::try_from(at).unwrap_or(0) - 1,
+        annotations: None,
+    };
+    let layers = product.state.diff_ids.iter().enumerate().map(layer).collect();
+    let steps = chosen(product, false);
+    let records = steps.iter().filter_map(|step| Some(record(step, chain.iter().position(|own| *own == step.layer)?)));
+    let document = Document { layers, records: records.collect() };
+    let bytes = serde_json::to_vec(&document).ok()?;
+    Some((INLINE.to_owned(), STANDARD.encode(bytes).into()))
+}

@@ -1,0 +1,209 @@
+//! Taking layers from caches outside: a cache is asked for its list when the first step misses, and for a layer when a step's
+//! key is on that list.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hako_builder::workshop::Recalled;
+use hako_model::digest::Digest;
+use hako_model::image::{DOCUMENT_LIMIT, Descriptor, ImageConfig, Index, Manifest, ManifestOrIndex};
+use hako_model::platform::Platform;
+use hako_model::reference::Reference;
+use hako_registry::{Access, Repository};
+use hako_store::{Layer, Store, Unpack, chain_ids};
+use hako_sys::confined::Root;
+use tokio::runtime::Handle;
+
+use super::document::{CONFIG, Document, INLINE, Offer};
+use super::{Keys, Outside, broken};
+use crate::images::{self, Images};
+use crate::{Error, Result};
+
+/// Caches that a build takes layers from. Opened when the first step asks.
+pub(in crate::builds) struct Imports {
+    from: Vec<Outside>,
+    opened: Mutex<Option<Vec<Import>>>,
+}
+
+/// One cache.
+struct Import {
+    source: Source,
+    offers: HashMap<Digest, Offer>,
+}
+
+enum Source {
+    Registry(Repository),
+    Folder(Root),
+}
+
+impl Imports {
+    pub(in crate::builds) fn new(from: Vec<Outside>) -> Self {
+        Self { from, opened: Mutex::default() }
+    }
+
+    /// The layer of a key, brought here. A cache that cannot be had is told of and left out.
+    pub(in crate::builds) fn recall(
+        &self,
+        (store, images, keys, runtime): (&Store, &Images, &Keys, &Handle),
+        key: &Digest,
+        below: &[Digest],
+        tell: &dyn Fn(&str),
+    ) -> Option<Recalled> {
+        if self.from.is_empty() {
+            return None;
+        }
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let caches = opened.get_or_insert_with(|| {
+            let open = |place: &Outside| {
+                let import = runtime.block_on(open(place, images, keys));
+                import.map_err(|error| tell(&format!("cache {place} cannot be read: {error}"))).ok()
+            };
+            self.from.iter().filter_map(open).collect()
+        });
+        caches.iter().find_map(|cache| {
+            let offer = cache.offers.get(key)?;
+            tell(&format!("importing layer {}", offer.blob.digest.short()));
+            let layer = cache.fetch(store, offer, below, runtime);
+            let layer = layer.map_err(|error| tell(&format!("layer {}: {error}", offer.blob.digest.short()))).ok()?;
+            Some(Recalled { layer, created: offer.created.clone() })
+        })
+    }
+}
+
+impl Import {
+    fn fetch(&self, store: &Store, offer: &Offer, below: &[Digest], runtime: &Handle) -> Result<Layer> {
+        let mut diff_ids = below.to_vec();
+        diff_ids.push(offer.diff_id.clone());
+        let chain = chain_ids(&diff_ids);
+        let own = chain.last().ok_or_else(|| Error::system("a layer without a name"))?;
+        if let Some(layer) = store.layers().get(own) {
+            return Ok(layer);
+        }
+        let file = match &self.source {
+            Source::Folder(root) => {
+                root.open_regular(&blob_path(&offer.blob.digest)).map_err(|e| broken("cache", e))?
+            }
+            Source::Registry(repository) => runtime.block_on(download(store, repository, &offer.blob))?,
+        };
+        // What it unpacks to is checked, whatever it was packed as.
+        let options = Unpack { diff_id: Some(offer.diff_id.clone()), skeleton: true, ..Unpack::default() };
+        let staged = store.layers().unpack(file, &options).map_err(|e| broken("unpack", e))?;
+        let parent = chain.len().checked_sub(2).map(|at| &chain[at]);
+        staged.place(parent, None).map_err(|e| broken("place", e))
+    }
+}
+
+/// Where an OCI layout has a blob.
+pub(super) fn blob_path(digest: &Digest) -> std::path::PathBuf {
+    Path::new("blobs").join(digest.algorithm().name()).join(digest.hex())
+}
+
+async fn download(store: &Store, repository: &Repository, blob: &Descriptor) -> Result<File> {
+    let mut file = nameless(store)?;
+    let mut download = repository.blob(blob, 0);
+    let mut size = 0;
+    while let Some(piece) = download.next().await.map_err(|e| broken("download", e))? {
+        size += piece.len() as u64;
+        if size > blob.size {
+            return Err(Error::system(format!("blob {} is longer than {} bytes", blob.digest, blob.size)));
+        }
+        file.write_all(&piece).map_err(|e| Error::io("keep layer", e))?;
+    }
+    std::io::Seek::rewind(&mut file).map_err(|e| Error::io("keep layer", e))?;
+    Ok(file)
+}
+
+/// A file that goes with whoever holds it.
+pub(super) fn nameless(store: &Store) -> Result<File> {
+    let scratch = store.scratch().map_err(|e| broken("make place for layer", e))?;
+    let opened = File::options().read(true).write(true).create_new(true).open(scratch.join("blob"));
+    // Swept at the next start otherwise.
+    let _ = std::fs::remove_dir_all(&scratch);
+    opened.map_err(|e| Error::io("make place for layer", e))
+}
+
+async fn open(place: &Outside, images: &Images, keys: &Keys) -> Result<Import> {
+    match place {
+        Outside::Registry(name) => {
+            let reference = Reference::parse_tagged(name)?;
+            let repository = keys.repository(images, &reference, Access::Pull).await?;
+            let document = images::fetch(&repository, &reference).await.map_err(|e| broken("registry", e))?;
+            let parsed = document.parse().map_err(|e| broken("registry", e))?;
+            let offers = of_registry(&repository, parsed).await?;
+            Ok(Import { source: Source::Registry(repository), offers })
+        }
+        Outside::Folder(directory) => {
+            let root = Root::from_fd(directory.try_clone().map_err(|e| Error::io("open cache", e))?);
+            let root = Root::from_fd(OwnedFd::from(root.open_dir(Path::new(".")).map_err(|e| broken("open", e))?));
+            let offers = of_folder(&root)?;
+            Ok(Import { source: Source::Folder(root), offers })
+        }
+        Outside::Inline => Err(Error::invalid("an image must be named to take a cache from")),
+    }
+}
+
+/// What a manifest or an index offers, whether it is a cache or an image with one.
+async fn of_registry(repository: &Repository, parsed: ManifestOrIndex) -> Result<HashMap<Digest, Offer>> {
+    let refused = |e: hako_registry::Error| broken("registry", e);
+    let manifest = match parsed {
+        ManifestOrIndex::Manifest(manifest) => manifest,
+        ManifestOrIndex::Index(index) => {
+            if let Some(config) = index.manifests.iter().find(|blob| blob.media_type == CONFIG) {
+                return own(&repository.small_blob(config).await.map_err(refused)?, &index.manifests);
+            }
+            let image = of_this_host(&index).ok_or_else(|| Error::not_found("no image of this platform"))?;
+            let document = repository.manifest(&image.digest).await.map_err(refused)?;
+            match document.parse().map_err(refused)? {
+                ManifestOrIndex::Manifest(manifest) => manifest,
+                ManifestOrIndex::Index(_) => return Err(Error::invalid("an index of indexes holds no build cache")),
+            }
+        }
+    };
+    let config = repository.small_blob(&manifest.config).await.map_err(refused)?;
+    of_manifest(&manifest, &config)
+}
+
+fn of_this_host(index: &Index) -> Option<&Descriptor> {
+    let host = Platform::host().normalised();
+    index.manifests.iter().find(|blob| {
+        blob.platform.as_ref().is_some_and(|own| own.os == host.os && own.architecture == host.architecture)
+    })
+}
+
+fn of_manifest(manifest: &Manifest, config: &[u8]) -> Result<HashMap<Digest, Offer>> {
+    if manifest.config.media_type == CONFIG {
+        return own(config, &manifest.layers);
+    }
+    let image = ImageConfig::parse(config)?;
+    let text = image.extra.get(INLINE).and_then(|text| text.as_str());
+    let text = text.ok_or_else(|| Error::not_found("the image holds no build cache"))?;
+    let bytes = STANDARD.decode(text).map_err(|e| broken("build cache of the image", e))?;
+    let document: Document = serde_json::from_slice(&bytes).map_err(|e| broken("build cache of the image", e))?;
+    Ok(document.inline_offers(&manifest.layers, &image.rootfs.diff_ids))
+}
+
+fn own(config: &[u8], blobs: &[Descriptor]) -> Result<HashMap<Digest, Offer>> {
+    let document: Document = serde_json::from_slice(config).map_err(|e| broken("build cache", e))?;
+    Ok(document.own_offers(blobs))
+}
+
+fn of_folder(root: &Root) -> Result<HashMap<Digest, Offer>> {
+    let read = |path: &Path| root.read_limited(path, DOCUMENT_LIMIT).map_err(|e| broken("read cache", e));
+    let index: Index = serde_json::from_slice(&read(Path::new("index.json"))?).map_err(|e| broken("index.json", e))?;
+    let first = index.manifests.first().ok_or_else(|| Error::not_found("index.json names no cache"))?;
+    let bytes = read(&blob_path(&first.digest))?;
+    match ManifestOrIndex::parse(&bytes, &first.media_type)? {
+        ManifestOrIndex::Manifest(manifest) => of_manifest(&manifest, &read(&blob_path(&manifest.config.digest))?),
+        ManifestOrIndex::Index(index) => {
+            let config = index.manifests.iter().find(|blob| blob.media_type == CONFIG);
+            let config = config.ok_or_else(|| Error::not_found("the index holds no build cache"))?;
+            own(&read(&blob_path(&config.digest))?, &index.manifests)
+        }
+    }
+}
