@@ -21,6 +21,7 @@ use crate::buildkit::Bench;
 use crate::listen::{self, Listener};
 use crate::metrics::{self, Tally};
 use crate::serve::{self, House};
+use crate::spans::{Collector, Spans};
 use options::Options;
 use sockets::Sockets;
 
@@ -88,7 +89,8 @@ async fn serve(options: Options, mut sockets: Sockets) -> Result<Option<Lock>, S
     let scrapers = options.metrics.map(metrics::listen).transpose()?;
     let engine = Engine::open(options.settings).await.map_err(|cause| format!("open engine: {cause}"))?;
     let (activity, bench, tally) = (Activity::default(), Bench::default(), Tally::default());
-    let house = House { engine: engine.clone(), activity, bench, tally, leaving };
+    let (spans, passing_on) = collect_spans();
+    let house = House { engine: engine.clone(), activity, bench, tally, spans, leaving };
     let tidying = tokio::spawn(give_memory_back(house.activity.clone()));
     if let Some(listener) = scrapers {
         tokio::spawn(metrics::serve(listener, engine.clone(), house.tally.clone()));
@@ -103,7 +105,27 @@ async fn serve(options: Options, mut sockets: Sockets) -> Result<Option<Lock>, S
         tracing::warn!("{} connections are still at work; they are broken off", house.activity.count());
     }
     engine.close().await;
+    drop(house);
+    if let Some(passing_on) = passing_on {
+        // What was not sent by then is not worth staying for.
+        let _ = tokio::time::timeout(FAREWELL, passing_on).await;
+    }
     Ok(lock)
+}
+
+/// Where spans of requests go, if the environment says so. What it says wrong is no reason not to serve.
+fn collect_spans() -> (Spans, Option<tokio::task::JoinHandle<()>>) {
+    match Collector::from_environment(|name| std::env::var(name).ok()) {
+        Ok(None) => (Spans::default(), None),
+        Ok(Some(collector)) => {
+            let (spans, passing_on) = Spans::to(collector);
+            (spans, Some(passing_on))
+        }
+        Err(reason) => {
+            tracing::warn!("no spans: {reason}");
+            (Spans::default(), None)
+        }
+    }
 }
 
 /// Serves until the daemon is to leave, and sees to it that nobody is kept waiting at its door then.

@@ -16,6 +16,7 @@ mod reply;
 mod request;
 mod router;
 mod serve;
+mod spans;
 mod tls;
 mod websocket;
 mod wire;

@@ -24,6 +24,7 @@ use crate::metrics::Tally;
 use crate::patience::{Errand, Patience, Patient};
 use crate::reply::{self, Outcome, Reply};
 use crate::request::{Asked, is_json, take_in};
+use crate::spans::Spans;
 use crate::{handlers, router};
 
 /// How long a client may take for a request's head, and how long a connection may lie idle.
@@ -46,6 +47,8 @@ pub(crate) struct House {
     /// What BuildKit's clients work at.
     pub(crate) bench: Bench,
     pub(crate) tally: Tally,
+    /// Spans of requests, if somebody collects them.
+    pub(crate) spans: Spans,
     /// Becomes true when the daemon leaves: connections finish what they are at.
     pub(crate) leaving: watch::Receiver<bool>,
 }
@@ -139,7 +142,8 @@ async fn handle(
 ) -> Result<Reply, Infallible> {
     let guard = house.activity.begin();
     let name = format!("{} {}", request.method(), request.uri().path());
-    let tally = house.tally.clone();
+    let (tally, spans) = (house.tally.clone(), house.spans.clone());
+    let span = spans.begin(&request);
     let work = tokio::spawn(async move {
         let _guard = guard;
         respond(house, peer, request).await
@@ -150,6 +154,7 @@ async fn handle(
         reply::failure(&failure)
     });
     tally.count(reply.status());
+    spans.end(span, reply.status());
     tracing::debug!("{name}: {}", reply.status());
     Ok(errand.accompany(reply::dress(reply)))
 }

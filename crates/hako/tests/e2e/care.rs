@@ -21,7 +21,7 @@ fn an_unhealthy_container_is_restarted_stopped_or_killed_without_a_daemon() {
     run(&house, "stays", &["--on-unhealthy", "stop", "--restart", "always"]);
     run(&house, "policy", &["--on-unhealthy", "kill", "--restart", "on-failure:3"]);
     for name in ["again", "stays", "policy"] {
-        house.ok(["exec", name, "touch", "/sick"]);
+        house.prod(name, "/sick");
     }
     house.kill_daemon();
     for (name, field) in [("again", "1"), ("policy", "1")] {
@@ -38,7 +38,7 @@ fn nothing_is_done_before_the_streak_and_twice_within_the_cool_down() {
     run(&house, "slow", &["--on-unhealthy", "restart", "--on-unhealthy-streak", "1000"]);
     run(&house, "once", &["--on-unhealthy", "restart", "--on-unhealthy-cool-down", "1h"]);
     for name in ["slow", "once"] {
-        house.ok(["exec", name, "touch", "/sick"]);
+        house.prod(name, "/sick");
     }
     house.await_field("once", "{{.RestartCount}}", "1");
     // Its next life is as sick: /sick is in its writable layer.

@@ -77,7 +77,7 @@ fn an_attached_client_survives_the_daemon() {
     await_that("the container", || house.run(["inspect", "box"]).code == 0);
     house.await_field("box", "{{.State.Status}}", "running");
     house.kill_daemon();
-    house.ok(["exec", "box", "touch", "/go"]);
+    house.prod("box", "/go");
     let output = client.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "up\ndown\n");
     assert_eq!(output.status.code(), Some(6));
@@ -234,4 +234,61 @@ fn what_is_installed_can_be_taken_back() {
     house.ok(["system", "uninstall", "--destdir", destination]);
     let left = run_tool("find", [destination, "-type", "f"]);
     assert_eq!(left.trim(), foreign.to_str().unwrap());
+}
+
+/// Takes one batch of spans, as a collector does, and gives its JSON.
+fn collect(listener: &std::net::TcpListener) -> serde_json::Value {
+    use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+    let mut accepted = None;
+    await_that("a batch of spans", || {
+        accepted = listener.accept().ok();
+        accepted.is_some()
+    });
+    let (mut stream, _) = accepted.unwrap();
+    stream.set_nonblocking(false).unwrap();
+    stream.set_read_timeout(Some(crate::house::PATIENCE)).unwrap();
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).unwrap();
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+            length = value.trim().parse().unwrap();
+        }
+        if line == "\r\n" {
+            break;
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[test]
+fn spans_of_requests_go_to_a_collector() {
+    let house = House::empty();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    // In the daemon's environment: one that a command starts has none of that person's.
+    let mut daemon = house.command(["daemon"]).env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint).spawn().unwrap();
+    await_that("the daemon", || std::os::unix::net::UnixStream::connect(house.socket()).is_ok());
+    house.fails(1, ["inspect", "nobody"]);
+    let mut names = Vec::new();
+    // What was asked may come in several batches.
+    while !names.contains(&"ContainerInspect 404".to_owned()) {
+        let told = collect(&listener);
+        let scope = &told["resourceSpans"][0];
+        assert_eq!(scope["resource"]["attributes"][0]["value"]["stringValue"], "hako");
+        for span in scope["scopeSpans"][0]["spans"].as_array().unwrap() {
+            let status = span["attributes"][2]["value"]["intValue"].as_str().unwrap();
+            assert_eq!(span["traceId"].as_str().map(str::len), Some(32));
+            names.push(format!("{} {status}", span["name"].as_str().unwrap()));
+        }
+    }
+    signal(house.daemon_pid().unwrap(), "TERM");
+    // Spans made since are taken, or not: nobody waits long for them.
+    drop(listener);
+    assert!(daemon.wait().unwrap().success());
 }

@@ -145,6 +145,12 @@ impl House {
         ended.stdout.trim_end_matches('\n').to_owned()
     }
 
+    /// Makes a file that a container waits for. If it then ends, so may the command that made the file.
+    pub(crate) fn prod(&self, container: &str, file: &str) {
+        let ended = self.run(["exec", container, "touch", file]);
+        assert!([0, 137].contains(&ended.code), "touch {file} in {container}: {} {}", ended.code, ended.stderr);
+    }
+
     /// Runs, asserts that it fails with `code`, returns what it said on stderr.
     pub(crate) fn fails<S: AsRef<OsStr>>(&self, code: i32, args: impl IntoIterator<Item = S>) -> String {
         let args: Vec<_> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();

@@ -142,7 +142,7 @@ fn nobody_notices_that_the_daemon_is_killed_and_replaced() {
     let (served, failed) = visitors.leave();
     assert_eq!(failed, 0, "of {served} requests");
     assert!(served > 100, "{served}");
-    house.ok(["exec", "talk", "touch", "/enough"]);
+    house.prod("talk", "/enough");
     let followed = followed.join().unwrap();
     assert_eq!(followed.code, 0, "{}", followed.stderr);
     let lines: Vec<&str> = followed.stdout.lines().collect();
@@ -189,7 +189,7 @@ fn followed_logs_of_a_terminal_and_of_both_streams_go_on() {
     }
     for name in ["both", "tty"] {
         // The container ends as soon as the file is there, and may take the one who made it along: no code to ask for.
-        house.run(["exec", name, "touch", "/enough"]);
+        house.prod(name, "/enough");
     }
     let (both, tty) = (both.join().unwrap(), tty.join().unwrap());
     for (text, word) in [(&both.stdout, "out"), (&both.stderr, "err")] {

@@ -95,7 +95,7 @@ fn rm_on_exit_happens_without_the_client() {
     client.stdout.as_mut().unwrap().read_exact(&mut up).unwrap();
     client.kill().unwrap();
     client.wait().unwrap();
-    house.ok(["exec", "box", "touch", "/stop"]);
+    house.prod("box", "/stop");
     await_that("the container to be removed", || house.ok(["ps", "-aq"]).is_empty());
     assert_eq!(std::fs::read_dir(house.data().join("containers")).unwrap().count(), 0);
 }
@@ -126,7 +126,7 @@ fn update_changes_the_restart_policy_of_a_running_container() {
     let house = House::new();
     house.ok(["run", "-d", "--name", "box", "busybox", "sh", "-c", "while [ ! -e /go ]; do sleep 0.02; done; exit 1"]);
     assert_eq!(house.ok(["update", "--restart", "on-failure:2", "box"]), "box");
-    house.ok(["exec", "box", "touch", "/go"]);
+    house.prod("box", "/go");
     house.await_field("box", "{{.RestartCount}} {{.State.Status}}", "2 exited");
 }
 

@@ -55,7 +55,7 @@ fn following_ends_with_the_container() {
     let mut follower = house.spawn(["logs", "-f", "box"]);
     let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), "one");
-    house.ok(["exec", "box", "touch", "/go"]);
+    house.prod("box", "/go");
     assert_eq!(lines.next().unwrap().unwrap(), "two");
     assert!(lines.next().is_none());
     assert!(follower.wait().unwrap().success());
@@ -86,7 +86,7 @@ fn rotation_bounds_the_disk_and_loses_no_line_to_a_follower() {
     for number in 0..3000 {
         assert_eq!(lines.next(), Some(format!("line {number}")));
     }
-    house.ok(["exec", "box", "touch", "/go"]);
+    house.prod("box", "/go");
     assert!(lines.last().is_some_and(|line| line == "line 19999"), "a follower sees the end");
     follower.wait().unwrap();
     let dir = std::path::PathBuf::from(house.inspect("box", "{{.LogPath}}")).parent().unwrap().to_owned();

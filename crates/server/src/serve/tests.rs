@@ -32,6 +32,7 @@ impl Daemon {
                 activity: Activity::default(),
                 bench: Bench::default(),
                 tally: Tally::default(),
+                spans: crate::spans::Spans::default(),
                 leaving,
             },
             leave,
