@@ -17,9 +17,11 @@ fn run(house: &House, name: &str, flags: &[&str]) {
 #[test]
 fn an_unhealthy_container_is_restarted_stopped_or_killed_without_a_daemon() {
     let house = House::new();
-    run(&house, "again", &["--on-unhealthy", "restart"]);
+    // Their next lives are as sick: once is enough.
+    let once = ["--on-unhealthy-cool-down", "1h"];
+    run(&house, "again", &[&["--on-unhealthy", "restart"][..], &once].concat());
     run(&house, "stays", &["--on-unhealthy", "stop", "--restart", "always"]);
-    run(&house, "policy", &["--on-unhealthy", "kill", "--restart", "on-failure:3"]);
+    run(&house, "policy", &[&["--on-unhealthy", "kill", "--restart", "on-failure:3"][..], &once].concat());
     for name in ["again", "stays", "policy"] {
         house.prod(name, "/sick");
     }

@@ -114,6 +114,9 @@ fn flipped_bits_are_never_passed_on() {
     let saved = house.run(["save", "-o", archive.to_str().unwrap(), &name]);
     let digest = largest.file_name().unwrap().to_str().unwrap();
     assert_ne!(saved.code, 0, "a spoilt archive is no archive");
+    assert!(saved.stderr.contains("verify stored blob") && saved.stderr.contains(digest), "{}", saved.stderr);
+    // Of a stream the client only sees that it breaks off.
+    assert_ne!(house.command(["save", &name]).output().unwrap().status.code(), Some(0));
     let log = std::fs::read_to_string(house.path().join("run/daemon.log")).unwrap();
     assert!(log.contains("verify stored blob") && log.contains(digest), "{log}");
     assert!(!archive.exists(), "nothing that looks like an archive is left");
