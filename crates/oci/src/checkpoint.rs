@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use hako_runtime::hook::Identity;
 use hako_runtime::spec::{Mount, NamespaceKind, Spec};
-use hako_sys::cgroup::Group;
+use hako_sys::cgroup::{Group, Hierarchy, Version};
 use hako_sys::process::Process;
 
 use crate::Session;
@@ -33,8 +33,8 @@ pub(crate) fn checkpoint(session: &Session, parsed: &Parsed) -> Result<u8> {
     } else if parsed.on("leave-running") {
         criu.command.arg("--leave-running");
     }
-    for mount in external(&spec) {
-        criu.command.arg("--external").arg(format!("mnt[{0}]:{0}", mount.destination));
+    for (destination, _) in external(&spec, &container.record.cgroup)? {
+        criu.command.arg("--external").arg(format!("mnt[{destination}]:{destination}"));
     }
     carry_out(criu)?;
     if !before && !parsed.on("leave-running") {
@@ -79,8 +79,8 @@ fn revive(
     let pid_file = directory.join("pid");
     let mut criu = criu(parsed, "restore")?;
     criu.command.arg("--restore-detached").arg("--pidfile").arg(&pid_file).arg("--root").arg(&rootfs);
-    for mount in external(&bundle.spec) {
-        criu.command.arg("--external").arg(format!("mnt[{}]:{}", mount.destination, mount.source));
+    for (destination, source) in external(&bundle.spec, &cgroup)? {
+        criu.command.arg("--external").arg(format!("mnt[{destination}]:{source}"));
     }
     carry_out(criu)?;
     let text = std::fs::read_to_string(&pid_file).map_err(Error::file("read", &pid_file))?;
@@ -103,11 +103,27 @@ fn revive(
     Ok((container, Process::open(pid)?))
 }
 
-/// Mounts that are the host's, and so are not saved.
-fn external(spec: &Spec) -> impl Iterator<Item = &Mount> {
-    let bound =
-        |mount: &&Mount| mount.kind == "bind" || mount.options.iter().any(|one| one == "bind" || one == "rbind");
-    spec.mounts.iter().filter(bound)
+/// Mounts that are the host's, and so are not saved: where they are in the container, and on the host. Control groups
+/// are among them, unless the container has a view of its own.
+fn external(spec: &Spec, cgroup: &str) -> Result<Vec<(String, String)>> {
+    let bound = |mount: &Mount| mount.kind == "bind" || mount.options.iter().any(|one| one == "bind" || one == "rbind");
+    let namespaces = spec.linux.iter().flat_map(|linux| &linux.namespaces);
+    let own_view = namespaces.into_iter().any(|one| one.kind == NamespaceKind::Cgroup && one.path.is_empty());
+    let hierarchy = Hierarchy::of_host()?;
+    let mut found = Vec::new();
+    for mount in &spec.mounts {
+        if bound(mount) {
+            found.push((mount.destination.clone(), mount.source.clone()));
+        } else if !own_view && matches!(mount.kind.as_str(), "cgroup" | "cgroup2") {
+            found.extend(hierarchy.roots().iter().map(|root| {
+                let name = root.file_name().filter(|_| hierarchy.version() == Version::V1).unwrap_or_default();
+                let destination = Path::new(&mount.destination).join(name);
+                let source = root.join(cgroup.trim_start_matches('/'));
+                (destination.display().to_string().trim_end_matches('/').to_owned(), source.display().to_string())
+            }));
+        }
+    }
+    Ok(found)
 }
 
 /// More of a log than is read.
@@ -155,11 +171,12 @@ fn carry_out(Criu { mut command, log }: Criu) -> Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    // It says little but to its log, and what it says first is the cause of the rest.
+    // It says little but to its log.
     let logged = hako_sys::file::read_limited(&log, LIMIT).unwrap_or_default();
     let logged = String::from_utf8_lossy(&logged).into_owned();
-    let error = logged.lines().find_map(|line| line.split_once("Error ").map(|(_, what)| what));
-    let last = said.lines().rev().find(|line| !line.trim().is_empty());
-    let what = error.or(last).unwrap_or("failed without a word").trim();
+    let error = |line: &str| Some(line.split_once("Error ")?.1.split_once("): ")?.1.trim().to_owned());
+    let errors: Vec<String> = logged.lines().filter_map(error).filter(|what| !what.ends_with("FAILED.")).collect();
+    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("failed without a word");
+    let what = if errors.is_empty() { last.trim().to_owned() } else { errors.join("; ") };
     Err(failed(format!("{what} (its log is {})", log.display())))
 }

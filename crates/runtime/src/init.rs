@@ -262,7 +262,7 @@ impl Stage<'_> {
             None => Err(LaunchError::setup("start container", "its description has no process")),
             Some(found) => start
                 .seal(found, &visitor)
-                .and_then(|()| run_own_hooks(container))
+                .and_then(|()| run_own_hooks(container, found.environment()))
                 .map(|()| found.execute(&start.process.args))
                 .and_then(Err),
         };
@@ -299,11 +299,10 @@ impl<'a> Dressed<'a> {
 }
 
 /// Runs the hooks in the container: without an environment of their own they have the program's.
-fn run_own_hooks(container: &Container) -> Result<(), LaunchError> {
+fn run_own_hooks(container: &Container, environment: &[String]) -> Result<(), LaunchError> {
     let spec = &container.spec;
     let (Some((identity, pid)), Some(hooks)) = (&container.hooked, &spec.hooks) else { return Ok(()) };
     let mut own = hooks.start_container.clone();
-    let environment = spec.process.as_ref().map_or(&[][..], |process| &process.env);
     own.iter_mut().filter(|hook| hook.env.is_empty()).for_each(|hook| hook.env = environment.to_vec());
     hook::run_all("startContainer", &own, &State::of(identity, spec, "created", *pid))
 }

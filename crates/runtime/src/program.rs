@@ -7,7 +7,7 @@ use std::path::Path;
 use hako_sys::caps::Set;
 use hako_sys::fdpass::Channel;
 use hako_sys::{own, seccomp as kernel};
-use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, StatxFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Mode, OFlags, StatxFlags};
 use rustix::io::Errno;
 
 use crate::identity::{self, Sets};
@@ -60,6 +60,9 @@ impl Start<'_> {
         identity::limit(process, &self.procfs)?;
         priority::take_on(process, self.linux)?;
         label(process, &self.procfs)?;
+        // Whoever describes the process may put it where its user could not go by itself; what only the user can enter
+        // (on a network's file system, say) is entered afterwards.
+        let entered = enter_directory(&process.cwd).is_ok();
         identity::change_user(process, &sets)?;
         // The change made the process visible again to others of the same user.
         own::hide()?;
@@ -67,7 +70,9 @@ impl Start<'_> {
         if self.bound {
             own::die_with_parent()?;
         }
-        enter_directory(&process.cwd)?;
+        if !entered {
+            enter_directory(&process.cwd)?;
+        }
         let environment = environment(process);
         let path = find(process, &environment)?;
         refuse_own_binary(&path, &self.procfs)?;
@@ -119,20 +124,39 @@ impl Start<'_> {
             return give(terminal, owner);
         }
         for (number, fd) in self.standard.fds.iter().enumerate() {
-            own::set_standard_stream(fd.as_fd(), i32::try_from(number).unwrap_or(0))?;
-            give(fd, owner)?;
+            let number = i32::try_from(number).unwrap_or(0);
+            match own_null(fd) {
+                Some(null) => own::set_standard_stream(null.as_fd(), number)?,
+                None => {
+                    own::set_standard_stream(fd.as_fd(), number)?;
+                    give(fd, owner)?;
+                }
+            }
         }
         Ok(())
     }
+}
+
+/// Whether a descriptor is the null device.
+fn is_null(fd: &OwnedFd) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|stat| {
+        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == rustix::fs::makedev(1, 3)
+    })
+}
+
+/// The container's own null device, for a stream that is the host's: nothing of the host's mounts stays open, and the
+/// container can be checkpointed.
+fn own_null(fd: &OwnedFd) -> Option<OwnedFd> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NOCTTY;
+    let open = || rustix::fs::open("/dev/null", flags, Mode::empty()).ok();
+    is_null(fd).then(open).flatten().filter(is_null)
 }
 
 /// The streams belong to the user, so that `/dev/stdout` can be opened. The null device stays everybody's, and what
 /// cannot be given (a client's socket, a read-only file system) is left.
 fn give(fd: &OwnedFd, owner: rustix::fs::Uid) -> Result<(), LaunchError> {
     let stat = rustix::fs::fstat(fd).map_err(|error| LaunchError::setup("look at standard stream", error))?;
-    let is_null =
-        FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice && stat.st_rdev == rustix::fs::makedev(1, 3);
-    if is_null || stat.st_uid == owner.as_raw() {
+    if is_null(fd) || stat.st_uid == owner.as_raw() {
         return Ok(());
     }
     match rustix::fs::fchown(fd, Some(owner), None) {
@@ -280,6 +304,11 @@ fn cause_of(errno: Errno) -> String {
 }
 
 impl Found {
+    /// The program's environment.
+    pub(crate) fn environment(&self) -> &[String] {
+        &self.environment
+    }
+
     /// Executes. Returns only on failure.
     pub(crate) fn execute(&self, arguments: &[String]) -> LaunchError {
         let error = own::execute(OsStr::new(&self.path), arguments, &self.environment);

@@ -100,7 +100,7 @@ fn apply_v1(group: &Group, resources: &Resources) -> Result<(), LaunchError> {
     if let Some(file) = resources.unified.keys().next() {
         return Err(LaunchError::setup(
             format!("set {file:?}"),
-            "linux.resources.unified needs cgroup v2, this host has v1",
+            "invalid configuration: linux.resources.unified needs cgroup v2, this host has v1",
         ));
     }
     let writer = Writer { group };

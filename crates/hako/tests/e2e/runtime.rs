@@ -349,6 +349,31 @@ fn a_root_that_is_only_changed_to_shows_no_other_procfs() {
 }
 
 #[test]
+fn a_container_is_saved_and_goes_on() {
+    if !Command::new("criu").arg("check").status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: there is no criu here, or it does not know this kernel (criu check)");
+        return;
+    }
+    let count = "i=0; while :; do i=$((i+1)); echo $i >/tmp/count.new; mv /tmp/count.new /tmp/count; sleep 0.02; done";
+    let bundle = Bundle::new(&["sh", "-c", count], &[]);
+    let counted = || -> u32 {
+        let text = std::fs::read_to_string(bundle.path("rootfs/tmp/count")).unwrap_or_default();
+        text.trim().parse().unwrap_or(0)
+    };
+    let status = bundle.command(&["run", "-d", "box"]).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+    assert!(status.success());
+    await_that("a count", || counted() > 3);
+    bundle.ok(&["checkpoint", "--image-path", "image", "--work-path", "work", "box"]);
+    assert_eq!(bundle.ok(&["list", "-q"]), "", "what was saved is gone");
+    let before = counted();
+    bundle.ok(&["restore", "-d", "--image-path", "image", "--work-path", "work", "box"]);
+    assert_eq!(bundle.status("box"), "running");
+    await_that("the count to go on", || counted() > before + 3);
+    bundle.ok(&["exec", "box", "true"]);
+    bundle.ok(&["delete", "--force", "box"]);
+}
+
+#[test]
 fn a_terminal_goes_to_the_console_socket() {
     let bundle = Bundle::new(&["sh", "-c", "tty; stty size; read line; echo got $line"], &[]);
     let process = r#","terminal":true,"consoleSize":{"height":33,"width":99}"#;
