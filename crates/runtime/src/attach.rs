@@ -129,8 +129,8 @@ impl<'a> Attacher<'a> {
     }
 
     fn directory(&self, destination: &Path) -> Result<OwnedFd, Failure> {
-        let made = self.root.mkdir_all(destination, 0o755)?;
-        Ok(made.into())
+        let made = self.root.mkdir_all(destination, 0o755);
+        Ok(made.or_else(|_| self.root.mkdir_all(&self.root.destination(destination)?, 0o755))?.into())
     }
 
     fn file(&self, destination: &Path) -> Result<OwnedFd, Failure> {

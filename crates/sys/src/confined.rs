@@ -136,7 +136,6 @@ impl Root {
         if let Ok(fd) = self.lookup(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty()) {
             return Ok(Self(fd));
         }
-        let path = &self.destination(path)?;
         let mut so_far = PathBuf::new();
         let mut reached = self.try_clone()?;
         for part in path.components() {

@@ -62,6 +62,10 @@ fn directories_are_made_through_links_inside() {
     symlink("/nowhere", inside.join("dangling")).unwrap();
     assert!(place.root.mkdir_all(Path::new("dangling/x"), 0o755).is_err());
     assert!(!Path::new("/nowhere").exists());
+    // Who wants to make what such a link leads to asks where that is, inside.
+    assert_eq!(place.root.destination(Path::new("/link/../dangling/x")).unwrap(), Path::new("nowhere/x"));
+    symlink("circle", inside.join("circle")).unwrap();
+    assert!(place.root.destination(Path::new("circle")).is_err());
 }
 
 #[test]
