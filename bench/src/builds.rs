@@ -32,7 +32,44 @@ RUN echo 10 > /10
 pub(crate) fn builds(plan: &Plan, engines: &Engines) -> Vec<Row> {
     let mut rows = steps(plan, engines);
     rows.extend(many_files(plan, engines));
+    rows.extend(large(plan, engines));
     rows
+}
+
+/// An image of 5 GiB in five layers: the memory that building it takes, and what it costs when everything is cached.
+fn large(plan: &Plan, engines: &Engines) -> Vec<Row> {
+    let context = plan.data.join("build-large");
+    fs::create_dir_all(&context).expect("a directory");
+    let layers = (1..=5)
+        .map(|number| format!("RUN dd if=/dev/zero of=/{number} bs=1M count=1024 && echo {number} >> /{number}\n"));
+    fs::write(context.join("Dockerfile"), format!("FROM busybox\n{}", layers.collect::<String>()))
+        .expect("a Dockerfile");
+    let files = plan.data.join("build-files");
+    let mut peak = Row::new("build: peak memory of the daemon, 20,000 files and 5 GiB", "MiB");
+    let mut cached = Row::new("build and run of a 5 GiB image, all cached", "ms");
+    // podman has no daemon, and would fill the disk.
+    for engine in engines.all.iter().filter(|engine| matches!(engine.name, "hako" | "docker")) {
+        // A daemon that had nothing to do may have left.
+        engine.run(&["version"]);
+        engine.forget_peak();
+        build(engine, &files, "bench-files", &["--no-cache"]);
+        build(engine, &context, "bench-large", &[]);
+        if let Some(most) = engine.daemon_peak() {
+            peak.add(engine.name, most);
+        }
+        for _ in 0..plan.rounds {
+            let both = || {
+                build(engine, &context, "bench-large", &[])
+                    + timed(|| engine.run(&["run", "--rm", "bench-large", "true"]))
+            };
+            if let Some(sample) = engine.sound(both) {
+                cached.add(engine.name, sample);
+            }
+        }
+        engine.run(&["rmi", "-f", "bench-large"]);
+        engine.run(&["builder", "prune", "-a", "-f"]);
+    }
+    vec![peak, cached]
 }
 
 /// One build.

@@ -65,8 +65,23 @@ impl Engine {
 
     /// The resident memory of the engine's long-running process, in MiB.
     pub(crate) fn daemon_rss(&self) -> Option<f64> {
-        let pid = self.daemon_pid()?;
-        field(&format!("/proc/{pid}/status"), "VmRSS:").map(|kib| kib / 1024.0)
+        self.of_daemon("VmRSS:")
+    }
+
+    /// The most it had since [`Engine::forget_peak`], in MiB.
+    pub(crate) fn daemon_peak(&self) -> Option<f64> {
+        self.of_daemon("VmHWM:")
+    }
+
+    /// Lets the kernel watch for the peak anew.
+    pub(crate) fn forget_peak(&self) {
+        if let Some(pid) = self.daemon_pid() {
+            std::fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("a kernel that forgets peaks");
+        }
+    }
+
+    fn of_daemon(&self, label: &str) -> Option<f64> {
+        field(&format!("/proc/{}/status", self.daemon_pid()?), label).map(|kib| kib / 1024.0)
     }
 
     /// The engine's long-running process.

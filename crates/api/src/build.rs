@@ -58,6 +58,8 @@ pub struct Order {
     pub check: bool,
     /// Nothing is later than this, in seconds since the epoch.
     pub epoch: Option<i64>,
+    /// Keep what a failing step leaves as an image.
+    pub debug: bool,
     /// Caches outside that results are taken from.
     pub cache_from: Vec<CachePlace>,
     /// Caches outside that results go to.
@@ -210,5 +212,8 @@ pub enum Message {
         last: usize,
         /// The exit code of a step.
         code: Option<i32>,
+        /// The image of what it left, if that was to be kept.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        image: Option<String>,
     },
 }

@@ -38,6 +38,8 @@ pub struct Request {
     pub epoch: Option<i64>,
     /// How steps are confined.
     pub sandbox: Sandbox,
+    /// Keep the files that a failing RUN leaves, see [`crate::workshop::Workshop::keep_failed`].
+    pub debug: bool,
     /// How many steps may run at once; 0 for as many as there are processors.
     pub parallel: usize,
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use hako_model::digest::Digest;
+use hako_model::image::ImageConfig;
 use hako_model::platform::Platform;
 use hako_store::{Image, Layer};
 
@@ -38,6 +39,12 @@ pub trait Workshop: Send + Sync {
     fn recall(&self, key: &Digest, below: &[Digest], tell: &dyn Fn(&str)) -> Result<Option<Recalled>> {
         let _ = (key, below, tell);
         Ok(None)
+    }
+
+    /// Makes an image of what a failing RUN left, whose command is a shell.
+    fn keep_failed(&self, config: ImageConfig) -> Result<()> {
+        let _ = config;
+        Ok(())
     }
 
     /// Checks a git repository out into an empty directory: an address with an optional `#ref:folder`.

@@ -16,8 +16,8 @@ mod usage;
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::Stream;
 pub use hako_builder::dockerfile::{Dockerfile, Kind, Lines, Stage, SyntaxError, mount};
@@ -117,7 +117,7 @@ pub enum Told {
 }
 
 /// Why a build failed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Failure {
     /// Why.
     pub message: String,
@@ -125,6 +125,8 @@ pub struct Failure {
     pub lines: Option<Lines>,
     /// The code of a step that failed.
     pub code: Option<i32>,
+    /// The image of what it left, if that was to be kept.
+    pub image: Option<Digest>,
 }
 
 /// What a build tells, as it goes on. Dropped, the build stops.
@@ -196,10 +198,14 @@ impl Builds {
             keys: keys.clone(),
             imports: Imports::new(request.caches.from),
             runtime: runtime.clone(),
+            failed: Mutex::default(),
         };
         let cache = &self.house.cache;
         let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel };
-        let product = solve::build(&request.build, tools).map_err(failure)?;
+        let product = solve::build(&request.build, tools).map_err(|error| {
+            let image = shop.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Failure { image, ..failure(error) }
+        })?;
         if cache.trim(limit(cache.root())) > 0
             && let Err(error) = store.collect()
         {
@@ -248,9 +254,9 @@ fn failure(error: hako_builder::Error) -> Failure {
         hako_builder::Error::Exit { code, .. } => Some(*code),
         _ => None,
     };
-    Failure { message: error.to_string(), lines: error.lines(), code }
+    Failure { message: error.to_string(), lines: error.lines(), code, image: None }
 }
 
 fn plain(error: &Error) -> Failure {
-    Failure { message: error.to_string(), lines: None, code: None }
+    Failure { message: error.to_string(), ..Failure::default() }
 }

@@ -8,6 +8,7 @@ use super::meta::{PROXIES, json};
 use super::mounts::Furniture;
 use super::stage::{Made, Stage};
 use super::state::PATH;
+use crate::cache::now_text;
 use crate::dockerfile::{Instruction, Kind, Run};
 use crate::progress::Event;
 use crate::workshop::Step;
@@ -146,9 +147,26 @@ impl Stage<'_, '_, '_> {
         drop(furniture);
         if code != 0 {
             tools.cancel.check()?;
+            if self.build.request.debug
+                && let Err(error) = self.keep_failed(plan, draft)
+            {
+                self.build.tell(Event::Note { step, text: format!("the failed step's files are not kept: {error}") });
+            }
             return Err(Error::Exit { command: plan.command.join(" "), code });
         }
         self.freeze(draft)
+    }
+
+    /// Makes an image of what the command left, with a shell where it ran. Secrets it had as variables stay out.
+    fn keep_failed(&self, plan: &Plan, draft: LayerDraft) -> Result<()> {
+        let store = self.build.tools.store;
+        let made = self.freeze(draft)?;
+        let mut state = self.state.clone();
+        state.push(&made.layer, now_text(), format!("RUN {} # failed", plan.command.join(" ")), store)?;
+        let shell = state.shell().first().cloned();
+        (state.config.cmd, state.config.entrypoint) = (shell.map(|shell| vec![shell]), None);
+        (state.config.env, state.config.healthcheck) = (Some(self.run_env()), None);
+        self.build.tools.workshop.keep_failed(self.build.image(&state))
     }
 
     fn container(&self, plan: &Plan, draft: &LayerDraft, furniture: &Furniture<'_>, env: Vec<String>) -> Step {

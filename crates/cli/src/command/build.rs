@@ -2,6 +2,7 @@
 
 mod caches;
 mod context;
+mod failed;
 mod options;
 mod output;
 mod screen;
@@ -43,7 +44,7 @@ const FLAGS: &[Flag] = &[
     text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")").default("build").check(options::check_call),
     text("cgroup-parent", "Set the parent cgroup for the \"RUN\" instructions during build"),
     switch("check", "Shorthand for \"--call=check\""),
-    switch("debug", "Keep the state of a failed step as an image").short('D').refused(LATER),
+    switch("debug", "Keep the state of a failed step as an image").short('D'),
     text("file", "Name of the Dockerfile (default: \"PATH/Dockerfile\")").short('f'),
     text("iidfile", "Write the image ID to a file"),
     list("label", "Set metadata for an image").word("stringArray"),
@@ -122,6 +123,7 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
     let plan = Plan::read(found)?;
     let mut order = options::order(found, &plan)?;
     order.keep = outputs.iter().all(Output::needs_image);
+    order.debug = found.on("debug");
     order.check = found.on("check") || found.text("call") == "check";
     // Open until the build is over.
     let agents = options::agents(&found.list("ssh"))?;
@@ -233,9 +235,12 @@ async fn perform(
                     Err(Failure::Status { message: String::new(), code })
                 };
             }
-            Message::Refused { message, first, last, code } => {
+            Message::Refused { message, first, last, code, image } => {
                 let text = order.dockerfile.as_deref().unwrap_or_default();
                 screen.fail(&order.name, text, (first, last))?;
+                if let Some(image) = image {
+                    failed::show(session, &image).await?;
+                }
                 let code = u8::try_from(code.unwrap_or(1)).unwrap_or(1).max(1);
                 let message = format!("ERROR: failed to build: failed to solve: {message}");
                 return Err(Failure::Status { message, code: if code > 1 { 1 } else { code } });

@@ -2,16 +2,17 @@
 
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use hako_builder::request::Secret;
 use hako_builder::workshop::{Cancel, Fetched, Recalled, Relay, Step, Workshop};
 use hako_builder::{Error as Refused, Result as Built};
 use hako_model::digest::Digest;
+use hako_model::image::ImageConfig;
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
-use hako_store::Image;
+use hako_store::{Image, NewImage};
 use tokio::runtime::Handle;
 
 use super::outside::{Imports, Keys};
@@ -31,6 +32,8 @@ pub(super) struct Shop {
     pub(super) keys: Keys,
     pub(super) imports: Imports,
     pub(super) runtime: Handle,
+    /// The image of what a failed step left.
+    pub(super) failed: Mutex<Option<Digest>>,
 }
 
 impl Workshop for Shop {
@@ -69,6 +72,15 @@ impl Workshop for Shop {
         }
         let agent = Agent::listen(&self.runtime, Arc::clone(desk), id, socket).map_err(refused)?;
         Ok(Some(Box::new(agent)))
+    }
+
+    fn keep_failed(&self, config: ImageConfig) -> Built<()> {
+        let refused = |error: &dyn std::fmt::Display| Refused::refused(error.to_string());
+        let config = serde_json::to_vec(&config).map_err(|error| refused(&error))?;
+        let image = NewImage { config, manifest: None, parent: None };
+        let id = self.runtime.block_on(self.images.add_built(image, Vec::new())).map_err(|error| refused(&error))?;
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(id);
+        Ok(())
     }
 
     fn recall(&self, key: &Digest, below: &[Digest], tell: &dyn Fn(&str)) -> Built<Option<Recalled>> {

@@ -94,6 +94,32 @@ fn a_failed_step_says_where_and_what() {
     assert_eq!(leftovers(&house), Vec::<String>::new());
 }
 
+#[test]
+fn what_a_failed_step_left_is_kept_for_who_asks() {
+    let house = House::new();
+    let file = "FROM busybox
+ENV GREETING=hello
+WORKDIR /work
+RUN --mount=type=secret,id=s,env=SECRET echo $GREETING > half && false
+";
+    let dir = context(&house, &[("Dockerfile", file)]);
+    let secret = house.path().join("secret");
+    std::fs::write(&secret, "hunter2").unwrap();
+    let secret = format!("id=s,src={}", secret.display());
+    let said = house.fails(1, ["build", "--debug", "--secret", &secret, dir.to_str().unwrap()]);
+    let (_, rest) = said.split_once("The failed step left the image sha256:").unwrap_or_else(|| panic!("{said}"));
+    assert!(said.contains("exit code: 1"), "{said}");
+    let image = &rest[..12];
+    assert!(rest.contains(&format!("`hako run -it --rm {image}`")), "{said}");
+    assert_eq!(house.ok(["run", "--rm", image, "sh", "-c", "pwd; cat half; echo $GREETING"]), "/work\nhello\nhello");
+    assert!(!house.ok(["inspect", image]).contains("hunter2"));
+    assert_eq!(house.inspect(image, "{{.Config.Cmd}}"), "[/bin/sh]");
+    house.ok(["rmi", image]);
+    let plain = house.fails(1, ["build", "--secret", &secret, dir.to_str().unwrap()]);
+    assert!(!plain.contains("The failed step left"), "{plain}");
+    assert_eq!(leftovers(&house), Vec::<String>::new());
+}
+
 /// What steps may have left: directories, processes' groups.
 fn leftovers(house: &House) -> Vec<String> {
     let list = |path: PathBuf| {

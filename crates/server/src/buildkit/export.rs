@@ -53,6 +53,10 @@ async fn image(
         let why = format!("the output's {name}=true is not supported: push the image after the build");
         return Err(Status::unimplemented(why));
     }
+    if let Some(name) = exporter.attrs.keys().find(|name| name.starts_with("annotation")) {
+        let why = format!("{name} is not supported: images get their manifest when they are pushed; use --label");
+        return Err(Status::unimplemented(why));
+    }
     let names = exporter.attrs.get("name").map(String::as_str).unwrap_or_default();
     let full = |name: &str| Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.to_string());
     let names: Vec<String> = names.split(',').filter(|name| !name.is_empty()).map(full).collect();

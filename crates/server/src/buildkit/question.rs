@@ -83,7 +83,7 @@ pub(super) async fn answer(
 ) -> Result<gateway::Outcome, Status> {
     let parsed = || {
         Dockerfile::parse(dockerfile).map_err(|error| {
-            let failure = Failure { message: error.message, lines: error.lines, code: None };
+            let failure = Failure { message: error.message, lines: error.lines, ..Failure::default() };
             refusal(failure, order.file(), dockerfile)
         })
     };

@@ -205,6 +205,7 @@ fn request(order: &Order, dockerfile: Vec<u8>, contexts: BTreeMap<String, Contex
             shm_size: order.shm_size,
             resources,
         },
+        debug: order.debug,
         parallel: 0,
     })
 }
@@ -238,7 +239,13 @@ fn message(told: Told) -> Option<Message> {
         Told::Layer(id) => Message::Layer { id: id.map(|id| id.to_string()) },
         Told::Failed(failure) => {
             let lines = failure.lines.unwrap_or_default();
-            Message::Refused { message: failure.message, first: lines.first, last: lines.last, code: failure.code }
+            Message::Refused {
+                message: failure.message,
+                first: lines.first,
+                last: lines.last,
+                code: failure.code,
+                image: failure.image.map(|id| id.to_string()),
+            }
         }
         Told::Step(event) => match event {
             Event::Begun(step) => {

@@ -106,7 +106,7 @@ async fn container(session: &Session, found: &Matches, service: &str) -> Result<
 }
 
 /// Runs another command with flags and words put together here.
-pub(super) async fn hand_on(session: &Session, command: &'static Command, words: Vec<String>) -> Outcome {
+pub(crate) async fn hand_on(session: &Session, command: &'static Command, words: Vec<String>) -> Outcome {
     let found = flags::parse(command.flags, command.interspersed, &words).map_err(|fault| match fault {
         flags::Fault::Message(text) | flags::Fault::Refused(text) => Failure::local(text),
         flags::Fault::Help => Failure::status(0),

@@ -20,6 +20,8 @@ mod version;
 mod viz;
 mod watch;
 
+pub(crate) use inside::hand_on;
+
 use crate::flags::{Flag, int, list, switch, text};
 use crate::tree::{Group, Node};
 
