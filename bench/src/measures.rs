@@ -34,7 +34,9 @@ pub(crate) const ALL: &[Measure] = &[
     Measure { name: "invisible", take: crate::crowd::invisible },
     Measure { name: "oci", take: crate::oci::take },
     Measure { name: "net-changes", take: crate::networks::changes },
-    Measure { name: "net-traffic", take: crate::networks::traffic },
+    Measure { name: "net-streams", take: crate::networks::streams },
+    Measure { name: "net-requests", take: crate::networks::requests },
+    Measure { name: "net-names", take: crate::networks::names },
     Measure { name: "net-crowd", take: crate::networks::crowd },
     Measure { name: "compose", take: crate::compose::take },
 ];

@@ -27,13 +27,27 @@ pub(crate) fn changes(plan: &Plan, engines: &Engines) -> Vec<Row> {
     rows
 }
 
-/// What goes through: bytes, requests, names.
-pub(crate) fn traffic(plan: &Plan, engines: &Engines) -> Vec<Row> {
-    // An address of the host, as there is none in this namespace but loopback's.
-    place::Place::Host.sh(&format!("ip link add host0 type veth peer name host1; ip link set host1 up; ip addr add {HOST}/32 dev host0; ip link set host0 up"));
-    let mut rows = stream::take(plan, engines);
-    rows.extend(request::take(plan, engines));
-    rows.extend(lookup::take(plan, engines));
+/// Bytes that go through.
+pub(crate) fn streams(plan: &Plan, engines: &Engines) -> Vec<Row> {
+    with_address(|| stream::take(plan, engines))
+}
+
+/// Requests that go through.
+pub(crate) fn requests(plan: &Plan, engines: &Engines) -> Vec<Row> {
+    with_address(|| request::take(plan, engines))
+}
+
+/// Names that are looked up.
+pub(crate) fn names(plan: &Plan, engines: &Engines) -> Vec<Row> {
+    lookup::take(plan, engines)
+}
+
+/// Gives the host an address: there is none in this namespace but loopback's.
+fn with_address(take: impl FnOnce() -> Vec<Row>) -> Vec<Row> {
+    place::Place::Host.sh(&format!(
+        "ip link add host0 type veth peer name host1; ip link set host1 up; ip addr add {HOST}/32 dev host0; ip link set host0 up"
+    ));
+    let rows = take();
     place::Place::Host.sh("ip link del host0");
     rows
 }

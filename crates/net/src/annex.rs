@@ -9,11 +9,11 @@
 use std::os::fd::AsFd;
 
 use hako_sys::netlink::Socket;
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoBridge, InfoBridgePort, InfoData, InfoKind, InfoPortData,
-    InfoPortKind, InfoVeth, LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage,
+    InfoPortKind, InfoVeth, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
 };
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 
 use crate::endpoint::{Plan, await_up, detach, segments};
 use crate::error::kernel;
@@ -207,7 +207,9 @@ fn take_away(bridge: &str) -> Result<()> {
 fn ports(socket: &mut Socket, bridge: &str) -> Result<usize> {
     let Some(index) = rtnetlink::index_of(socket.as_fd(), bridge)? else { return Ok(0) };
     let mut ask = LinkMessage::default();
-    ask.attributes = vec![LinkAttribute::Controller(index), LinkAttribute::ExtMask(vec![LinkExtentMask::SkipStats])];
+    // Asked as a bridge the kernel tells of ports only, and little of each: of a container's device it would look up the
+    // other end's namespace among all there are, every time.
+    ask.header.interface_family = AddressFamily::Bridge;
     let found =
         rtnetlink::dump(socket, RouteNetlinkMessage::GetLink(ask)).map_err(refused("count ports of", bridge))?;
     let is_port = |message: &RouteNetlinkMessage| match message {

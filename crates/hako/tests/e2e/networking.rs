@@ -163,10 +163,17 @@ fn names_of_hosts_and_servers() {
 fn a_forward_policy_of_drop_is_survived() {
     for policy in [
         &["iptables-nft", "-P", "FORWARD", "DROP"][..],
+        &["iptables-legacy", "-P", "FORWARD", "DROP"],
         &["nft", "add table inet fw; add chain inet fw forward { type filter hook forward priority 0; policy drop; }"],
     ] {
         let house = House::new();
-        run_tool(policy[0], &policy[1..]);
+        // Not every kernel has the old tables still.
+        let known = std::process::Command::new(policy[0]).args(&policy[1..]).output().unwrap();
+        if !known.status.success() && policy[0] == "iptables-legacy" {
+            println!("skipped: {}", String::from_utf8_lossy(&known.stderr));
+            continue;
+        }
+        assert!(known.status.success(), "{policy:?}");
         run_tool("sh", ["-c", OUTSIDE]);
         serving(&house, "web", &["8888:80"]);
         await_that("the page from outside", || {
