@@ -76,7 +76,8 @@ pub(crate) fn thousand(_: &Plan, engines: &Engines) -> Vec<Row> {
     for flags in [&["--network", "none"][..], &[]] {
         let (before, available) = (engine_pss(), memory_available());
         start_many(hako, 1000, flags);
-        std::thread::park_timeout(Duration::from_secs(5));
+        // Idle is who has had nothing to do for a while.
+        std::thread::park_timeout(Duration::from_secs(20));
         each.add(hako.name, (engine_pss() - before) / 1000.0 / 1024.0);
         whole.add(hako.name, (available - memory_available()) / 1000.0 / 1024.0);
         if let Some(rss) = hako.daemon_rss() {

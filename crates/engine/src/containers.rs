@@ -14,6 +14,7 @@ mod merge;
 mod mounts;
 mod prune;
 mod recreate;
+mod remote;
 mod remove;
 mod sample;
 mod sources;

@@ -103,7 +103,10 @@ async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
 
 /// The addresses of a host: literal, this machine, or by the resolver, which reads its files anew each time because
 /// they change while a daemon lives.
-async fn lookup(host: &str) -> io::Result<Vec<IpAddr>> {
+///
+/// # Errors
+/// Nobody knows it, or nobody can be asked.
+pub async fn lookup(host: &str) -> io::Result<Vec<IpAddr>> {
     if let Ok(address) = host.parse() {
         return Ok(vec![address]);
     }

@@ -18,6 +18,7 @@ mod trust;
 mod upload;
 
 pub use client::Client;
+pub use dial::lookup;
 pub use download::Download;
 pub use error::{Error, Result, Stage};
 pub use file::File;

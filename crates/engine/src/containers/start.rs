@@ -16,6 +16,7 @@ use hako_supervisor::protocol::{Answer, Ask, Failure};
 use hako_supervisor::spec::Mount;
 use hako_sys::file::{Durability, write_atomic};
 
+use super::remote::{self, Addresses};
 use super::{Containers, erase, sources};
 use crate::accounts;
 use crate::blocking::blocking;
@@ -66,7 +67,14 @@ impl Containers {
             true => None,
             false => Some(tools::mount(house, &container.record().host_config.examines_with).await?),
         };
-        let description = match blocking(|| prepare(house, container, aside, tools)) {
+        let addresses = match remote::resolve(house, &container.record()).await {
+            Ok(addresses) => addresses,
+            Err(error) => {
+                self.forget_failed(container).await;
+                return Err(error);
+            }
+        };
+        let description = match blocking(|| prepare(house, container, aside, tools, &addresses)) {
             Ok(description) => description,
             Err(error) => {
                 life::give_back(house, container);
@@ -152,7 +160,13 @@ pub(super) async fn settled(container: &Container) -> Result<()> {
 }
 
 /// Everything a supervisor must know, with an address leased and the container's files written. Blocks.
-fn prepare(house: &House, container: &Arc<Container>, aside: bool, tools: Option<Mount>) -> Result<Description> {
+fn prepare(
+    house: &House,
+    container: &Arc<Container>,
+    aside: bool,
+    tools: Option<Mount>,
+    addresses: &Addresses,
+) -> Result<Description> {
     let record = container.record();
     let ports = wanted_ports(house, &record)?;
     house.networks.fabric.check();
@@ -167,6 +181,7 @@ fn prepare(house: &House, container: &Arc<Container>, aside: bool, tools: Option
     let accounts = accounts::of(house, container, &lowers)?;
     let mut spec = oci::spec(house, container, &accounts)?;
     spec.mounts.extend(tools);
+    remote::put_in(&mut spec, addresses);
     let requests = record.host_config.resources.device_requests.as_deref().unwrap_or_default();
     cdi::put_on(&mut spec, requests, &house.settings.cdi_directories)?;
     if spec.hooks.is_some() {

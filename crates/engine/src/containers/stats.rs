@@ -1,7 +1,7 @@
 //! What a container uses, once a second or once.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hako_sys::cgroup::{BlockIoUsage, Usage};
@@ -15,6 +15,9 @@ use crate::container::Container;
 use crate::house::House;
 
 const EVERY: Duration = Duration::from_secs(1);
+
+/// How old the machine's time may be in a sample: one part in fifty of the second between two of them.
+const FRESH: Duration = Duration::from_millis(20);
 
 /// Nanoseconds in one of procfs's clock ticks.
 const TICK: u64 = 10_000_000;
@@ -145,8 +148,22 @@ fn blocks(counted: Vec<(u64, u64, String, u64)>) -> Vec<BlockSample> {
     counted.into_iter().map(|(major, minor, op, value)| BlockSample { major, minor, op, value }).collect()
 }
 
-/// The machine's time on all CPUs, idle time included.
+/// The machine's time on all CPUs, idle time included. Reading it costs the kernel more than all of a container's own
+/// counters, so that those who watch many containers share it.
 fn system_cpu() -> u64 {
+    static READ: Mutex<Option<(Instant, u64)>> = Mutex::new(None);
+    let mut last = READ.lock().unwrap_or_else(PoisonError::into_inner);
+    match *last {
+        Some((when, time)) if when.elapsed() < FRESH => time,
+        _ => {
+            let time = read_system_cpu();
+            *last = Some((Instant::now(), time));
+            time
+        }
+    }
+}
+
+fn read_system_cpu() -> u64 {
     let stat = std::fs::read_to_string("/proc/stat").unwrap_or_default();
     let fields = stat.lines().next().unwrap_or_default().split_ascii_whitespace().skip(1).take(8);
     fields.filter_map(|field| field.parse::<u64>().ok()).sum::<u64>() * TICK
@@ -154,6 +171,11 @@ fn system_cpu() -> u64 {
 
 /// Bytes of memory of the machine.
 pub(crate) fn machine_memory() -> u64 {
+    static READ: OnceLock<u64> = OnceLock::new();
+    *READ.get_or_init(read_machine_memory)
+}
+
+fn read_machine_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     total.and_then(|rest| rest.trim().trim_end_matches(" kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1024

@@ -2,6 +2,27 @@
 
 use crate::house::House;
 
+#[test]
+fn what_another_machine_has_is_named_when_it_cannot_be_had() {
+    let house = House::new();
+    for (name, kind, device, options) in [
+        ("far-nfs", "nfs", ":/x", "o=addr=no.such.host.invalid,ro"),
+        ("far-cifs", "cifs", "//no.such.host.invalid/x", "o=username=a,password=hunter2"),
+    ] {
+        let (kind, device) = (format!("type={kind}"), format!("device={device}"));
+        house.ok(["volume", "create", "-o", &kind, "-o", &device, "-o", options, name]);
+        let refused = house.fails(125, ["run", "--rm", "-v", &format!("{name}:/x"), "busybox", "true"]);
+        let wanted = "error resolving passed in network volume address: lookup no.such.host.invalid: ";
+        assert!(refused.contains(wanted) && !refused.contains("hunter2"), "{refused}");
+    }
+    // What the kernel says of it is the machine's affair; the password is nobody's.
+    let options = ["-o", "type=cifs", "-o", "device=//127.0.0.1/x", "-o", "o=username=a,password=hunter2"];
+    house.ok([&["volume", "create"][..], &options, &["near"]].concat());
+    let refused = house.fails(125, ["run", "--rm", "-v", "near:/x", "busybox", "true"]);
+    assert!(refused.contains("//127.0.0.1/x") && !refused.contains("hunter2"), "{refused}");
+    assert_eq!(house.ok(["ps", "-aq"]), "");
+}
+
 /// On file systems with project quotas `tests/vm/run -s quota` shows that sizes are kept.
 #[test]
 fn a_size_that_cannot_be_kept_is_refused() {
