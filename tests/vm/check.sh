@@ -75,7 +75,7 @@ run_sections() {
 
 echo "NOTE Linux $(uname -r), cgroups $cgroups, stage $stage"
 case "$stage" in
-  checks) run_sections start limits devices confinement life daemon network parents images rest ;;
+  checks) run_sections start limits devices confinement life daemon network images rest ;;
   power) run_sections power ;;
   quota) run_sections quota ;;
 esac
