@@ -107,8 +107,8 @@ fn what_joins_a_thousand_containers_comes_back_by_itself() {
     };
     let links = run_tool("ip", ["-br", "link"]);
     let device = |which: &dyn Fn(&str) -> bool| {
-        let names = links.lines().filter_map(|line| line.split([' ', '@']).next());
-        names.filter(|name| which(name)).next().unwrap_or_else(|| panic!("{links}")).to_owned()
+        let mut names = links.lines().filter_map(|line| line.split([' ', '@']).next());
+        names.find(|name| which(name)).unwrap_or_else(|| panic!("{links}")).to_owned()
     };
     let annex = device(&|name| name.starts_with("hk.") && name.ends_with(".1"));
     let hub = device(&|name| name.starts_with("hk.") && name.ends_with('h'));
@@ -116,10 +116,10 @@ fn what_joins_a_thousand_containers_comes_back_by_itself() {
     // Each look takes some pings, of which a lost one takes a second.
     let bound = Duration::from_secs(20);
     for gone in [&annex, &hub, &near, &far, &bridge] {
-        heals_within(bound, &format!("{gone} was deleted"), || drop(run_tool("ip", ["link", "del", gone])), &pings);
+        heals_within(bound, &format!("{gone} was deleted"), || drop(run_tool("ip", ["link", "del", gone])), pings);
     }
     house.kill_daemon();
-    heals_within(bound, "an annex without a daemon", || drop(run_tool("ip", ["link", "del", &annex])), &pings);
+    heals_within(bound, "an annex without a daemon", || drop(run_tool("ip", ["link", "del", &annex])), pings);
     house.ok(["rm", "-f", "first", "door", "one", "two"]);
     house.ok(["network", "rm", "front"]);
     let left = run_tool("ip", ["-br", "link"]);
