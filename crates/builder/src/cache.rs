@@ -209,9 +209,11 @@ impl Cache {
         let _ = std::fs::remove_file(model::place(&self.root, key));
     }
 
-    /// Forgets what was used longest ago until the rest is no larger than `limit` bytes. Gives how many went.
-    pub fn trim(&self, limit: u64) -> usize {
+    /// Forgets what was used longest ago until the rest is no larger than `limit` bytes. What `free` picks takes no room of
+    /// its own, and stays. Gives how many went.
+    pub fn trim(&self, limit: u64, free: impl Fn(&ChainId) -> bool) -> usize {
         let mut records: Vec<Record> = self.records().into_iter().map(|(_, record)| record).collect();
+        records.retain(|record| !free(&record.layer));
         records.sort_by_key(|record| std::cmp::Reverse(record.used));
         let mut total = 0_u64;
         let kept = records.iter().take_while(|record| {
@@ -220,7 +222,10 @@ impl Cache {
         });
         match kept.last().map(|record| record.used) {
             _ if total <= limit => 0,
-            oldest => self.forget(|record| oldest.is_none_or(|oldest| record.used < oldest)).len(),
+            oldest => {
+                let old = |record: &Record| oldest.is_none_or(|oldest| record.used < oldest);
+                self.forget(|record| old(record) && !free(&record.layer)).len()
+            }
         }
     }
 
@@ -281,12 +286,15 @@ mod tests {
     fn what_was_used_longest_ago_goes_first() {
         let dir = tempfile::tempdir().unwrap();
         let cache = filled(dir.path(), &[30, 10, 20]);
-        assert_eq!(cache.trim(300), 0);
-        assert_eq!(cache.trim(250), 1);
+        let none = |_: &ChainId| false;
+        assert_eq!(cache.trim(300, none), 0);
+        // What an image has is not counted, and not forgotten either.
+        assert_eq!(cache.trim(0, |_| true), 0);
+        assert_eq!(cache.trim(250, none), 1);
         let mut left: Vec<i64> = cache.records().iter().map(|(_, record)| record.used).collect();
         left.sort_unstable();
         assert_eq!(left, [20, 30]);
-        assert_eq!(cache.trim(10), 2);
+        assert_eq!(cache.trim(10, none), 2);
     }
 
     #[test]

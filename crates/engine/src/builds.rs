@@ -14,19 +14,20 @@ mod step;
 mod sweep;
 mod usage;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::Stream;
+use hako_builder::cache::Cache;
 pub use hako_builder::dockerfile::{Dockerfile, Kind, Lines, Stage, SyntaxError, mount};
 use hako_builder::progress::{Event, Watcher};
 use hako_builder::solve::{self, Product, Tools};
 use hako_builder::workshop::Cancel;
 pub use hako_builder::{Error as BuildError, lint, progress, request};
 use hako_model::digest::Digest;
-use hako_store::NewImage;
+use hako_store::{ChainId, NewImage, Store};
 use tokio::sync::mpsc;
 
 pub use self::check::CheckRequest;
@@ -201,16 +202,12 @@ impl Builds {
             failed: Mutex::default(),
         };
         let cache = &self.house.cache;
+        make_room(cache, store);
         let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel };
         let product = solve::build(&request.build, tools).map_err(|error| {
             let image = shop.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
             Failure { image, ..failure(error) }
         })?;
-        if cache.trim(limit(cache.root())) > 0
-            && let Err(error) = store.collect()
-        {
-            tracing::warn!(%error, "layers of forgotten build steps stay");
-        }
         prune::clear_stale_contexts(&self.house);
         let made = Made { product: Arc::new(product) };
         for target in &request.caches.to {
@@ -240,6 +237,17 @@ impl Builds {
         let config = serde_json::to_vec(&config).map_err(|error| Error::io("write image", error))?;
         let image = NewImage { config, manifest: None, parent: None };
         self.images.add_built(image, tags).await
+    }
+}
+
+/// Forgets steps that were not used for long, when the cache is too large. Before a build, for by then what the last one made
+/// is an image: steps whose layers an image has cost nothing.
+fn make_room(cache: &Cache, store: &Store) {
+    let layers: HashSet<ChainId> = store.images().list().into_iter().flat_map(|image| image.layers).collect();
+    if cache.trim(limit(cache.root()), |layer| layers.contains(layer)) > 0
+        && let Err(error) = store.collect()
+    {
+        tracing::warn!(%error, "layers of forgotten build steps stay");
     }
 }
 

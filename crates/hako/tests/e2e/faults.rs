@@ -105,6 +105,33 @@ fn a_daemon_starts_on_a_full_disk() {
     house.kill_daemon();
 }
 
+/// The cache of builds may have a tenth of the disk; steps that are an image's layers take nothing of that.
+#[test]
+fn what_an_image_has_stays_cached_on_a_small_disk() {
+    let house = House::empty();
+    let _disk = Disk::below(&house, "96M", &[]);
+    house.import_busybox();
+    let context = house.path().join("context");
+    std::fs::create_dir(&context).unwrap();
+    let steps = "RUN dd if=/dev/urandom of=/one bs=1M count=12\nRUN dd if=/dev/urandom of=/two bs=1M count=12\n";
+    std::fs::write(context.join("Dockerfile"), format!("FROM busybox\n{steps}")).unwrap();
+    let build = || house.run(["build", "--progress", "plain", "-t", "app", context.to_str().unwrap()]).stderr;
+    let first = build();
+    assert!(!first.contains("CACHED"), "{first}");
+    for _ in 0..2 {
+        let again = build();
+        assert_eq!(again.matches("CACHED").count(), 2, "{again}");
+    }
+    // Nobody's layers are counted: with the image gone, the next build makes room.
+    house.ok(["rmi", "app"]);
+    std::fs::write(context.join("Dockerfile"), "FROM busybox\nRUN true\n").unwrap();
+    build();
+    std::fs::write(context.join("Dockerfile"), format!("FROM busybox\n{steps}")).unwrap();
+    let after = build();
+    assert!(after.matches("CACHED").count() < 2, "{after}");
+    house.kill_daemon();
+}
+
 #[test]
 fn inodes_run_out() {
     let house = House::empty();
