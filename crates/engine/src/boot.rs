@@ -44,6 +44,7 @@ pub(crate) async fn boot(house: &Arc<House>) -> Result<()> {
     });
     rejoined.await;
     sweep_cgroups(house);
+    sweep_doors(house);
     let (trials, others): (Vec<_>, Vec<_>) =
         loaded.into_iter().partition(|container| container.dir.join("record.aside.json").exists());
     trials.into_iter().for_each(|container| finish_trial(house, container));
@@ -248,6 +249,19 @@ async fn settle(house: &Arc<House>, container: &Arc<Container>) -> Result<()> {
         containers.remove(container.id.as_str(), options).await?;
     }
     Ok(())
+}
+
+/// Doors of containers that are gone, with nobody behind them.
+fn sweep_doors(house: &House) {
+    for entry in std::fs::read_dir(house.layout.supervisors()).into_iter().flatten().flatten() {
+        let (name, path) = (entry.file_name(), entry.path());
+        let gone =
+            name.to_str().and_then(|name| name.strip_suffix(".sock")).is_some_and(|id| house.index.find(id).is_err());
+        if gone && Handle::connect(&path).is_err() {
+            // One that stays is looked at again at the next start.
+            let _ = std::fs::remove_file(path);
+        }
+    }
 }
 
 /// Groups below the instance's own that belong to nobody: seeds of spares whose supervisor was killed.

@@ -111,6 +111,8 @@ pub(crate) async fn erase(house: &Arc<House>, container: &Arc<Container>, volume
         return Ok(());
     }
     container.inside().pin = None;
+    // A supervisor that was killed leaves its door behind.
+    let _ = std::fs::remove_file(house.layout.door(&container.id));
     if volumes {
         remove_anonymous_volumes(house, container);
     }

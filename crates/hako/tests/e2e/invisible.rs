@@ -129,6 +129,9 @@ fn nobody_notices_that_the_daemon_is_killed_and_replaced() {
     assert_eq!(first, "rename site\n");
     let mut attached = Echo::begin(&house, &["run", "-i", "--name", "echo", "busybox", "cat"]);
     let mut entered = Echo::begin(&house, &["exec", "-i", "site", "cat"]);
+    for session in [&mut attached, &mut entered] {
+        session.says_back("here");
+    }
     let visitors = Visitors::come(8081);
     for round in 0..rounds() {
         replace_daemon(&house, round);
