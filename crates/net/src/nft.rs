@@ -77,25 +77,6 @@ impl Table {
         guard::ensure(&self.name).map_err(kernel("make", format!("nft table bridge {}", self.name)))
     }
 
-    /// Lets the ports of these endpoints send only as themselves, as far as they are to be guarded. Supervisor.
-    pub fn guard(&self, plans: &[Plan]) -> Result<()> {
-        guard::guard(&self.name, plans)
-    }
-
-    /// Takes back [`Table::guard`].
-    pub fn forget(&self, plans: &[Plan]) -> Result<()> {
-        guard::forget(&self.name, plans)
-    }
-
-    /// Opens these ports of containers on routed networks, or shuts them again. Supervisor.
-    pub fn open(&self, ports: &[(IpAddr, Port)], open: bool) -> Result<()> {
-        let verb = if open { Verb::NewElements } else { Verb::DeleteElements };
-        match element::open(&mut self.socket()?, &self.name, ports, verb) {
-            Err(error) if !open && error.is_not_found() => Ok(()),
-            done => done.map_err(self.refused("open ports in")),
-        }
-    }
-
     /// Adds one bridge to a table that is there.
     pub fn join(&self, bridge: &Bridge) -> Result<()> {
         let mut batch = Batch::new();
@@ -146,5 +127,62 @@ impl Table {
 
     fn refused(&self, verb: &'static str) -> impl FnOnce(hako_sys::Error) -> Error {
         kernel(verb, format!("nft table inet {}", self.name))
+    }
+}
+
+/// A container's way to its instance's table: one socket, opened by the first change and kept until the process ends.
+/// The kernel lets whoever closes a socket to nf_tables wait until everything removed lately is really gone, some
+/// ten milliseconds.
+#[derive(Debug)]
+pub struct Access {
+    table: Table,
+    socket: Option<Socket>,
+}
+
+impl Access {
+    /// The way to an instance's table, in the caller's network namespace.
+    pub fn to(table: Table) -> Self {
+        Self { table, socket: None }
+    }
+
+    /// The table.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// Lets the ports of these endpoints send only as themselves, as far as they are to be guarded. Idempotent.
+    pub fn guard(&mut self, plans: &[Plan]) -> Result<()> {
+        self.change("guard ports in", guard::guard(&self.table.name, plans))
+    }
+
+    /// Takes back [`Access::guard`].
+    pub fn forget(&mut self, plans: &[Plan]) -> Result<()> {
+        self.change("forget ports in", guard::forget(&self.table.name, plans))
+    }
+
+    fn change(&mut self, verb: &'static str, batch: Batch) -> Result<()> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let done = self.socket().and_then(|socket| guard::commit(batch, socket));
+        done.map_err(kernel(verb, format!("nft table bridge {}", self.table.name)))
+    }
+
+    /// Opens these ports of containers on routed networks, or shuts them again.
+    pub fn open(&mut self, ports: &[(IpAddr, Port)], open: bool) -> Result<()> {
+        let verb = if open { Verb::NewElements } else { Verb::DeleteElements };
+        let name = self.table.name.clone();
+        match self.socket().and_then(|socket| element::open(socket, &name, ports, verb)) {
+            Err(error) if !open && error.is_not_found() => Ok(()),
+            done => done.map_err(self.table.refused("open ports in")),
+        }
+    }
+
+    fn socket(&mut self) -> hako_sys::Result<&mut Socket> {
+        let socket = match self.socket.take() {
+            Some(socket) => socket,
+            None => wire::socket()?,
+        };
+        Ok(self.socket.insert(socket))
     }
 }

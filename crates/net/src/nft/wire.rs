@@ -71,12 +71,17 @@ impl Batch {
         message(&mut self.bytes, kind, flags, family, resource, body);
     }
 
+    /// Whether nothing was pushed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.last == 0
+    }
+
     /// Sends the batch and waits for the kernel's verdict.
     ///
     /// Only the last message asks to be acknowledged: refusals are told anyway, and a thousand acknowledgements would
     /// not fit into the socket's buffer. An error's index counts the messages from one, in the order of `push`.
     pub(super) fn commit(mut self, socket: &mut Socket) -> hako_sys::Result<()> {
-        if self.last == 0 {
+        if self.is_empty() {
             return Ok(());
         }
         let flags = (self.flags | REQUEST | ACK).to_ne_bytes();
