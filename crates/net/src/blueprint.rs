@@ -88,6 +88,12 @@ const DELETE_LINK: u16 = 17;
 /// somebody's new ones drop what they do not know. Elements, which come and go with every container, wake nobody.
 const CHANGES: [u16; 7] = [10 << 8, 10 << 8 | 2, 10 << 8 | 3, 10 << 8 | 5, 10 << 8 | 6, 10 << 8 | 8, 10 << 8 | 11];
 
+/// The bridge and the port there of each endpoint that hangs on one.
+fn ports_of(endpoints: &[Plan]) -> Vec<(String, String)> {
+    let bridged = endpoints.iter().filter(|plan| plan.wire == Wire::Bridge);
+    bridged.map(|plan| (plan.bridge.clone(), plan.host_name.clone())).collect()
+}
+
 impl Watch {
     /// Begins to listen for endpoints, of which those that hang on no bridge are left out.
     pub fn begin(endpoints: &[Plan]) -> Result<Self> {
@@ -96,12 +102,16 @@ impl Watch {
         let wanted = CHANGES.map(|kind| Wanted { kind, link: None });
         rules.hear_only(&wanted).and_then(|()| rules.subscribe(RULES_GROUP)).map_err(failed())?;
         let links = Socket::open(Protocol::Route).map_err(failed())?;
-        let bridged = endpoints.iter().filter(|plan| plan.wire == Wire::Bridge);
-        let ports = bridged.map(|plan| (plan.bridge.clone(), plan.host_name.clone())).collect();
-        let watch = Self { rules, links, ports };
+        let watch = Self { rules, links, ports: ports_of(endpoints) };
         watch.renew()?;
         watch.links.subscribe(LINKS_GROUP).map_err(failed())?;
         Ok(watch)
+    }
+
+    /// Listens for these endpoints from now on.
+    pub fn follow(&mut self, endpoints: &[Plan]) -> Result<()> {
+        self.ports = ports_of(endpoints);
+        self.renew()
     }
 
     /// Listens to the devices as they are now: a device made anew has another number.

@@ -16,6 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use hako_sys::netlink::Socket;
 use hako_sys::netns;
 use hako_sys::poll::{Epoll, Event, Interest, Timer};
 use hako_sys::process::SingleThreaded;
@@ -90,6 +91,8 @@ pub struct Answerer {
     timer: Timer,
     datagrams: UdpSocket,
     listener: TcpListener,
+    /// Made the way here. Not closed at once, for which the kernel takes some ten milliseconds if an older way was removed.
+    _redirection: Socket,
     networks: Vec<Known>,
     outside: bool,
     forwarder: Forwarder,
@@ -118,7 +121,8 @@ impl Answerer {
     /// Begins to answer inside the container whose network namespace is `netns`.
     pub fn begin(witness: SingleThreaded, netns: BorrowedFd<'_>, servers: &Servers) -> Result<Self> {
         let opened = netns::within_here(witness, netns, open);
-        let (datagrams, listener) = opened.map_err(kernel("enter", "network namespace of the container"))??;
+        let (datagrams, listener, redirection) =
+            opened.map_err(kernel("enter", "network namespace of the container"))??;
         let failed = || kernel("watch", "answerer of names");
         let (epoll, timer) = (Epoll::new().map_err(failed())?, Timer::new().map_err(failed())?);
         epoll.add(&datagrams, token(DATAGRAMS, 0), Interest::Read).map_err(failed())?;
@@ -130,6 +134,7 @@ impl Answerer {
             timer,
             datagrams,
             listener,
+            _redirection: redirection,
             networks: Vec::new(),
             outside: false,
             forwarder: Forwarder::new(witness, kept, servers),
@@ -349,7 +354,7 @@ impl Known {
 }
 
 /// Opens the sockets on ports of the kernel's choice and lets port 53 lead to them.
-fn open() -> Result<(UdpSocket, TcpListener)> {
+fn open() -> Result<(UdpSocket, TcpListener, Socket)> {
     let any = SocketAddr::new(ADDRESS.into(), 0);
     let failed = |_| no_answerer("bind 127.0.0.11");
     let datagrams = UdpSocket::bind(any).map_err(failed)?;
@@ -358,8 +363,9 @@ fn open() -> Result<(UdpSocket, TcpListener)> {
     listener.set_nonblocking(true).map_err(failed)?;
     let port = |address: std::io::Result<SocketAddr>| address.map(|address| address.port()).map_err(failed);
     let (udp, tcp) = (port(datagrams.local_addr())?, port(listener.local_addr())?);
-    answerer::install(udp, tcp).map_err(kernel("redirect port 53 by", "nft table ip hako of the container"))?;
-    Ok((datagrams, listener))
+    let redirection =
+        answerer::install(udp, tcp).map_err(kernel("redirect port 53 by", "nft table ip hako of the container"))?;
+    Ok((datagrams, listener, redirection))
 }
 
 fn no_answerer(verb: &'static str) -> Error {

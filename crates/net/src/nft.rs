@@ -40,7 +40,6 @@ mod wire;
 use std::net::IpAddr;
 
 use hako_model::port::Port;
-use hako_sys::netlink::Socket;
 
 use crate::bridge::Bridge;
 use crate::endpoint::Plan;
@@ -73,22 +72,41 @@ impl Table {
     pub fn ensure(&self, bridges: &[Bridge], policy: Policy) -> Result<()> {
         let mut batch = Batch::new();
         schema::build(&mut batch, &self.name, bridges, policy);
-        batch.commit(&mut self.socket()?).map_err(self.refused("make"))?;
+        batch.commit(&mut *self.socket()?).map_err(self.refused("make"))?;
         guard::ensure(&self.name).map_err(kernel("make", format!("nft table bridge {}", self.name)))
+    }
+
+    /// Lets the ports of these endpoints send only as themselves, as far as they are to be guarded. Supervisor.
+    pub fn guard(&self, plans: &[Plan]) -> Result<()> {
+        guard::guard(&self.name, plans)
+    }
+
+    /// Takes back [`Table::guard`].
+    pub fn forget(&self, plans: &[Plan]) -> Result<()> {
+        guard::forget(&self.name, plans)
+    }
+
+    /// Opens these ports of containers on routed networks, or shuts them again. Supervisor.
+    pub fn open(&self, ports: &[(IpAddr, Port)], open: bool) -> Result<()> {
+        let verb = if open { Verb::NewElements } else { Verb::DeleteElements };
+        match element::open(&mut *self.socket()?, &self.name, ports, verb) {
+            Err(error) if !open && error.is_not_found() => Ok(()),
+            done => done.map_err(self.refused("open ports in")),
+        }
     }
 
     /// Adds one bridge to a table that is there.
     pub fn join(&self, bridge: &Bridge) -> Result<()> {
         let mut batch = Batch::new();
         schema::members(&mut batch, &self.name, bridge, wire::Verb::NewElements);
-        batch.commit(&mut self.socket()?).map_err(self.refused("add a bridge to"))
+        batch.commit(&mut *self.socket()?).map_err(self.refused("add a bridge to"))
     }
 
     /// Takes one bridge out; a table that is gone is fine.
     pub fn part(&self, bridge: &Bridge) -> Result<()> {
         let mut batch = Batch::new();
         schema::members(&mut batch, &self.name, bridge, wire::Verb::DeleteElements);
-        match batch.commit(&mut self.socket()?) {
+        match batch.commit(&mut *self.socket()?) {
             Err(error) if !error.is_not_found() => Err(self.refused("take a bridge out of")(error)),
             _ => Ok(()),
         }
@@ -97,14 +115,14 @@ impl Table {
     /// Whether the table exists (somebody may have flushed the ruleset).
     pub fn exists(&self) -> Result<bool> {
         let table = Attributes::new().text(1, &self.name);
-        let found = wire::get(&mut self.socket()?, Verb::GetTable, INET, &table);
+        let found = wire::get(&mut *self.socket()?, Verb::GetTable, INET, &table);
         found.map(|table| table.is_some()).map_err(self.refused("read"))
     }
 
     /// Whether the table is there with its rules: a table may be emptied without being removed.
     pub fn is_whole(&self) -> Result<bool> {
         let forward = Attributes::new().text(1, &self.name).text(2, schema::FORWARD);
-        match wire::dump(&mut self.socket()?, Verb::GetRule, INET, &forward) {
+        match wire::dump(&mut *self.socket()?, Verb::GetRule, INET, &forward) {
             Err(error) if error.is_not_found() => Ok(false),
             rules => rules.map(|rules| !rules.is_empty()).map_err(self.refused("read")),
         }
@@ -115,74 +133,17 @@ impl Table {
         let mut batch = Batch::new();
         batch.push(Verb::DeleteTable, 0, INET, &Attributes::new().text(1, &self.name));
         guard::remove(&self.name).map_err(self.refused("remove"))?;
-        match batch.commit(&mut self.socket()?) {
+        match batch.commit(&mut *self.socket()?) {
             Err(error) if !error.is_not_found() => Err(self.refused("remove")(error)),
             _ => Ok(()),
         }
     }
 
-    fn socket(&self) -> Result<Socket> {
+    fn socket(&self) -> Result<wire::Kept> {
         wire::socket().map_err(self.refused("open"))
     }
 
     fn refused(&self, verb: &'static str) -> impl FnOnce(hako_sys::Error) -> Error {
         kernel(verb, format!("nft table inet {}", self.name))
-    }
-}
-
-/// A container's way to its instance's table: one socket, opened by the first change and kept until the process ends.
-/// The kernel lets whoever closes a socket to nf_tables wait until everything removed lately is really gone, some
-/// ten milliseconds.
-#[derive(Debug)]
-pub struct Access {
-    table: Table,
-    socket: Option<Socket>,
-}
-
-impl Access {
-    /// The way to an instance's table, in the caller's network namespace.
-    pub fn to(table: Table) -> Self {
-        Self { table, socket: None }
-    }
-
-    /// The table.
-    pub fn table(&self) -> &Table {
-        &self.table
-    }
-
-    /// Lets the ports of these endpoints send only as themselves, as far as they are to be guarded. Idempotent.
-    pub fn guard(&mut self, plans: &[Plan]) -> Result<()> {
-        self.change("guard ports in", guard::guard(&self.table.name, plans))
-    }
-
-    /// Takes back [`Access::guard`].
-    pub fn forget(&mut self, plans: &[Plan]) -> Result<()> {
-        self.change("forget ports in", guard::forget(&self.table.name, plans))
-    }
-
-    fn change(&mut self, verb: &'static str, batch: Batch) -> Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let done = self.socket().and_then(|socket| guard::commit(batch, socket));
-        done.map_err(kernel(verb, format!("nft table bridge {}", self.table.name)))
-    }
-
-    /// Opens these ports of containers on routed networks, or shuts them again.
-    pub fn open(&mut self, ports: &[(IpAddr, Port)], open: bool) -> Result<()> {
-        let verb = if open { Verb::NewElements } else { Verb::DeleteElements };
-        let name = self.table.name.clone();
-        match self.socket().and_then(|socket| element::open(socket, &name, ports, verb)) {
-            Err(error) if !open && error.is_not_found() => Ok(()),
-            done => done.map_err(self.table.refused("open ports in")),
-        }
-    }
-
-    fn socket(&mut self) -> hako_sys::Result<&mut Socket> {
-        let socket = match self.socket.take() {
-            Some(socket) => socket,
-            None => wire::socket()?,
-        };
-        Ok(self.socket.insert(socket))
     }
 }

@@ -112,9 +112,7 @@ impl Binding {
 #[derive(Debug)]
 pub struct Published {
     table: Table,
-    /// Kept for [`Published::withdraw`]: closing a netfilter socket while removed elements wait for their end takes
-    /// the kernel some ten milliseconds.
-    socket: Socket,
+    socket: element::Kept,
     elements: Vec<Element>,
     bindings: Vec<Binding>,
     reservations: Vec<(Protocol, Reservation)>,
@@ -522,7 +520,7 @@ pub fn list(table: &Table) -> Result<Vec<(Binding, IpAddr)>> {
 /// Removes every element that leads to `address`: for containers whose supervisor was killed.
 pub fn sweep(table: &Table, address: IpAddr) -> Result<()> {
     let stale: Vec<Element> = read(table)?.into_iter().filter(|element| element.target.ip() == address).collect();
-    withdraw(&mut element::socket().map_err(refused("open", table))?, table, &stale)
+    withdraw(&mut *element::socket().map_err(refused("open", table))?, table, &stale)
 }
 
 fn read(table: &Table) -> Result<Vec<Element>> {

@@ -1,13 +1,12 @@
 //! A further process in a running container, as confined as its first one.
 //!
-//! On cgroup v1, placing a process costs some ten milliseconds, but its children are born where it is. A [`Stage`] is
-//! such a placed process: it sits in the container's control group and namespaces (but not in its process list), and
-//! forks a process for each request. Keep one for as long as requests are likely; drop it any time.
+//! A [`Stage`] sits in the container's control group and namespaces (but not in its process list), and forks a process
+//! for each request. Keep one for as long as requests are likely; drop it any time.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use hako_sys::cgroup::{Group, Version};
+use hako_sys::cgroup::Group;
 use hako_sys::confined::Root;
 use hako_sys::fdpass::Channel;
 use hako_sys::own;
@@ -99,14 +98,9 @@ impl Stage {
             apart: target.apart,
             inherited: target.inherited,
         };
-        if target.group.version() == Version::V1 {
-            target.group.place(stage.pid())?;
-        }
-        order::send(
-            &stage.channel,
-            &Order::Placed { ahead: false, fittings: Fittings::default() },
-            &Parcel::default(),
-        )?;
+        let mut parcel = Parcel::default();
+        let doors = if born_into.is_some() { Vec::new() } else { parcel.add_all(target.group.doors()?) };
+        order::send(&stage.channel, &Order::Placed { doors, ahead: false, fittings: Fittings::default() }, &parcel)?;
         Ok(stage)
     }
 
@@ -228,7 +222,11 @@ fn run(
     }
     own::leave_keyring();
     rustix::process::umask(rustix::fs::Mode::empty());
-    let Ok(Some((Order::Placed { .. }, _))) = order::receive(&channel) else { return 0 };
+    let Ok(Some((Order::Placed { doors, .. }, fds))) = order::receive(&channel) else { return 0 };
+    if let Err(error) = init::take_place(witness, &doors, &mut Received::new(fds)) {
+        init::report(&channel, error);
+        return 1;
+    }
     while let Ok(Some((Order::Execute(addition), fds))) = order::receive(&channel) {
         if let Err(error) = fork_one(witness, &channel, &addition, fds) {
             init::report(&channel, error);

@@ -50,7 +50,10 @@ fn live(witness: SingleThreaded, channel: &Channel, birth: &Birth<'_>) -> Result
     rustix::process::umask(Mode::empty());
     let new = birth.new;
     match next(channel)? {
-        Some((Order::Placed { ahead, .. }, _)) => wait_as_seed(witness, channel, new, ahead),
+        Some((Order::Placed { doors, ahead, .. }, fds)) => {
+            take_place(witness, &doors, &mut Received::new(fds))?;
+            wait_as_seed(witness, channel, new, ahead)
+        }
         Some((Order::Become(container), fds)) => {
             let stage = Stage { witness, channel, kit: None, new, placed: false };
             let mut fds = Received::new(fds);
@@ -68,6 +71,12 @@ fn live(witness: SingleThreaded, channel: &Channel, birth: &Birth<'_>) -> Result
         }
         _ => Ok(0),
     }
+}
+
+/// Takes this process into its control group; the doors do not stay open.
+pub(crate) fn take_place(witness: SingleThreaded, doors: &[usize], fds: &mut Received) -> Result<(), LaunchError> {
+    let doors = doors.iter().map(|index| fds.take(*index)).collect::<Result<Vec<_>, _>>()?;
+    Ok(hako_sys::cgroup::enter(witness, &doors)?)
 }
 
 fn wait_as_seed(witness: SingleThreaded, channel: &Channel, new: Namespaces, ahead: bool) -> Result<i32, LaunchError> {
@@ -198,9 +207,11 @@ impl Stage<'_> {
 
     fn await_placement(&self) -> Result<(order::Fittings, Received), LaunchError> {
         match next(self.channel)? {
-            Some((Order::Placed { fittings, .. }, fds)) => {
+            Some((Order::Placed { doors, fittings, .. }, fds)) => {
+                let mut fds = Received::new(fds);
+                take_place(self.witness, &doors, &mut fds)?;
                 unshare_cgroup(self.new)?;
-                Ok((fittings, Received::new(fds)))
+                Ok((fittings, fds))
             }
             _ => Err(LaunchError::Vanished),
         }

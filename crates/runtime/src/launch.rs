@@ -200,8 +200,8 @@ fn serve(
     Ok(Prepared { seed, netns, streams, agent })
 }
 
-/// A new process becomes the container. It is told what to become first and placed then: on v1 placing takes the kernel
-/// some milliseconds, in which the process mounts what does not depend on its control group.
+/// A new process becomes the container. It is told what to become first and placed then: meanwhile it mounts what does
+/// not depend on its control group.
 fn sprout(
     witness: SingleThreaded,
     spec: &Spec,
@@ -230,10 +230,9 @@ fn place(witness: SingleThreaded, seed: &Seed, spec: &Spec, layout: &material::L
     seed.group().make()?;
     limit(seed, spec)?;
     let mut parcel = Parcel::default();
-    seed.place()?;
     // In this order, as the mount table lists mounts as they were made: those of the process itself come first.
     let fittings = material::fittings(witness, spec, layout, seed, &mut parcel)?;
-    seed.tell_placed(false, fittings, &parcel)
+    seed.place(false, fittings, parcel)
 }
 
 fn limit(seed: &Seed, spec: &Spec) -> Result<(), LaunchError> {

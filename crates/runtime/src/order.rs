@@ -14,8 +14,10 @@ use crate::spec::{self, ConsoleSize, NamespaceKind, Spec};
 /// To a future process 1.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Order {
-    /// The process is in its control group.
+    /// There is a control group for the process.
     Placed {
+        /// The group's doors, to go in by; none if the process was born there.
+        doors: Vec<usize>,
         /// Whether it will wait for its container, and can prepare for an ordinary one meanwhile.
         ahead: bool,
         /// What a process is given that has been told its container already.
@@ -143,6 +145,11 @@ impl Parcel {
     pub(crate) fn add(&mut self, fd: OwnedFd) -> usize {
         self.0.push(fd);
         self.0.len() - 1
+    }
+
+    /// Packs several; returns their indexes.
+    pub(crate) fn add_all(&mut self, fds: Vec<OwnedFd>) -> Vec<usize> {
+        fds.into_iter().map(|fd| self.add(fd)).collect()
     }
 }
 

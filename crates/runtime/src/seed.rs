@@ -39,8 +39,7 @@ impl Seed {
     pub fn prepare(witness: SingleThreaded, cgroup: &str) -> Result<Self, LaunchError> {
         let seed = Self::sprout(witness, cgroup, &Birth { new: USUAL, ..Birth::default() })?;
         seed.group.make()?;
-        seed.place()?;
-        seed.tell_placed(true, Fittings::default(), &Parcel::default())?;
+        seed.place(true, Fittings::default(), Parcel::default())?;
         seed.await_waiting()?;
         Ok(seed)
     }
@@ -60,17 +59,10 @@ impl Seed {
         Ok(Self { process: Some(process), channel, group, namespaces, born_there })
     }
 
-    /// Places the process in its group.
-    pub(crate) fn place(&self) -> Result<(), LaunchError> {
-        if !self.born_there {
-            self.group.place(self.pid())?;
-        }
-        Ok(())
-    }
-
-    /// Tells the process that it is placed, so that it takes its view of cgroups.
-    pub(crate) fn tell_placed(&self, ahead: bool, fittings: Fittings, parcel: &Parcel) -> Result<(), LaunchError> {
-        order::send(&self.channel, &Order::Placed { ahead, fittings }, parcel)
+    /// Lets the process go into its group, which is there, and take its view of cgroups.
+    pub(crate) fn place(&self, ahead: bool, fittings: Fittings, mut parcel: Parcel) -> Result<(), LaunchError> {
+        let doors = if self.born_there { Vec::new() } else { parcel.add_all(self.group.doors()?) };
+        order::send(&self.channel, &Order::Placed { doors, ahead, fittings }, &parcel)
     }
 
     /// What a process said that is gone: why, most likely. Its words matter more than that nothing can be done with it.

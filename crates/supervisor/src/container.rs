@@ -8,16 +8,16 @@ use hako_model::state::{Rules, Status};
 use hako_net::blueprint::{Blueprint, Watch};
 use hako_net::dns::directory::{self, Entry};
 use hako_net::dns::{self, Answerer, Knowledge};
-use hako_net::endpoint::{self, Plan, Wire};
-use hako_net::nft::{self, Access};
+use hako_net::endpoint::{Plan, Wire};
 use hako_net::publish::{Binding, Heritage, Published, Target};
+use hako_net::{endpoint, nft};
 use hako_runtime::spec::{Mount, Namespace, NamespaceKind, Spec};
 use hako_sys::cgroup::{Group, OomWatch};
 use hako_sys::fdpass::Channel;
 use hako_sys::file::{Durability, Lock};
 use hako_sys::process::SingleThreaded;
 
-use crate::description::{Called, Description, Naming, Network};
+use crate::description::{Called, Description, Naming};
 use crate::journal::Journal;
 use crate::log::courier::Courier;
 use crate::log::write::Writer;
@@ -53,8 +53,6 @@ pub(crate) struct Container {
     pub memory: Option<OomWatch>,
     /// Those of the start, then those published later.
     pub published: Vec<Published>,
-    /// Its way to the instance's table.
-    access: Access,
     /// Hears when the host's part of its network is taken away.
     pub watch: Option<Watch>,
     /// Answers its questions about names.
@@ -89,7 +87,6 @@ impl Container {
             memory: None,
             published: Vec::new(),
             answerer: None,
-            access: Access::to(nft::Table::of(&description.instance)),
             watch: None,
             waiting: Vec::new(),
             held_by: None,
@@ -138,14 +135,14 @@ impl Container {
         let kept = netns.try_clone_to_owned().map_err(hako_sys::Error::os("keep", "network namespace"))?;
         let witness = SingleThreaded::check()?;
         // Before there is anything to send by. Without a table nothing is guarded, nor published.
-        self.access.guard(&network.endpoints)?;
+        self.table().guard(&network.endpoints)?;
         for (index, plan) in network.endpoints.iter().enumerate() {
             if let Err(error) = endpoint::attach_here(witness, netns, plan) {
                 network.endpoints[..index].iter().for_each(unplug);
                 return Err(error.into());
             }
         }
-        let done = publish(&mut self.access, network, &network.ports).map(|published| self.published = published.into_iter().collect());
+        let done = self.publish(&network.ports).map(|published| self.published = published.into_iter().collect());
         if let Err(error) = done.and_then(|()| self.name(witness, netns)) {
             self.description.network.endpoints.iter().for_each(unplug);
             self.withdraw_names(&[]);
@@ -156,11 +153,21 @@ impl Container {
         Ok(())
     }
 
+    /// The instance's table.
+    fn table(&self) -> nft::Table {
+        nft::Table::of(&self.description.instance)
+    }
+
     /// Begins to watch over the host's part of the network, as it is now.
     fn watch_host(&mut self) {
         let network = &self.description.network;
         let bridged = network.endpoints.iter().any(|plan| plan.wire == Wire::Bridge);
         let wanted = network.blueprint.is_some() && bridged;
+        if let Some(watch) = self.watch.as_mut().filter(|_| wanted)
+            && watch.follow(&network.endpoints).is_ok()
+        {
+            return;
+        }
         // Without it the container runs all the same; it only does not heal by itself.
         self.watch = wanted.then(|| Watch::begin(&network.endpoints).ok()).flatten();
     }
@@ -172,17 +179,39 @@ impl Container {
         if !Blueprint::mend(blueprint)? {
             return Ok(false);
         }
-        self.access.guard(&network.endpoints)?;
+        self.table().guard(&network.endpoints)?;
         network.endpoints.iter().try_for_each(endpoint::rejoin)?;
         self.published.iter_mut().try_for_each(Published::restore)?;
         let open = opened(&self.description.network.endpoints, &self.description.network.ports);
         if !open.is_empty() && !self.description.network.aside {
-            self.access.open(&open, true)?;
+            self.table().open(&open, true)?;
         }
         if let Some(watch) = &self.watch {
             watch.renew()?;
         }
         Ok(true)
+    }
+
+    fn publish(&self, ports: &[Publication]) -> Result<Option<Published>> {
+        let network = &self.description.network;
+        if network.aside {
+            return Ok(None);
+        }
+        self.publish_instead(ports, &Heritage::default())
+    }
+
+    /// Publishes ports in the place of a container that leaves them to it.
+    fn publish_instead(&self, ports: &[Publication], heritage: &Heritage) -> Result<Option<Published>> {
+        let network = &self.description.network;
+        let open = opened(&network.endpoints, ports);
+        if !open.is_empty() {
+            self.table().open(&open, true)?;
+        }
+        let target = Target { by_input: network.by_input, ..target(&network.endpoints) };
+        if ports.is_empty() || (target.v4.is_none() && target.v6.is_none()) {
+            return Ok(None);
+        }
+        Ok(Some(Published::inherit(&self.table(), target, ports, heritage)?))
     }
 
     /// Takes the place of the container at these addresses: from one moment to the next its published ports lead here.
@@ -195,10 +224,9 @@ impl Container {
         }
         let heritage = match addresses {
             [] => Heritage::default(),
-            addresses => Heritage::receive(channel, self.access.table(), addresses)?,
+            addresses => Heritage::receive(channel, &self.table(), addresses)?,
         };
-        let network = &self.description.network;
-        self.published = publish_instead(&mut self.access, network, &network.ports, &heritage)?.into_iter().collect();
+        self.published = self.publish_instead(&self.description.network.ports, &heritage)?.into_iter().collect();
         self.description.network.aside = false;
         self.name(witness, netns.as_fd())
     }
@@ -209,7 +237,7 @@ impl Container {
         self.withdraw_names(&[]);
         let open = opened(&self.description.network.endpoints, &self.description.network.ports);
         if !open.is_empty() {
-            self.access.open(&open, false)?;
+            self.table().open(&open, false)?;
         }
         self.published.iter_mut().for_each(Published::step_back);
         Ok(())
@@ -228,7 +256,7 @@ impl Container {
         );
         let guarded: Vec<Plan> = new.iter().copied().cloned().collect();
         let forgotten: Vec<Plan> = gone.iter().copied().cloned().collect();
-        self.access.guard(&guarded)?;
+        self.table().guard(&guarded)?;
         for (index, plan) in new.iter().enumerate() {
             // The default route is another endpoint's still.
             let plan = Plan { way_out: false, way_out6: false, ..Plan::clone(plan) };
@@ -242,7 +270,7 @@ impl Container {
         for plan in gone {
             endpoint::unplug_here(witness, netns.as_fd(), plan)?;
         }
-        self.access.forget(&forgotten)?;
+        self.table().forget(&forgotten)?;
         endpoint::redirect_here(witness, netns.as_fd(), &endpoints)?;
         let moved = target(old) != target(&endpoints);
         self.description.network.endpoints = endpoints;
@@ -261,8 +289,7 @@ impl Container {
             self.published.iter_mut().try_for_each(Published::withdraw)?;
             self.description.network.ports = settled(&self.description.network.ports, &held);
         }
-        let network = &self.description.network;
-        self.published = publish(&mut self.access, network, &network.ports)?.into_iter().collect();
+        self.published = self.publish(&self.description.network.ports)?.into_iter().collect();
         Ok(())
     }
 
@@ -279,12 +306,12 @@ impl Container {
             return if self.netns.is_some() { self.publish_again() } else { Ok(()) };
         }
         if self.netns.is_some() {
-            let added = publish(&mut self.access, &self.description.network, &new)?;
+            let added = self.publish(&new)?;
             for published in &mut self.published {
                 published.withdraw_some(|binding| gone.iter().any(|port| port.has(binding.container, binding.host)))?;
             }
             if !shut.is_empty() {
-                self.access.open(&shut, false)?;
+                self.table().open(&shut, false)?;
             }
             self.published.extend(added);
         }
@@ -376,8 +403,10 @@ impl Container {
         }
     }
 
-    /// Gives everything back. Every step is tried; what fails is left to the engine's sweep. Sockets to nf_tables are
-    /// not closed here, see [`Access`]: that would let the answer wait.
+    /// Gives everything back. Every step is tried; what fails is left to the engine's sweep.
+    ///
+    /// The watch stays as long as the process does: to close a socket to nf_tables after something was removed takes the
+    /// kernel some ten milliseconds.
     pub(crate) fn leave(&mut self) {
         self.end_life();
         for published in &mut self.published {
@@ -390,10 +419,10 @@ impl Container {
             for plan in &self.description.network.endpoints {
                 let _ = endpoint::retire(&plan.host_name);
             }
-            let _ = self.access.forget(&self.description.network.endpoints);
+            let _ = self.table().forget(&self.description.network.endpoints);
             let open = opened(&self.description.network.endpoints, &self.description.network.ports);
             if !open.is_empty() {
-                let _ = self.access.open(&open, false);
+                let _ = self.table().open(&open, false);
             }
         }
         self.root = None;
@@ -409,32 +438,6 @@ impl Container {
     pub(crate) fn shut_door(&self) {
         let _ = hako_sys::file::remove_if_present(&self.description.socket);
     }
-}
-
-/// Publishes ports, unless another container has them for the time being.
-fn publish(access: &mut Access, network: &Network, ports: &[Publication]) -> Result<Option<Published>> {
-    if network.aside {
-        return Ok(None);
-    }
-    publish_instead(access, network, ports, &Heritage::default())
-}
-
-/// Publishes ports in the place of a container that leaves them to it.
-fn publish_instead(
-    access: &mut Access,
-    network: &Network,
-    ports: &[Publication],
-    heritage: &Heritage,
-) -> Result<Option<Published>> {
-    let open = opened(&network.endpoints, ports);
-    if !open.is_empty() {
-        access.open(&open, true)?;
-    }
-    let target = Target { by_input: network.by_input, ..target(&network.endpoints) };
-    if ports.is_empty() || (target.v4.is_none() && target.v6.is_none()) {
-        return Ok(None);
-    }
-    Ok(Some(Published::inherit(access.table(), target, ports, heritage)?))
 }
 
 /// The addresses published ports lead to: those of the endpoints the world is reached through.

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::process::SingleThreaded;
 use crate::{Error, Result};
 
 pub use device::{DeviceAccess, DeviceKind, DeviceRule, attach_device_program};
@@ -100,20 +101,16 @@ impl Group {
         rustix::fs::open(&directory, flags, Mode::empty()).map(Some).map_err(Error::at("open", &directory))
     }
 
-    /// Moves a process into the group, in every hierarchy.
-    pub fn place(&self, pid: i32) -> Result<()> {
-        let text = pid.to_string();
-        for directory in self.directories() {
-            let file = directory.join("cgroup.procs");
-            match write(&file, text.as_bytes()) {
-                Err(error) if error.errno() == Some(Errno::NOSPC) => {
-                    self.hierarchy.fill_cpusets(&self.path)?;
-                    write(&file, text.as_bytes())?;
-                }
-                placed => placed?,
-            }
-        }
-        Ok(())
+    /// The group's doors, one in every hierarchy, through which a process takes itself in with [`enter`].
+    ///
+    /// On v1 these are the files `tasks`. To move a process from outside, by `cgroup.procs`, the kernel keeps all
+    /// threads of the machine from being made meanwhile and waits for a grace period first, some ten milliseconds; a
+    /// thread that moves itself needs none of that.
+    pub fn doors(&self) -> Result<Vec<OwnedFd>> {
+        self.hierarchy.fill_cpusets(&self.path)?;
+        let name = if self.version() == Version::V2 { "cgroup.procs" } else { "tasks" };
+        let open = |directory: PathBuf| open_to_write(&directory.join(name));
+        self.directories().map(open).collect()
     }
 
     /// Gives the group another name below the same parent. `false` on v2, where the kernel cannot.
@@ -269,9 +266,21 @@ fn kill(pid: i32) {
     }
 }
 
+/// Takes the caller, a process of one thread, through the doors of a group.
+pub fn enter(_witness: SingleThreaded, doors: &[OwnedFd]) -> Result<()> {
+    for door in doors {
+        // Zero is whoever writes it.
+        rustix::io::retry_on_intr(|| rustix::io::write(door, b"0")).map_err(Error::os("enter", "control group"))?;
+    }
+    Ok(())
+}
+
+fn open_to_write(path: &Path) -> Result<OwnedFd> {
+    rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(Error::at("open", path))
+}
+
 fn write(path: &Path, value: &[u8]) -> Result<()> {
-    let fd =
-        rustix::fs::open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty()).map_err(Error::at("open", path))?;
+    let fd = open_to_write(path)?;
     rustix::io::retry_on_intr(|| rustix::io::write(&fd, value)).map(drop).map_err(|errno| Error::Os {
         verb: "write",
         object: format!("{:?} to {}", String::from_utf8_lossy(value), path.display()),

@@ -13,6 +13,12 @@ pub fn current() -> Result<OwnedFd> {
     open(Path::new("/proc/thread-self/ns/net"))
 }
 
+/// The number of the caller's own network namespace, nobody else's as long as it lives.
+pub fn number() -> Result<u64> {
+    let path = Path::new("/proc/thread-self/ns/net");
+    rustix::fs::stat(path).map(|stat| stat.st_ino).map_err(Error::at("look at", path))
+}
+
 /// The network namespace of a process.
 pub fn of(pid: i32) -> Result<OwnedFd> {
     open(Path::new(&format!("/proc/{pid}/ns/net")))

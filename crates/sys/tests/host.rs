@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use hako_sys::cgroup::{DeviceAccess, DeviceKind, DeviceRule, Group, Hierarchy, Version};
@@ -79,8 +79,14 @@ fn groups_are_made_renamed_and_removed() {
     let renamed = group.0.rename(&format!("{path}/one/other")).unwrap();
     assert_eq!(renamed, Hierarchy::of_host().unwrap().version() == Version::V1);
     assert!(!group.0.rename("/elsewhere/other").unwrap());
-    let process = Program::new(Path::new("/bin/busybox")).unwrap().args(["sleep", "100"]).unwrap().spawn().unwrap();
-    group.0.place(process.pid()).unwrap();
+    // The shell takes itself in by the doors, as a process does before its program.
+    let doors = group.0.doors().unwrap();
+    let door = |door: &OwnedFd| format!("echo 0 >/proc/{}/fd/{} && ", std::process::id(), door.as_raw_fd());
+    let command = doors.iter().map(door).collect::<String>() + "echo in && exec sleep 100";
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let program = Program::new(Path::new("/bin/busybox")).unwrap().args(["sh", "-c", &command]).unwrap();
+    let process = program.fd(writer.as_fd(), 1).spawn().unwrap();
+    reader.read_exact(&mut [0; 3]).unwrap();
     assert_eq!(top.0.pids().unwrap(), [process.pid()], "groups below count");
     assert!(top.0.delete().is_err(), "a group in use stays");
     top.0.kill_all().unwrap_or(());

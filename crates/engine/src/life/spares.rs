@@ -13,8 +13,7 @@ use tokio::sync::Notify;
 use super::Link;
 use crate::{Error, Result};
 
-/// How long nothing must have been started before spares are begun: on cgroup v1 beginning one holds up every fork and
-/// exit of the host for some ten milliseconds, so it had better not meet the next start.
+/// How long nothing must have been started before spares are begun, so that they do not meet the next start.
 const QUIET: Duration = Duration::from_millis(100);
 
 /// The same when spares run low: only so long that the start which took the last is not slowed.

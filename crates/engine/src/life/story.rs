@@ -233,7 +233,7 @@ pub(crate) fn clear_away(house: &House, container: &Container) -> crate::Result<
     let plans = container.inside().run.endpoints.clone();
     let table = house.networks.fabric.table();
     let ruled = !plans.is_empty() && matches!(table.exists(), Ok(true));
-    let _ = hako_net::nft::Access::to(table.clone()).forget(&plans);
+    let _ = table.forget(&plans);
     for plan in plans {
         // A network without names has no directory.
         let _ = hako_net::dns::directory::withdraw(&house.layout.names().join(&plan.network), container.id.as_str());

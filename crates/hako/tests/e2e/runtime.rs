@@ -171,7 +171,7 @@ fn a_group_that_was_left_frozen_or_occupied_is_refused() {
     }
     group.thaw().unwrap();
     let mut stranger = Killed(Command::new("sleep").arg("600").spawn().unwrap());
-    group.place(i32::try_from(stranger.0.id()).unwrap()).unwrap();
+    group.set("pids", "cgroup.procs", &stranger.0.id().to_string()).unwrap();
     let said = bundle.fails(&["create", "box"]);
     assert!(said.contains("container's cgroup is not empty: 1 process"), "{said}");
     assert_eq!(bundle.ok(&["list", "-q"]), "", "what was refused leaves nothing");

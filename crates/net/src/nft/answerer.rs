@@ -5,7 +5,10 @@
 //! so the container's traffic is not tracked for this.
 
 use super::expression::{DESTINATION_PORT, DESTINATION_V4, Expressions, Meta, R0, Relation, SOURCE_PORT, SOURCE_V4};
-use super::wire::{APPEND, Attributes, Batch, CREATE, IPV4, Verb, socket};
+use hako_sys::netlink::{Protocol, Socket};
+use rustix::io::Errno;
+
+use super::wire::{APPEND, Attributes, Batch, CREATE, EXCLUSIVE, IPV4, Verb};
 
 const TABLE: &str = "hako";
 const CHAIN: &str = "names";
@@ -13,15 +16,28 @@ const PORT: u16 = 53;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
 
-/// Lets 127.0.0.11:53 lead to these ports of the same address. To be called inside the container's namespace.
-pub(crate) fn install(udp: u16, tcp: u16) -> hako_sys::Result<()> {
-    let mut batch = Batch::new();
-    // An answerer that is begun anew, after a container was on no network for a while, has other ports: the old table
-    // goes. It must be there to go.
-    for verb in [Verb::NewTable, Verb::DeleteTable, Verb::NewTable] {
-        let flags = if matches!(verb, Verb::DeleteTable) { 0 } else { CREATE };
-        batch.push(verb, flags, IPV4, &Attributes::new().text(1, TABLE));
+/// Lets 127.0.0.11:53 lead to these ports of the same address. To be called inside the container's namespace, which the
+/// socket given back belongs to.
+pub(crate) fn install(udp: u16, tcp: u16) -> hako_sys::Result<Socket> {
+    let mut socket = Socket::open(Protocol::Netfilter)?;
+    let table = Attributes::new().text(1, TABLE);
+    let mut new = Batch::new();
+    new.push(Verb::NewTable, CREATE | EXCLUSIVE, IPV4, &table);
+    fill(&mut new, udp, tcp);
+    match new.commit(&mut socket) {
+        Err(error) if error.errno() == Some(Errno::EXIST) => {}
+        done => return done.map(|()| socket),
     }
+    // An answerer that is begun anew, after a container was on no network for a while, has other ports: the old table
+    // goes, for which the kernel takes its time.
+    let mut again = Batch::new();
+    again.push(Verb::DeleteTable, 0, IPV4, &table);
+    again.push(Verb::NewTable, CREATE, IPV4, &table);
+    fill(&mut again, udp, tcp);
+    again.commit(&mut socket).map(|()| socket)
+}
+
+fn fill(batch: &mut Batch, udp: u16, tcp: u16) {
     let chain = Attributes::new().text(1, TABLE).text(3, CHAIN);
     let hook = Attributes::new().number(1, OUTPUT).number(2, BEFORE_ALL.cast_unsigned());
     batch.push(Verb::NewChain, CREATE, IPV4, &chain.nest(4, &hook).text(7, "filter"));
@@ -45,7 +61,6 @@ pub(crate) fn install(udp: u16, tcp: u16) -> hako_sys::Result<()> {
             protocol,
         ));
     }
-    batch.commit(&mut socket()?)
 }
 
 const OUTPUT: u32 = 3;

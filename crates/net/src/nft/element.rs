@@ -10,7 +10,7 @@ use super::schema::{
 };
 use super::wire::{Attributes, Batch, CREATE, EXCLUSIVE, INET, Verb, attribute, attributes, dump};
 
-pub(crate) use super::wire::socket;
+pub(crate) use super::wire::{Kept, socket};
 
 /// One element: what reaches `host` goes to `target`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,14 +6,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use hako_sys::netlink::Socket;
-
 use super::expression::{
     ARP_SENDER, ETHER_KIND, ETHER_SOURCE, Expressions, ICMP_KIND, ICMP6, Meta, R0, Relation, SOURCE_PORT, device_name,
 };
 use super::schema::types;
 use super::wire::{APPEND, Attributes, BRIDGE, Batch, CREATE, Verb, socket};
+use crate::Result;
 use crate::endpoint::Plan;
+use crate::error::kernel;
 
 const GUARDED: &str = "guarded";
 const MACS: &str = "macs";
@@ -47,7 +47,10 @@ pub(super) fn ensure(table: &str) -> hako_sys::Result<()> {
         let rule = Attributes::new().text(1, table).text(2, CHAIN).nest(4, rule.list());
         batch.push(Verb::NewRule, CREATE | APPEND, BRIDGE, &rule);
     }
-    commit(batch, &mut socket()?)
+    match batch.commit(&mut *socket()?) {
+        Err(error) if is_unknown(&error) => Ok(()),
+        done => done,
+    }
 }
 
 fn rules() -> Vec<Expressions> {
@@ -75,28 +78,27 @@ fn rules() -> Vec<Expressions> {
 pub(super) fn remove(table: &str) -> hako_sys::Result<()> {
     let mut batch = Batch::new();
     batch.push(Verb::DeleteTable, 0, BRIDGE, &Attributes::new().text(1, table));
-    commit(batch, &mut socket()?)
-}
-
-/// Guards the ports of these endpoints, as far as they are to be guarded. Idempotent.
-pub(super) fn guard(table: &str, plans: &[Plan]) -> Batch {
-    change(table, plans, Verb::NewElements)
-}
-
-/// Forgets the ports of these endpoints.
-pub(super) fn forget(table: &str, plans: &[Plan]) -> Batch {
-    change(table, plans, Verb::DeleteElements)
-}
-
-/// Commits one of both; a table that is gone, or a kernel without such tables, is fine.
-pub(super) fn commit(batch: Batch, socket: &mut Socket) -> hako_sys::Result<()> {
-    match batch.commit(socket) {
+    match batch.commit(&mut *socket()?) {
         Err(error) if is_unknown(&error) => Ok(()),
         done => done,
     }
 }
 
-fn change(table: &str, plans: &[Plan], verb: Verb) -> Batch {
+/// Guards the ports of these endpoints, as far as they are to be guarded. Idempotent.
+pub(super) fn guard(table: &str, plans: &[Plan]) -> Result<()> {
+    change(table, plans, Verb::NewElements).or_else(unless_unknown).map_err(kernel("guard ports in", named(table)))
+}
+
+/// Forgets the ports of these endpoints.
+pub(super) fn forget(table: &str, plans: &[Plan]) -> Result<()> {
+    change(table, plans, Verb::DeleteElements).or_else(unless_unknown).map_err(kernel("forget ports in", named(table)))
+}
+
+fn named(table: &str) -> String {
+    format!("nft table bridge {table}")
+}
+
+fn change(table: &str, plans: &[Plan], verb: Verb) -> hako_sys::Result<()> {
     let mut batch = Batch::new();
     let flags = if verb == Verb::NewElements { CREATE } else { 0 };
     let mut put = |set: &str, keys: &[Vec<u8>]| {
@@ -104,7 +106,9 @@ fn change(table: &str, plans: &[Plan], verb: Verb) -> Batch {
         let list = keys.iter().fold(Attributes::new(), |list, key| list.nest(1, &one(key)));
         batch.push(verb, flags, BRIDGE, &Attributes::new().text(1, table).text(2, set).nest(3, &list));
     };
+    let mut any = false;
     for plan in plans.iter().filter(|plan| plan.guarded) {
+        any = true;
         let port = device_name(&plan.host_name);
         put(GUARDED, &[port.to_vec()]);
         put(MACS, &[[&port[..], &plan.mac, &[0, 0]].concat()]);
@@ -113,7 +117,7 @@ fn change(table: &str, plans: &[Plan], verb: Verb) -> Batch {
             put(ARPS, &arps);
         }
     }
-    batch
+    if any { batch.commit(&mut *socket()?) } else { Ok(()) }
 }
 
 /// What the port's ARP may tell of; all zeros asks whether an address is free.
@@ -127,4 +131,8 @@ fn addresses(plan: &Plan) -> impl Iterator<Item = Ipv4Addr> {
 fn is_unknown(error: &hako_sys::Error) -> bool {
     use rustix::io::Errno;
     error.is_not_found() || matches!(error.errno(), Some(Errno::AFNOSUPPORT | Errno::OPNOTSUPP | Errno::PROTONOSUPPORT))
+}
+
+fn unless_unknown(error: hako_sys::Error) -> hako_sys::Result<()> {
+    if is_unknown(&error) { Ok(()) } else { Err(error) }
 }

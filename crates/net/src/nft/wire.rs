@@ -1,7 +1,12 @@
 //! Messages of nf_tables: batches, questions. What they mean is said in `expression`, `schema`
 //! and `element`.
 
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
 use hako_sys::netlink::{Protocol, Socket};
+use hako_sys::poll::{Interest, wait_one};
 
 use crate::netfilter::message;
 pub(super) use crate::netfilter::{Attributes, attribute, attributes, number, text};
@@ -71,17 +76,12 @@ impl Batch {
         message(&mut self.bytes, kind, flags, family, resource, body);
     }
 
-    /// Whether nothing was pushed.
-    pub(super) fn is_empty(&self) -> bool {
-        self.last == 0
-    }
-
     /// Sends the batch and waits for the kernel's verdict.
     ///
     /// Only the last message asks to be acknowledged: refusals are told anyway, and a thousand acknowledgements would
     /// not fit into the socket's buffer. An error's index counts the messages from one, in the order of `push`.
     pub(super) fn commit(mut self, socket: &mut Socket) -> hako_sys::Result<()> {
-        if self.is_empty() {
+        if self.last == 0 {
             return Ok(());
         }
         let flags = (self.flags | REQUEST | ACK).to_ne_bytes();
@@ -91,9 +91,56 @@ impl Batch {
     }
 }
 
+/// A socket to nf_tables that is kept for the next who asks in the same network namespace.
+///
+/// Closing one while something removed waits for its end takes the kernel a grace period, some ten milliseconds in which
+/// nobody else can change a table either. Only for namespaces that outlive the process: a kept socket holds its own.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// `None` only once given back.
+    socket: Option<Socket>,
+    namespace: u64,
+}
+
+/// So many are kept; more at once are rare.
+const KEPT: usize = 4;
+
+static SHELF: Mutex<Vec<(u64, Socket)>> = Mutex::new(Vec::new());
+
 /// A socket to nf_tables in the caller's network namespace.
-pub(crate) fn socket() -> hako_sys::Result<Socket> {
-    Socket::open(Protocol::Netfilter)
+pub(crate) fn socket() -> hako_sys::Result<Kept> {
+    let namespace = hako_sys::netns::number()?;
+    let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = shelf.iter().position(|(at, _)| *at == namespace).map(|index| shelf.swap_remove(index).1);
+    drop(shelf);
+    let socket = found.map_or_else(|| Socket::open(Protocol::Netfilter), Ok)?;
+    Ok(Kept { socket: Some(socket), namespace })
+}
+
+impl Deref for Kept {
+    type Target = Socket;
+
+    fn deref(&self) -> &Socket {
+        self.socket.as_ref().expect("there is a socket until the drop")
+    }
+}
+
+impl DerefMut for Kept {
+    fn deref_mut(&mut self) -> &mut Socket {
+        self.socket.as_mut().expect("there is a socket until the drop")
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let Some(socket) = self.socket.take() else { return };
+        // With something unread in it, it would answer the next one with that.
+        let is_clean = wait_one(&socket, Interest::Read, Some(Duration::ZERO)).is_ok_and(|readable| !readable);
+        let mut shelf = SHELF.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_clean && shelf.len() < KEPT {
+            shelf.push((self.namespace, socket));
+        }
+    }
 }
 
 /// One answer: the family of the object and its attributes.

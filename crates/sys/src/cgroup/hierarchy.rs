@@ -119,11 +119,17 @@ impl Hierarchy {
     /// put into any of them.
     pub(super) fn fill_cpusets(&self, path: &str) -> Result<()> {
         let Some(root) = self.root_of("cpuset").filter(|_| self.version == Version::V1) else { return Ok(()) };
+        // Where a group has processors, those above have them too.
+        let last = super::below(root, path);
+        let full = |file: &str| std::fs::read(last.join(file)).is_ok_and(|own| !own.trim_ascii().is_empty());
+        if CPUSET.into_iter().all(full) {
+            return Ok(());
+        }
         let mut group = root.to_path_buf();
         for part in path.split('/').filter(|part| !part.is_empty()) {
             let parent = group.clone();
             group.push(part);
-            for file in ["cpuset.cpus", "cpuset.mems"] {
+            for file in CPUSET {
                 let own = std::fs::read(group.join(file)).map_err(Error::at("read", &group))?;
                 if own.trim_ascii().is_empty() {
                     copy_setting(&parent.join(file), &group.join(file))?;
@@ -141,13 +147,16 @@ impl Hierarchy {
             return Ok(());
         }
         if self.root_of("cpuset").is_some_and(|root| group.starts_with(root)) {
-            for file in ["cpuset.cpus", "cpuset.mems"] {
+            for file in CPUSET {
                 copy_setting(&parent.join(file), &group.join(file))?;
             }
         }
         Ok(())
     }
 }
+
+/// What a v1 cpuset must have before it takes a process.
+const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
 
 /// The controllers of v1 that hako places containers in, and their names on v2 where they differ.
 const KNOWN: [&str; 12] = [
