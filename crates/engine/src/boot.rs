@@ -68,7 +68,7 @@ fn bury_removed(house: &House) {
             }
             tell_missed(house, &container, "destroy");
         }
-        tokio::task::spawn_blocking(move || std::fs::remove_dir_all(path));
+        house.graves.bury(path);
     }
 }
 

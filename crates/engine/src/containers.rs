@@ -6,6 +6,7 @@ mod commit;
 mod create;
 mod edit;
 mod exec;
+mod graves;
 mod inspect;
 mod lifecycle;
 mod list;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 pub use attach::{Attachment, Relay};
 pub(crate) use create::{complete_host, new_id};
+pub(crate) use graves::Graves;
 pub use logs::{Channel, Logs, Mark, Piece as LogPiece};
 pub(crate) use mounts::check_driver;
 pub(crate) use prune::until;

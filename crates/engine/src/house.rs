@@ -41,6 +41,8 @@ pub(crate) struct House {
     pub(crate) engine_id: String,
     /// Account files by image.
     pub(crate) accounts: Mutex<HashMap<Digest, Arc<Accounts>>>,
+    /// What is left of removed containers.
+    pub(crate) graves: crate::containers::Graves,
     /// When jobs are due.
     pub(crate) due: crate::jobs::Due,
     /// Told when a container with a schedule is made.
@@ -62,6 +64,7 @@ impl House {
             cache: Arc::new(open_cache(&layout, &store)?),
             engine_id: engine_id(&layout)?,
             index: Index::default(),
+            graves: crate::containers::Graves::default(),
             images: OnceLock::new(),
             support: OnceLock::new(),
             accounts: Mutex::default(),

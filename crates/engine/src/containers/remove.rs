@@ -6,6 +6,7 @@ use hako_model::event::Kind;
 use hako_model::mount::Origin;
 use hako_model::state::{State, Status};
 
+use super::graves::Graves;
 use super::{Containers, RemoveOptions};
 use crate::container::Container;
 use crate::house::House;
@@ -118,11 +119,11 @@ pub(crate) async fn erase(house: &Arc<House>, container: &Arc<Container>, volume
     }
     house.tell(container, "destroy");
     container.turn(|phase| phase.removed = true);
-    let is_short = is_short_of_space(&grave);
-    let burial = bury(grave);
-    if is_short {
+    if is_short_of_space(&grave) {
         // Whoever removes something to make room gets the room. A panic has been told by the runtime.
-        let _ = burial.await;
+        let _ = Graves::bury_now(grave).await;
+    } else {
+        house.graves.bury(grave);
     }
     Ok(())
 }
@@ -142,16 +143,6 @@ pub(crate) fn buried(name: &str) -> Option<(&str, bool)> {
 /// Whether the disk below `path` is so full that somebody may wait for what is removed.
 fn is_short_of_space(path: &std::path::Path) -> bool {
     rustix::fs::statvfs(path).is_ok_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < SHORT)
-}
-
-fn bury(grave: std::path::PathBuf) -> tokio::task::JoinHandle<()> {
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = std::fs::remove_dir_all(&grave)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, path = %grave.display(), "remains of a removed container");
-        }
-    })
 }
 
 fn not_removed(container: &Container, cause: &std::io::Error) -> Error {

@@ -4,6 +4,7 @@
 use std::io::{BufRead, Cursor, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
 use hako_model::digest::{Algorithm, Digest};
@@ -98,8 +99,35 @@ pub(super) fn hash(mut stream: Chunks) -> (Digest, u64) {
 
 /// Files go to the disk while others are still unpacked, so that the sync that seals the image has little left to do.
 fn begin_writeback(files: &Receiver<OwnedFd>) {
+    let mut begun = 0;
     while let Ok(file) = files.recv() {
         hako_sys::file::begin_writeback(file.as_fd());
+        begun += rustix::fs::fstat(&file).map_or(0, |stat| stat.st_size);
+        if begun >= FLUSH_EVERY {
+            begun = 0;
+            flush(file);
+        }
+    }
+}
+
+/// After so many bytes begun, the disk is asked to be done with them: what is below may hold them back as well, in a
+/// cache of its own.
+const FLUSH_EVERY: i64 = 48 << 20;
+
+/// Whether a flush is on its way; one at a time is enough, whatever is unpacked.
+static FLUSHING: AtomicBool = AtomicBool::new(false);
+
+/// Flushes the disk by one of its files, in the background. It promises nothing: the image's sync does.
+fn flush(file: OwnedFd) {
+    if FLUSHING.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let flushing = std::thread::Builder::new().name("flush".to_owned()).spawn(move || {
+        let _ = rustix::fs::fdatasync(&file);
+        FLUSHING.store(false, Ordering::Release);
+    });
+    if flushing.is_err() {
+        FLUSHING.store(false, Ordering::Release);
     }
 }
 
