@@ -28,7 +28,7 @@ file() { # V2-FILE V1-CONTROLLER V1-FILE
   scope=/hk.slice/hk-test.slice/hako-box.scope
   if [ "$cgroups" = v2 ]; then cat "/sys/fs/cgroup$scope/$1"; else cat "/sys/fs/cgroup/$2$scope/$3"; fi
 }
-device() { oci exec box sh -c "mknod /tmp/d$1 c $1 $2; echo >/tmp/d$1" 2>&1; }
+device() { oci exec box sh -c "rm -f /tmp/d$1; mknod /tmp/d$1 c $1 $2; echo >/tmp/d$1" 2>&1; }
 
 rounds() { # HOW
   describe hk-test.slice:hako:box sleep 600
