@@ -56,14 +56,19 @@ inspect() { hako inspect -f "{{$2}}" "$1"; }
 mounted() { wc -l </proc/mounts; }
 processes() { ps -o args | grep -c '^hako\|^{hako' ; }
 
-# A small root file system, as an image.
-make_image() {
+# A small root file system.
+make_box() {
   box=/tmp/box
   mkdir -p $box/bin $box/etc $box/tmp $box/proc $box/sys $box/dev $box/root
   cp /bin/busybox $box/bin/
   chroot $box /bin/busybox --install -s /bin
   echo 'root:x:0:0::/root:/bin/sh' >$box/etc/passwd
   echo 'user:x:1000:1000::/:/bin/sh' >>$box/etc/passwd
+}
+
+# The same as an image.
+make_image() {
+  make_box
   tar -C $box -cf /tmp/box.tar .
   hako import /tmp/box.tar busybox
 }
@@ -78,4 +83,6 @@ case "$stage" in
   checks) run_sections start limits devices confinement life daemon network images rest ;;
   power) run_sections power ;;
   quota) run_sections quota ;;
+  systemd) run_sections systemd ;;
+  clock) run_sections clock ;;
 esac

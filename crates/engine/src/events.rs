@@ -85,7 +85,9 @@ impl Hub {
     /// than everything it knows.
     fn remembers(&self, id: &str, time: Timestamp, verb: &str, is_it: impl Fn(&Event) -> bool) -> bool {
         let past = self.past();
-        let forgotten = past.recent.len() == RECENT;
+        // Unless the clock was set back: then what is new seems old.
+        let set_back = past.recent.back().is_some_and(|(_, newest)| newest.moment() > now());
+        let forgotten = past.recent.len() == RECENT && !set_back;
         if forgotten && past.recent.front().is_some_and(|(_, oldest)| time < oldest.moment()) {
             return true;
         }

@@ -135,6 +135,8 @@ fn start_due(house: &Arc<House>, queued: &Arc<Mutex<HashSet<ContainerId>>>) -> D
     for (container, schedule) in jobs {
         let Ok(schedule) = schedule else { continue };
         let at = due.entry(container.id.clone()).or_insert_with(|| schedule.next(now));
+        // A clock that was set back must not put off what is due until it is there again.
+        *at = sooner(*at, schedule.next(now));
         if let Some(time) = at.filter(|time| *time <= now) {
             *at = schedule.next(now);
             let job = Running { house: Arc::clone(house), container, schedule, due: time };
@@ -143,6 +145,10 @@ fn start_due(house: &Arc<House>, queued: &Arc<Mutex<HashSet<ContainerId>>>) -> D
         pause = at.map_or(pause, |at| pause.min(at.since(now)));
     }
     pause.max(Duration::from_millis(10))
+}
+
+fn sooner(one: Option<Timestamp>, other: Option<Timestamp>) -> Option<Timestamp> {
+    one.into_iter().chain(other).min()
 }
 
 /// A run that is due or goes on.

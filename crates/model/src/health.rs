@@ -140,13 +140,14 @@ impl Health {
         self.failing_streak = 0;
     }
 
-    /// Takes in `result` of a container started at `started_at`; true if the verdict changed.
-    pub fn record(&mut self, result: ProbeResult, probe: &Probe, started_at: Timestamp) -> bool {
+    /// Takes in `result` of a probe that began when its container had run for `ran`; true if the verdict changed. The
+    /// result's times do not tell how long that was: the clock may have been set meanwhile.
+    pub fn record(&mut self, result: ProbeResult, probe: &Probe, ran: Duration) -> bool {
         let before = self.status;
         if result.exit_code == 0 {
             self.failing_streak = 0;
             self.status = HealthStatus::Healthy;
-        } else if before != HealthStatus::Starting || result.start.since(started_at) >= probe.start_period {
+        } else if before != HealthStatus::Starting || ran >= probe.start_period {
             self.failing_streak = self.failing_streak.saturating_add(1);
             if self.failing_streak >= probe.retries {
                 self.status = HealthStatus::Unhealthy;
@@ -183,6 +184,10 @@ mod tests {
         }
     }
 
+    fn after(second: i64) -> Duration {
+        Duration::from_secs(second.unsigned_abs())
+    }
+
     fn probe() -> Probe {
         Probe { start_period: Duration::from_secs(10), ..Probe::new(vec!["true".into()]) }
     }
@@ -191,21 +196,30 @@ mod tests {
     fn failures_in_the_start_period_do_not_count() {
         let mut health = Health::default();
         for second in [1, 5, 9] {
-            assert!(!health.record(result(second, 1), &probe(), Timestamp::from_secs(0)));
+            assert!(!health.record(result(second, 1), &probe(), after(second)));
         }
         assert_eq!((health.failing_streak, health.status), (0, HealthStatus::Starting));
         for second in [10, 11] {
-            assert!(!health.record(result(second, 1), &probe(), Timestamp::from_secs(0)));
+            assert!(!health.record(result(second, 1), &probe(), after(second)));
         }
-        assert!(health.record(result(12, 1), &probe(), Timestamp::from_secs(0)));
+        assert!(health.record(result(12, 1), &probe(), after(12)));
         assert_eq!((health.failing_streak, health.status), (3, HealthStatus::Unhealthy));
+    }
+
+    #[test]
+    fn the_clock_has_no_say_in_how_long_the_start_period_is() {
+        let (mut late, mut early) = (Health::default(), Health::default());
+        assert!(!late.record(result(1_000_000, 1), &probe(), after(1)), "set forward");
+        assert_eq!(late.failing_streak, 0);
+        assert!(!early.record(result(-1_000_000, 1), &probe(), after(11)), "set back");
+        assert_eq!(early.failing_streak, 1);
     }
 
     #[test]
     fn one_success_ends_the_start_period() {
         let mut health = Health::default();
-        assert!(health.record(result(1, 0), &probe(), Timestamp::from_secs(0)));
-        health.record(result(2, 1), &probe(), Timestamp::from_secs(0));
+        assert!(health.record(result(1, 0), &probe(), after(1)));
+        health.record(result(2, 1), &probe(), after(2));
         assert_eq!((health.failing_streak, health.status), (1, HealthStatus::Healthy));
     }
 
@@ -237,7 +251,7 @@ mod tests {
             let probe = Probe::new(vec![]);
             let mut health = Health::default();
             for (second, code) in codes.iter().enumerate() {
-                health.record(result(second as i64, *code), &probe, Timestamp::from_secs(0));
+                health.record(result(second as i64, *code), &probe, after(second as i64));
             }
             let streak = codes.iter().rev().take_while(|code| **code != 0).count();
             prop_assert_eq!(health.failing_streak as usize, streak);

@@ -220,7 +220,12 @@ pub enum Input {
     /// The pause before a restart is over.
     RestartDue,
     /// A health probe ended.
-    Probed(ProbeResult),
+    Probed {
+        /// What it found.
+        result: ProbeResult,
+        /// How long the container had run when it began.
+        ran: Duration,
+    },
     /// A person wants it removed.
     Remove,
     /// The removal failed.
@@ -341,7 +346,7 @@ pub fn transition(status: &Status, input: Input, rules: &Rules, now: Timestamp) 
         Input::Pause => pause(next),
         Input::Resume => resume(next, rules),
         Input::RestartDue => restart_due(next),
-        Input::Probed(result) => probed(next, result, rules, now),
+        Input::Probed { result, ran } => probed(next, result, ran, rules, now),
         Input::Remove => remove(next),
         Input::RemoveFailed { error } => remove_failed(next, error),
     }
@@ -548,22 +553,26 @@ fn restart_due(mut next: Status) -> Outcome {
     Ok((next, vec![Effect::Launch]))
 }
 
-fn probed(mut next: Status, result: ProbeResult, rules: &Rules, now: Timestamp) -> Outcome {
+fn probed(mut next: Status, result: ProbeResult, ran: Duration, rules: &Rules, now: Timestamp) -> Outcome {
     let (State::Running(_), Some(probe)) = (&next.state, &rules.probe) else { return Err(Refused::Stale) };
-    let started_at = next.started_at;
     let health = next.health.get_or_insert_default();
-    let changed = health.record(result, probe, started_at);
+    let changed = health.record(result, probe, ran);
     let notice = Notice::HealthStatus { status: health.status };
     let (status, streak) = (health.status, health.failing_streak);
     let mut effects = if changed { vec![Effect::Tell(notice)] } else { vec![] };
     if let Some(remedy) = rules.remedy
         && status == HealthStatus::Unhealthy
         && streak >= remedy.streak
-        && (next.healed_at.is_zero() || now.since(next.healed_at) >= remedy.cool_down)
+        && is_cool(&next, remedy.cool_down, now)
     {
         heal(&mut next, remedy.action, rules, now, &mut effects);
     }
     Ok((next, effects))
+}
+
+/// Whether enough time has passed since something was last done. A clock that was set back tells no more when that was.
+fn is_cool(status: &Status, cool_down: Duration, now: Timestamp) -> bool {
+    status.healed_at.is_zero() || now < status.healed_at || now.since(status.healed_at) >= cool_down
 }
 
 /// Does something about a container that is unhealthy, unless its end is on the way.

@@ -70,7 +70,11 @@ fn revive(
     directory: &Path,
 ) -> Result<(Container, Process)> {
     let linux = bundle.spec.linux.clone().unwrap_or_default();
-    let cgroup = place::path(session, parsed.id(), &linux.cgroups_path)?;
+    if session.systemd {
+        let what = "restore with --systemd-cgroup".to_owned();
+        return Err(Error::Unsupported { what, hint: "restore it into a group of the cgroupfs driver" });
+    }
+    let cgroup = place::path(parsed.id(), &linux.cgroups_path)?;
     let rootfs = bundle.spec.root.as_ref().map(|root| root.path.clone()).unwrap_or_default();
     // The restored tree becomes this process's when CRIU leaves, and can be waited for.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use hako_runtime::agent::Agent;
 use hako_runtime::hook::{self, Identity, State};
-use hako_runtime::launch::{self, Apart, Created, LaunchOptions, RootfsPlan};
+use hako_runtime::launch::{self, Apart, Created, Keeper, LaunchOptions, RootfsPlan};
 use hako_runtime::spec::{Hooks, NamespaceKind, Process, Spec};
 use hako_runtime::stdio::Stdio;
 use hako_sys::fdpass::{Channel, Listener};
@@ -16,6 +16,7 @@ use crate::bundle::{self, Bundle};
 use crate::console::{self, Console};
 use crate::error::{Error, Result};
 use crate::record::{Container, Record, Status};
+use crate::systemd::{self, Scope};
 use crate::{Session, calendar, ending, host, place, record, relay};
 
 /// `create`.
@@ -143,13 +144,15 @@ struct Making<'a> {
 
 impl Making<'_> {
     fn make(&self, bundle: Bundle, console: &Console) -> Result<(Container, Created)> {
-        let spec = self.complete(bundle.spec)?;
+        let (spec, scope) = self.complete(bundle.spec)?;
         seal_against(spec.process.as_ref())?;
         let inherited = inherited(self.command, self.parsed)?;
         let directory = self.session.store.reserve(self.parsed.id())?;
         let identity = Identity { id: self.parsed.id().to_owned(), bundle: bundle.path.display().to_string() };
-        let made = self.launch(&directory, &identity, &spec, inherited).and_then(|created| {
-            let container = Container { directory: directory.clone(), record: record(identity, &spec, &created) };
+        let made = self.launch(&directory, &identity, &spec, inherited, scope.as_ref()).and_then(|created| {
+            let unit = scope.as_ref().map(|scope| scope.unit.clone()).unwrap_or_default();
+            let record = Record { unit, ..record(identity, &spec, &created) };
+            let container = Container { directory: directory.clone(), record };
             match self.hand_over(&container, &created, &bundle.text, console) {
                 Ok(()) => Ok((container, created)),
                 Err(error) => {
@@ -161,13 +164,15 @@ impl Making<'_> {
                 }
             }
         });
-        made.inspect_err(|_| drop(record::remove_directory(&directory)))
+        // What cannot be given back stays for `delete --force`.
+        made.inspect_err(|_| drop(record::forget_half_made(&directory)))
     }
 
-    /// The description with what is told elsewhere.
-    fn complete(&self, mut spec: Spec) -> Result<Spec> {
+    /// The description with what is told elsewhere, and the scope its group is made by.
+    fn complete(&self, mut spec: Spec) -> Result<(Spec, Option<Scope>)> {
         let linux = spec.linux.get_or_insert_default();
-        linux.cgroups_path = place::path(self.session, self.parsed.id(), &linux.cgroups_path)?;
+        let (path, scope) = place::find(self.session, self.parsed.id(), &linux.cgroups_path)?;
+        linux.cgroups_path = path;
         if linux.intel_rdt.is_some() {
             let what = "linux.intelRdt".to_owned();
             return Err(Error::Unsupported { what, hint: "put the container into a resctrl group from a hook" });
@@ -178,7 +183,7 @@ impl Making<'_> {
         }
         self.drop_what_the_kernel_lacks(&mut spec)?;
         spec.process.iter_mut().for_each(announce_sockets);
-        Ok(spec)
+        Ok((spec, scope))
     }
 
     /// Labels, profiles and capabilities that cannot be given are left out, with a warning: a security module that the
@@ -202,13 +207,27 @@ impl Making<'_> {
         Ok(())
     }
 
-    fn launch(&self, directory: &std::path::Path, identity: &Identity, spec: &Spec, inherited: u32) -> Result<Created> {
+    fn launch(
+        &self,
+        directory: &std::path::Path,
+        identity: &Identity,
+        spec: &Spec,
+        inherited: u32,
+        scope: Option<&Scope>,
+    ) -> Result<Created> {
         if let Some(linux) = &spec.linux {
             place::expect_free(&linux.cgroups_path)?;
         }
         record::note_group(directory, spec)?;
         let door = Listener::bind(&directory.join("door"), 0o600)?;
         let root = spec.root.as_ref().map(|root| PathBuf::from(&root.path)).unwrap_or_default();
+        let keeper = match scope {
+            Some(scope) => {
+                let note = directory.join(record::UNIT);
+                Some(Box::new(systemd::Order::of(scope, &identity.id, spec, note)?) as Box<dyn Keeper>)
+            }
+            None => None,
+        };
         let options = LaunchOptions {
             stdio: stdio(spec.process.as_ref())?,
             rootfs: RootfsPlan::Directory { path: root },
@@ -219,6 +238,7 @@ impl Making<'_> {
                 inherited,
                 no_pivot: self.parsed.on("no-pivot"),
                 keep_keyring: self.parsed.on("no-new-keyring"),
+                keeper,
             }),
         };
         let witness = SingleThreaded::check()?;
@@ -256,6 +276,7 @@ fn record(identity: Identity, spec: &Spec, created: &Created) -> Record {
         created: calendar::now(),
         rootfs: spec.root.as_ref().map(|root| root.path.clone()).unwrap_or_default(),
         cgroup: created.group.path().to_owned(),
+        unit: String::new(),
         own_pids: linux.namespaces.iter().any(|one| one.kind == NamespaceKind::Pid && one.path.is_empty()),
         has_agent: linux.seccomp.is_some_and(|filter| !filter.listener_path.is_empty()),
         hooks: Hooks { poststart: hooks.poststart, poststop: hooks.poststop, ..Hooks::default() },

@@ -58,6 +58,9 @@ pub(crate) enum Error {
     /// The kernel refused.
     #[error(transparent)]
     Kernel(#[from] hako_sys::Error),
+    /// systemd did not do what was asked of it.
+    #[error("--systemd-cgroup: {0}")]
+    Systemd(#[from] crate::systemd::Fault),
     /// A program that was asked for help failed.
     #[error("{program}: {what}")]
     Helper { program: &'static str, what: String },

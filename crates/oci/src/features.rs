@@ -31,7 +31,7 @@ pub(crate) fn features(_session: &Session, _parsed: &Parsed) -> Result<u8> {
         "linux": {
             "namespaces": words("cgroup ipc mount network pid time user uts"),
             "capabilities": hako_sys::caps::Set::all().names(),
-            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": true },
+            "cgroup": { "v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": true },
             "seccomp": {
                 "enabled": true,
                 "actions": words("SCMP_ACT_ALLOW SCMP_ACT_ERRNO SCMP_ACT_KILL SCMP_ACT_KILL_PROCESS \

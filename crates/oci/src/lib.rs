@@ -24,6 +24,7 @@ mod record;
 mod relay;
 mod report;
 mod signal;
+mod systemd;
 mod template;
 
 use std::ffi::OsString;

@@ -11,6 +11,7 @@ use crate::arguments::Parsed;
 use crate::bundle;
 use crate::error::{Error, Result};
 use crate::record::Status;
+use crate::systemd;
 
 /// More than any list of limits.
 const LIMIT: u64 = 1 << 20;
@@ -42,6 +43,9 @@ pub(crate) fn update(session: &Session, parsed: &Parsed) -> Result<u8> {
     // As with runc: engines send the whole description of limits, but only the first one names every device.
     wanted.devices.clear();
     refuse_rdt(parsed)?;
+    if !container.record.unit.is_empty() {
+        systemd::change(&container.record.unit, &wanted)?;
+    }
     resources::apply(&container.group()?, &wanted).map_err(Error::Change)?;
     Ok(0)
 }

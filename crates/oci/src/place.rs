@@ -6,21 +6,26 @@ use hako_sys::cgroup::Group;
 
 use crate::Session;
 use crate::error::{Error, Result};
+use crate::systemd::{self, Scope};
 
 /// How long killed processes may take to be gone.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The path of a new container's group.
-pub(crate) fn path(session: &Session, id: &str, wanted: &str) -> Result<String> {
-    if session.systemd {
-        return Err(Error::Unsupported {
-            what: "--systemd-cgroup".into(),
-            hint: "systemd does not run here; use the cgroupfs driver",
-        });
+/// Where a new container's group will be, and the unit it belongs to, if that is made by systemd.
+pub(crate) fn find(session: &Session, id: &str, wanted: &str) -> Result<(String, Option<Scope>)> {
+    if !session.systemd {
+        return Ok((path(id, wanted)?, None));
     }
+    systemd::expect()?;
+    let scope = Scope::of(wanted, id)?;
+    Ok((scope.path()?, Some(scope)))
+}
+
+/// The path of a group that hako makes itself.
+pub(crate) fn path(id: &str, wanted: &str) -> Result<String> {
     let sound = |path: &str| !path.split('/').any(|part| part == ".." || part == ".");
     if wanted.contains(':') || !sound(wanted) {
-        let what = format!("linux.cgroupsPath {wanted:?} is not a path");
+        let what = format!("linux.cgroupsPath {wanted:?} is not a path (SLICE:PREFIX:NAME needs --systemd-cgroup)");
         return Err(Error::Config { path: "config.json".into(), what });
     }
     Ok(match wanted.trim_end_matches('/') {

@@ -14,7 +14,7 @@ use hako_sys::process::Process;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::{bundle, place};
+use crate::{bundle, place, systemd};
 
 /// Where containers are remembered unless another place is named.
 pub(crate) const DEFAULT_ROOT: &str = "/run/hako-runtime";
@@ -24,6 +24,8 @@ const LIMIT: u64 = 16 << 20;
 
 /// The note of the control group in a container's directory.
 const GROUP: &str = "group";
+/// The note of the unit it belongs to, written once that is the container's own.
+pub(crate) const UNIT: &str = "unit";
 
 /// All containers.
 #[derive(Debug)]
@@ -45,6 +47,9 @@ pub(crate) struct Record {
     pub(crate) rootfs: String,
     /// The control group, from the root of every hierarchy.
     pub(crate) cgroup: String,
+    /// The unit of systemd's that the group belongs to; empty if it is hako's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) unit: String,
     /// Whether its mounts lie among the host's.
     #[serde(default)]
     pub(crate) shares_mounts: bool,
@@ -216,6 +221,10 @@ impl Container {
     /// Gives back everything: the group with what is left in it, and the memory.
     pub(crate) fn forget(&self) -> Result<()> {
         place::clear(&self.record.cgroup)?;
+        if !self.record.unit.is_empty() {
+            // Its group is gone, so systemd will forget it anyway: this only makes its name free at once.
+            let _ = systemd::forget(&self.record.unit);
+        }
         if self.record.shares_mounts {
             hako_sys::mount::detach(Path::new(&self.record.rootfs))?;
         }
@@ -235,6 +244,9 @@ pub(crate) fn note_group(directory: &Path, spec: &Spec) -> Result<()> {
 pub(crate) fn forget_half_made(directory: &Path) -> Result<()> {
     if let Ok(group) = std::fs::read_link(directory.join(GROUP)) {
         place::clear(&group.to_string_lossy())?;
+    }
+    if let Ok(unit) = std::fs::read_link(directory.join(UNIT)) {
+        let _ = systemd::forget(&unit.to_string_lossy());
     }
     remove_directory(directory)
 }

@@ -18,7 +18,7 @@ use crate::seed::Seed;
 use crate::spec::Spec;
 use crate::stdio::{Stdio, Streams};
 
-pub use apart::{Apart, Created, start};
+pub use apart::{Apart, Created, Keeper, start};
 
 /// Where a container's root file system comes from. It is mounted inside the container's own mount namespace only.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -212,7 +212,11 @@ fn sprout(
     let linux = spec.linux.as_ref().unwrap_or(&empty);
     let inherited = options.apart.as_ref().map_or(0, |apart| apart.inherited);
     let birth = layout.birth(linux, inherited);
-    let mut seed = Seed::sprout(witness, &linux.cgroups_path, &birth)?;
+    let keeper = options.apart.as_ref().and_then(|apart| apart.keeper.as_deref());
+    let mut seed = match keeper {
+        Some(_) => Seed::sprout_elsewhere(witness, &linux.cgroups_path, &birth)?,
+        None => Seed::sprout(witness, &linux.cgroups_path, &birth)?,
+    };
     if birth.new.contains(Namespaces::USER) {
         crate::idmap::write(seed.pid(), &linux.uid_mappings, &linux.gid_mappings)?;
     }
@@ -221,6 +225,7 @@ fn sprout(
     container.stdio = standard;
     let netns = layout.netns(&seed)?;
     seed.tell(&Order::Become(Box::new(container)), &parcel)?;
+    keeper.map_or(Ok(()), |keeper| keeper.place(seed.pid()))?;
     place(witness, &seed, spec, layout).map_err(|error| seed.last_words().unwrap_or(error))?;
     let agent = Agent::of(&Identity::default(), spec, "created", seed.pid())?;
     Ok(Prepared { seed, netns, streams, agent })

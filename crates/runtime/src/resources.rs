@@ -2,6 +2,8 @@
 
 mod unified;
 
+pub use unified::{swap_alone, weight_of_shares};
+
 use std::collections::BTreeMap;
 
 use hako_sys::cgroup::{DeviceAccess, DeviceKind, DeviceRule, Group, Version};

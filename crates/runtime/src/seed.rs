@@ -51,8 +51,26 @@ impl Seed {
         if group.version() == Version::V2 {
             group.make()?;
         }
-        let (channel, theirs) = Channel::pair()?;
         let born_into = group.unified_fd()?;
+        Self::fork(witness, group, birth, born_into)
+    }
+
+    /// The same in the caller's group: somebody else makes the process's own and puts it there.
+    pub(crate) fn sprout_elsewhere(
+        witness: SingleThreaded,
+        cgroup: &str,
+        birth: &Birth<'_>,
+    ) -> Result<Self, LaunchError> {
+        Self::fork(witness, Group::open(cgroup)?, birth, None)
+    }
+
+    fn fork(
+        witness: SingleThreaded,
+        group: Group,
+        birth: &Birth<'_>,
+        born_into: Option<OwnedFd>,
+    ) -> Result<Self, LaunchError> {
+        let (channel, theirs) = Channel::pair()?;
         let (namespaces, born_there) = (birth.new, born_into.is_some() && !birth.needs_helper());
         let stage = || crate::init::run(witness, theirs.as_fd(), birth);
         let process = birth.fork(witness, born_into.as_ref().map(AsFd::as_fd), stage)?;

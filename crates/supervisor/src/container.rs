@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Instant;
 
 use hako_model::port::{Port, Publication};
 use hako_model::state::{Rules, Status};
@@ -43,6 +44,8 @@ pub(crate) struct Container {
     pub description: Box<Description>,
     pub rules: Rules,
     pub status: Status,
+    /// When its program was last started, by the clock that nobody sets.
+    pub launched: Instant,
     pub journal: Journal,
     pub log: Writer,
     /// Carries the log elsewhere, if it is to go there.
@@ -82,6 +85,7 @@ impl Container {
             log: Writer::open(description.log.clone(), status.finished_at)?,
             courier: Courier::of(&description.log),
             status,
+            launched: Instant::now(),
             group: None,
             stage: None,
             memory: None,

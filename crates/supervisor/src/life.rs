@@ -1,7 +1,7 @@
 //! Driving the state machine: what is asked for or happens goes in, the status is saved, the effects are carried out.
 
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hako_model::evidence::{Sender, Sent, Shortage};
 use hako_model::state::{Effect, Input, Notice, Refused, State, transition};
@@ -38,7 +38,7 @@ impl Supervisor {
     pub(crate) fn step(&mut self, input: Input) -> Result<(), Failure> {
         let sender = match &input {
             Input::GraceOver => Some(Sender::Grace),
-            Input::Probed(_) => Some(Sender::Health),
+            Input::Probed { .. } => Some(Sender::Health),
             _ => self.sender.take(),
         };
         let container = self.container.as_mut().ok_or(Failure::Refused(Refused::NotRunning))?;
@@ -106,7 +106,10 @@ impl Supervisor {
     fn launch(&mut self) -> Result<(), Failure> {
         let launched = self.try_launch();
         match launched {
-            Ok(pid) => self.step(Input::Launched { pid }),
+            Ok(pid) => {
+                self.container.iter_mut().for_each(|container| container.launched = Instant::now());
+                self.step(Input::Launched { pid })
+            }
             Err(failure) => {
                 if let Some(container) = &mut self.container {
                     container.end_life();

@@ -19,6 +19,8 @@ const UNFINISHED: i32 = -1;
 pub(crate) struct Probing {
     session: u32,
     start: Timestamp,
+    /// How long the container had run then.
+    ran: Duration,
     output: Vec<u8>,
     timed_out: bool,
 }
@@ -59,7 +61,7 @@ impl Supervisor {
     pub(crate) fn arm_probe(&mut self) {
         let Some((container, probe)) = self.container.as_ref().zip(self.probe()) else { return };
         let status = container.status.health.as_ref().map(|health| health.status).unwrap_or_default();
-        let pause = probe.pause(status, now().since(container.status.started_at));
+        let pause = probe.pause(status, container.launched.elapsed());
         self.deadlines.set(Due::Probe, pause);
     }
 
@@ -86,9 +88,9 @@ impl Supervisor {
         let mut process = first.clone();
         process.args.clone_from(&probe.argv);
         process.terminal = false;
-        let timeout = probe.timeout;
+        let (timeout, ran) = (probe.timeout, container.launched.elapsed());
         let session = self.next_number();
-        self.probing = Some(Probing { session, start: now(), output: Vec::new(), timed_out: false });
+        self.probing = Some(Probing { session, start: now(), ran, output: Vec::new(), timed_out: false });
         self.deadlines.set(Due::ProbeTimeout, timeout);
         if let Err(failure) = self.spawn(session, &process, Stdio::Pipes { stdin: false }, None) {
             let error = failure.to_string();
@@ -111,7 +113,8 @@ impl Supervisor {
         self.deadlines.clear(Due::ProbeTimeout);
         let timeout = self.probe().map_or(Duration::ZERO, |probe| probe.timeout);
         if let Some(probing) = self.probing.take() {
-            self.advance(Input::Probed(probing.result(exit_code, timeout)));
+            let ran = probing.ran;
+            self.advance(Input::Probed { result: probing.result(exit_code, timeout), ran });
             self.arm_probe();
         }
         Ok(())
@@ -152,7 +155,13 @@ mod tests {
 
     #[test]
     fn a_probe_that_took_too_long_says_so() {
-        let probing = |output: &[u8]| Probing { session: 1, start: now(), output: output.to_vec(), timed_out: true };
+        let probing = |output: &[u8]| Probing {
+            session: 1,
+            start: now(),
+            ran: Duration::ZERO,
+            output: output.to_vec(),
+            timed_out: true,
+        };
         let result = probing(b"").result(137, Duration::from_secs(30));
         assert_eq!((result.exit_code, result.output.as_str()), (-1, "Health check exceeded timeout (30s)"));
         let result = probing(b"half").result(137, Duration::from_secs(1));

@@ -149,11 +149,16 @@ fn refusals() {
     }
 }
 
+fn probed(exit_code: i32) -> Input {
+    let result = ProbeResult { start: at(3), end: at(3), exit_code, output: String::new() };
+    Input::Probed { result, ran: Duration::from_secs(2) }
+}
+
 #[test]
 fn health_is_part_of_the_machine() {
     let probe = Probe { retries: 1, ..Probe::new(vec!["true".into()]) };
     let rules = Rules { probe: Some(probe), ..rules(Policy::No) };
-    let result = |exit_code| Input::Probed(ProbeResult { start: at(3), end: at(3), exit_code, output: String::new() });
+    let result = probed;
     let (status, effects) = play(&[Input::Start, LAUNCHED], &rules).unwrap();
     assert_eq!(status.health.unwrap().status, HealthStatus::Starting);
     assert_eq!(effects[1], Effect::Probe);
@@ -170,7 +175,7 @@ fn an_unhealthy_container_is_dealt_with_once_per_cool_down() {
     let remedy = |action| Remedy { action, streak: 2, cool_down: Duration::from_secs(60) };
     let probe = Probe { retries: 1, ..Probe::new(vec!["true".into()]) };
     let with = |action, policy| Rules { probe: Some(probe.clone()), remedy: Some(remedy(action)), ..rules(policy) };
-    let sick = Input::Probed(ProbeResult { start: at(3), end: at(3), exit_code: 1, output: String::new() });
+    let sick = probed(1);
     let twice = [Input::Start, LAUNCHED, sick.clone(), sick.clone()];
     let once = play(&twice[..3], &with(RemedyAction::Kill, Policy::No)).unwrap();
     assert!(!once.1.contains(&Effect::Signal(9)), "one failure is not two");
@@ -193,7 +198,10 @@ fn an_unhealthy_container_is_dealt_with_once_per_cool_down() {
     let next = [Input::Exited { exit_code: 1 }, Input::RestartDue, LAUNCHED, sick.clone(), sick.clone()];
     let (status, effects) = play(&[&twice[..], &next].concat(), &rules).unwrap();
     assert!(!effects.contains(&Effect::Signal(15)));
-    let (_, effects) = transition(&status, sick, &rules, at(64)).unwrap();
+    let (_, effects) = transition(&status, sick.clone(), &rules, at(64)).unwrap();
+    assert!(effects.contains(&Effect::Signal(15)));
+    // A clock that is set back by days does not make that minute days.
+    let (_, effects) = transition(&status, sick, &rules, at(-500_000)).unwrap();
     assert!(effects.contains(&Effect::Signal(15)));
 }
 
@@ -202,7 +210,7 @@ fn a_stop_wins_over_healing() {
     let remedy = Remedy { action: RemedyAction::Restart, streak: 1, cool_down: Duration::ZERO };
     let probe = Probe { retries: 1, ..Probe::new(vec!["true".into()]) };
     let rules = Rules { probe: Some(probe), remedy: Some(remedy), ..rules(Policy::Always) };
-    let sick = Input::Probed(ProbeResult { start: at(3), end: at(3), exit_code: 1, output: String::new() });
+    let sick = probed(1);
     let stop = Input::Stop { signal: 15, grace: None };
     let lives = [Input::Start, LAUNCHED, sick, stop, Input::Exited { exit_code: 143 }];
     assert_eq!(play(&lives, &rules).unwrap().0.state, State::Exited);

@@ -17,6 +17,12 @@ use crate::order::{self, Answer, Order, Parcel};
 use crate::spec::Spec;
 use crate::stdio::Streams;
 
+/// Who makes the control group in the kernel's place: a manager of all groups of the host.
+pub trait Keeper: std::fmt::Debug {
+    /// Makes the group and puts a process into it.
+    fn place(&self, pid: i32) -> Result<(), LaunchError>;
+}
+
 /// How a container lives apart from its launcher.
 #[derive(Debug)]
 pub struct Apart {
@@ -28,6 +34,8 @@ pub struct Apart {
     pub no_pivot: bool,
     /// The caller's session keyring stays.
     pub keep_keyring: bool,
+    /// Whoever makes its control group, if that is somebody else.
+    pub keeper: Option<Box<dyn Keeper>>,
 }
 
 /// A container that waits at its door.

@@ -45,7 +45,7 @@ fn set_memory(writer: &Writer<'_>, memory: &Memory) -> Result<(), LaunchError> {
 }
 
 /// v1 counts memory and swap together, v2 swap alone.
-pub(super) fn swap_alone(memory: &Memory) -> Option<i64> {
+pub fn swap_alone(memory: &Memory) -> Option<i64> {
     match (super::wanted_swap(memory)?, memory.limit.unwrap_or(0)) {
         (-1, _) => Some(-1),
         (_, -1 | 0) => None,
@@ -73,7 +73,7 @@ fn set_cpu(writer: &Writer<'_>, cpu: &Cpu) -> Result<(), LaunchError> {
 
 /// From 2…262144 around 1024 to 1…10000 around 100, as runc 1.3 and crun do it since 2025: a curve through
 /// (2, 1), (1024, 100) and (262144, 10000).
-pub(super) fn weight_of_shares(shares: u64) -> u64 {
+pub fn weight_of_shares(shares: u64) -> u64 {
     let shares = shares.clamp(2, 262_144);
     #[expect(clippy::cast_precision_loss, reason = "the range fits")]
     let log = (shares as f64).log2();
