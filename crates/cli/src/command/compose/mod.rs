@@ -1,6 +1,7 @@
 //! `compose`: described systems. The describing and the deciding are `hako-compose`'s; here are flags, output and exit
 //! codes.
 
+mod artifact;
 mod attached;
 mod build;
 mod config;
@@ -15,6 +16,7 @@ mod logs;
 mod oneoff;
 mod progress;
 mod project;
+mod publish;
 mod up;
 mod version;
 mod viz;
@@ -77,7 +79,7 @@ pub(super) static COMPOSE: Group = Group {
         Node::command("plan", &foresight::PLAN),
         Node::command("port", &listing::PORT),
         Node::command("ps", &listing::PS),
-        Node::missing("publish", "publishing a project to a registry comes with a later version"),
+        Node::command("publish", &publish::PUBLISH),
         Node::command("pull", &fetch::PULL),
         Node::command("push", &fetch::PUSH),
         Node::command("restart", &down::RESTART),
