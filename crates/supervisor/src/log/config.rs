@@ -34,7 +34,15 @@ pub enum Driver {
 }
 
 /// The options of single drivers. Those that say how hard to try again are taken: it is tried until it works.
-const SYSLOG: &[&str] = &["syslog-address", "syslog-facility", "syslog-format"];
+const SYSLOG: &[&str] = &[
+    "syslog-address",
+    "syslog-facility",
+    "syslog-format",
+    "syslog-tls-ca-cert",
+    "syslog-tls-cert",
+    "syslog-tls-key",
+    "syslog-tls-skip-verify",
+];
 const GELF: &[&str] = &[
     "gelf-address",
     "gelf-compression-type",
@@ -410,7 +418,8 @@ mod tests {
     fn refusals_name_the_option() {
         for (driver, options) in [
             ("awslogs", &[][..]),
-            ("syslog", &[("syslog-address", "tcp+tls://127.0.0.1:1")]),
+            ("syslog", &[("syslog-tls-ca-cert", "/nonesuch"), ("syslog-address", "tcp+tls://127.0.0.1:1")]),
+            ("syslog", &[("syslog-tls-key", "/dev/null"), ("syslog-address", "tcp+tls://127.0.0.1:1")]),
             ("syslog", &[("syslog-facility", "nowhere")]),
             ("syslog", &[("max-size", "1m")]),
             ("gelf", &[("gelf-address", "udp://127.0.0.1")]),

@@ -16,6 +16,7 @@ mod logs;
 mod oneoff;
 mod progress;
 mod project;
+mod provider;
 mod publish;
 mod up;
 mod version;
@@ -59,6 +60,7 @@ pub(super) static COMPOSE: Group = Group {
     nodes: &[
         Node::group("alpha", &viz::ALPHA),
         Node::command("attach", &inside::ATTACH),
+        Node::missing("bridge", "turning projects into Kubernetes manifests or Helm charts is not part of hako"),
         Node::command("build", &build::BUILD),
         Node::command("commit", &inside::COMMIT),
         Node::command("config", &config::CONFIG).also(&["convert"]),

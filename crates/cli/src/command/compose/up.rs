@@ -256,6 +256,9 @@ fn task<'s>(session: &'s Session, found: &Matches, services: &[String], alone: b
     project.select(services, !alone).map_err(|error| failed(&error))?;
     rescale(&mut project, &scales(&found.strings("scale"))?)?;
     let dry = dry_run(session, found);
+    super::provider::refuse_models(&project)?;
+    let progress = Progress::wanted(session, dry)?;
+    super::provider::ask(session, &mut project, super::provider::Verb::Up, &progress, dry)?;
     Ok(Task {
         choices: choices(found, services)?,
         manner: Manner::default(),
@@ -269,7 +272,7 @@ fn task<'s>(session: &'s Session, found: &Matches, services: &[String], alone: b
             () => Build::Missing,
         },
         dry,
-        progress: Progress::wanted(session, dry)?,
+        progress,
         project,
         session,
     })
