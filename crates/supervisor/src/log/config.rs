@@ -410,6 +410,15 @@ mod tests {
         let remote = config.remote.unwrap();
         assert_eq!(remote.address, super::super::remote::Address::Udp("127.0.0.1:514".parse().unwrap()));
         assert_eq!((remote.subject.tag.as_str(), remote.buffer), ("shy_cat", None));
+        let sealed = [
+            ("syslog", "syslog-address", "tcp+tls://localhost", 514, "localhost"),
+            ("fluentd", "fluentd-address", "tls://[::1]:9", 9, "::1"),
+        ];
+        for (driver, option, text, port, name) in sealed {
+            let remote = read(driver, &[(option, text)]).unwrap().remote.unwrap();
+            let super::super::remote::Address::Tls(address, tls) = remote.address else { panic!("{text}") };
+            assert_eq!((address.port(), tls.name.as_str(), tls.any), (port, name, false), "{text}");
+        }
         let buffered = read("journald", &[("mode", "non-blocking"), ("max-buffer-size", "2m")]).unwrap();
         assert_eq!(buffered.remote.unwrap().buffer, Some(2 << 20));
     }
