@@ -108,7 +108,9 @@ fn a_project_is_published_and_runs_elsewhere() {
     for line in ["name: stall", "GOODS: apples", "place: market", "over: \"yes\"", "  db:"] {
         assert!(fine(&config).contains(line), "{line} in {}", config.stdout);
     }
-    fine(&elsewhere(&house, None, &["-f", &address, "up", "-d"]));
+    let up = elsewhere(&house, None, &["-f", &address, "up", "-d"]);
+    let said = format!("Your compose stack \"{address}\" is stored in \"{}/home/.cache/", house.path().display());
+    assert!(fine(&up).starts_with(&said), "{}", up.stdout);
     assert_eq!(house.ok(["exec", "stall-web-1", "sh", "-c", "echo $GOODS"]), "apples");
     fine(&elsewhere(&house, None, &["-f", &address, "down"]));
     let including = house.path().join("elsewhere/compose.yaml");
