@@ -26,11 +26,12 @@ impl Server {
             .stderr(Stdio::null())
             .spawn()
             .expect("openssl");
+        let server = Server { process, heard };
         let listening = format!("0100007F:{port:04X} 00000000:0000 0A");
         await_that("the server to listen", || {
             std::fs::read_to_string("/proc/thread-self/net/tcp").unwrap().contains(&listening)
         });
-        Server { process, heard }
+        server
     }
 
     fn heard(&self) -> String {
@@ -55,6 +56,20 @@ fn certificate(dir: &Path, name: &str) -> [PathBuf; 2] {
     paths
 }
 
+/// A certificate for 127.0.0.1 that another one vouches for, and its key.
+fn signed(dir: &Path, name: &str, [authority, authority_key]: [&Path; 2]) -> [PathBuf; 2] {
+    let paths = ["crt", "key", "request", "extensions"].map(|extension| dir.join(format!("{name}.{extension}")));
+    let [cert, key, request, extensions] = paths.each_ref().map(|path| path.to_str().unwrap());
+    std::fs::write(extensions, "subjectAltName=IP:127.0.0.1").unwrap();
+    let asked = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-subj", "/CN=one"];
+    run_tool("openssl", asked.into_iter().chain(["-keyout", key, "-out", request]));
+    let [authority, authority_key] = [authority, authority_key].map(|path| path.to_str().unwrap());
+    let done = ["x509", "-req", "-days", "2", "-CAcreateserial", "-in", request, "-extfile", extensions];
+    run_tool("openssl", done.into_iter().chain(["-CA", authority, "-CAkey", authority_key, "-out", cert]));
+    let [cert, key, ..] = paths;
+    [cert, key]
+}
+
 /// Runs a container that says a word to a server.
 fn say(house: &House, name: &str, word: &str, options: &[String]) {
     let options = options.iter().flat_map(|option| ["--log-opt", option]);
@@ -69,13 +84,9 @@ fn syslog_in_tls_trusts_who_is_to_be_trusted() {
     let [cert, key] = certificate(dir, "server");
     let [own, own_key] = certificate(dir, "client");
     let plain = Server::start(dir, 6514, &cert, &key, &[]);
-    let strict = Server::start(
-        dir,
-        6515,
-        &cert,
-        &key,
-        &["-Verify", "1", "-verify_return_error", "-CAfile", own.to_str().unwrap()],
-    );
+    let [vouched, vouched_key] = signed(dir, "vouched", [&cert, &key]);
+    let asks = ["-Verify", "1", "-verify_return_error", "-CAfile", own.to_str().unwrap()];
+    let strict = Server::start(dir, 6515, &vouched, &vouched_key, &asks);
     let address = |port: u16| format!("syslog-address=tcp+tls://127.0.0.1:{port}");
     let option = |name: &str, path: &Path| format!("syslog-tls-{name}={}", path.display());
 
