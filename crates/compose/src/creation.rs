@@ -135,7 +135,7 @@ fn host(node: &Node) -> Result<HostConfig, String> {
 fn refuse_unsupported(service: &str, node: &Node) -> Result<(), String> {
     let given = |key: &str| node.get(key).is_some();
     let why = match () {
-        () if given("provider") => "provider: services provided by other programs are not part of hako",
+        () if given("provider") => "provider: another program provides it, there is no container",
         () if given("models") => "models: running AI models is not part of hako",
         () if given("credential_spec") => "credential_spec: Windows only",
         () if node.on("use_api_socket") => "use_api_socket: mount the socket in `volumes` instead",

@@ -1,6 +1,7 @@
 //! Compose: files become a project, a project and what is found become a plan, a plan is carried out through the client.
 
 mod apply;
+pub mod artifact;
 mod canonical;
 mod conform;
 mod creation;

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::artifact::{Remote, is_artifact};
 use crate::conform::Conform;
 use crate::environment::Environment;
 use crate::error::{Error, Fault, Place, Refusal};
@@ -20,6 +21,7 @@ use crate::shape::{Kind, PROJECT, SERVICE, Trail};
 use crate::yaml::{Map, Mark, Node};
 
 pub use document::VariableUse;
+pub(crate) use document::refused as refused_template;
 
 /// What a project is loaded from, and how far.
 #[derive(Clone, Debug)]
@@ -51,6 +53,8 @@ pub struct Options {
     pub resolve_environment: bool,
     /// Check that what is referred to is there.
     pub consistent: bool,
+    /// The way to what lies in registries; without it, `oci://` is refused.
+    pub remote: Option<Remote>,
 }
 
 impl Options {
@@ -71,6 +75,7 @@ impl Options {
             resolve_paths: true,
             resolve_environment: true,
             consistent: true,
+            remote: None,
         }
     }
 }
@@ -135,7 +140,7 @@ pub(crate) struct Group {
 impl Loader<'_> {
     fn project(&mut self, found: locate::Located) -> Result<Project, Trouble> {
         let mut environment = found.environment;
-        let name = self.name(&found.files, &found.directory, &mut environment)?;
+        let name = self.name(&found.files, &found.named, &mut environment)?;
         let group =
             Group { files: found.files.clone(), directory: found.directory.clone(), environment, chain: Vec::new() };
         let mut model = self.model(&group)?;
@@ -224,6 +229,17 @@ pub(crate) fn place(mark: Mark, sources: &[PathBuf], directory: &Path) -> Option
     let path = sources.get(usize::from(mark.file)).filter(|_| mark.line > 0)?;
     let file = path.strip_prefix(directory).unwrap_or(path).to_owned();
     Some(Place { file, line: mark.line, column: mark.column })
+}
+
+/// The file that a path means: for the address of an artifact, the compose file that was fetched.
+pub(crate) fn local(path: &Path, options: &Options) -> Result<PathBuf, Error> {
+    let address = path.to_str().filter(|path| is_artifact(path));
+    let Some(address) = address else { return Ok(path.to_owned()) };
+    let failed = |reason: String| Error::Invalid { place: None, fault: Fault::Unusable { reason } };
+    let Some(remote) = &options.remote else {
+        return Err(failed(format!("{address}: there is no way to registries from here")));
+    };
+    remote.fetch(address).map_err(failed)
 }
 
 /// Reads a compose file.

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::artifact::is_artifact;
+
 /// Go's `path.Clean`: no `.`, no `a/..`, no doubled slashes.
 pub(crate) fn clean(path: &str) -> String {
     let rooted = path.starts_with('/');
@@ -39,7 +41,7 @@ impl Base {
             (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with('/') => format!("{home}{rest}"),
             _ => path.to_owned(),
         };
-        if path.starts_with('/') || is_drive(&path) {
+        if path.starts_with('/') || is_drive(&path) || is_artifact(&path) {
             return path;
         }
         let joined = self.directory.join(&path);

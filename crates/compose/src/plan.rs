@@ -187,7 +187,8 @@ pub fn plan(project: &Project, found: &Found, choices: &Choices) -> Result<Plan,
     }
     plan.orphans = orphans(project, found);
     let remade = resources::remade(&plan.resources);
-    for (name, service) in &project.services {
+    // What another program provides has no containers.
+    for (name, service) in project.services.iter().filter(|(_, service)| service.get("provider").is_none()) {
         let wanted = choices.services.is_empty() || choices.services.contains(name);
         let recreate = if wanted { choices.recreate } else { choices.recreate_dependencies };
         plan.services.insert(name.clone(), steps(project, name, service, found, recreate, &remade));

@@ -118,7 +118,11 @@ impl Supervisor {
         let Some(courier) = self.container.as_mut().and_then(|container| container.courier.as_mut()) else { return };
         let waits = courier.work();
         if let Some(socket) = courier.socket() {
-            let interest = if waits == Waits::Room { Interest::Write } else { Interest::Closed };
+            let interest = match waits {
+                Waits::Room => Interest::Write,
+                Waits::Answer => Interest::Read,
+                _ => Interest::Closed,
+            };
             let token = Token::Courier.pack();
             // A socket that is new has not been added; one that is watched cannot be added again.
             let _ = self.epoll.modify(socket, token, interest).or_else(|_| self.epoll.add(socket, token, interest));
@@ -126,7 +130,7 @@ impl Supervisor {
         match waits {
             Waits::Later(rest) => self.deadlines.set(Due::Courier, rest),
             Waits::Turn => self.deadlines.set(Due::Courier, Duration::ZERO),
-            Waits::News | Waits::Room => {}
+            Waits::News | Waits::Room | Waits::Answer => {}
         }
     }
 

@@ -63,7 +63,7 @@ impl Work<'_> {
             "service_completed_successfully" => Condition::Completed,
             _ => return Ok(()),
         };
-        if Project::scale(service) == 0 || self.world.dry {
+        if Project::scale(service) == 0 || service.get("provider").is_some() || self.world.dry {
             return Ok(());
         }
         let ids: Vec<(String, String)> = {

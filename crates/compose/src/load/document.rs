@@ -96,7 +96,7 @@ impl Walk<'_> {
 }
 
 /// A template's trouble as a refusal.
-pub(super) fn refused(trouble: template::Trouble, text: &str, path: &str, mark: Mark) -> Refusal {
+pub(crate) fn refused(trouble: template::Trouble, text: &str, path: &str, mark: Mark) -> Refusal {
     let path = path.to_owned();
     mark.refuse(match trouble {
         template::Trouble::Format => Fault::Interpolation { path, text: text.to_owned() },

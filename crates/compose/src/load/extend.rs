@@ -76,7 +76,7 @@ impl Loader<'_> {
             return self.service(shelf, &name, extends.mark, group, chain);
         }
         let file = Self::base_of(shelf.directory, &group.environment).resolve(extends.text("file"));
-        let file = PathBuf::from(file);
+        let file = super::local(Path::new(&file), self.options)?;
         let key = (file.clone(), group.directory.clone());
         if !self.documents.contains_key(&key) {
             let document = self.documents(&file, group)?.into_iter().next().unwrap_or_default();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Group, Loader, Trouble};
 use crate::conform::Conform;
-use crate::error::Fault;
+use crate::error::{Error, Fault};
 use crate::shape::{INCLUDES, Trail};
 use crate::yaml::{Map, Node, Value};
 
@@ -23,38 +23,39 @@ impl Loader<'_> {
         let base = Some(Self::base_of(&group.directory, &group.environment));
         let includes = Conform { base, raw: false }.node(includes, INCLUDES, &Trail::TOP.step("include"))?;
         for include in includes.items() {
-            let inner = included(include, path, group)?;
+            let inner = self.included(include, path, group)?;
             let joined = self.model(&inner)?;
             join(model, joined)?;
         }
         Ok(())
     }
-}
 
-fn included(include: &Node, path: &Path, group: &Group) -> Result<Group, Trouble> {
-    let files: Vec<PathBuf> = include.texts("path").into_iter().map(PathBuf::from).collect();
-    let mut chain = group.chain.clone();
-    chain.push(path.to_owned());
-    if let Some(again) = files.iter().find(|file| chain.contains(file)) {
-        chain.push(again.clone());
-        let chain = chain.iter().map(|path| path.display().to_string()).collect();
-        return Err(include.mark.refuse(Fault::Cycle { what: "include", chain }).into());
+    fn included(&self, include: &Node, path: &Path, group: &Group) -> Result<Group, Trouble> {
+        let files = include.texts("path").into_iter().map(|path| super::local(Path::new(&path), self.options));
+        let files = files.collect::<Result<Vec<PathBuf>, Error>>()?;
+        let mut chain = group.chain.clone();
+        chain.push(path.to_owned());
+        if let Some(again) = files.iter().find(|file| chain.contains(file)) {
+            chain.push(again.clone());
+            let chain = chain.iter().map(|path| path.display().to_string()).collect();
+            return Err(include.mark.refuse(Fault::Cycle { what: "include", chain }).into());
+        }
+        let Some(first) = files.first() else {
+            let reason = "an include needs a path".to_owned();
+            return Err(include.mark.refuse(Fault::Unusable { reason }).into());
+        };
+        let directory = match include.text("project_directory") {
+            "" => first.parent().unwrap_or(&group.directory).to_owned(),
+            directory => PathBuf::from(directory),
+        };
+        let mut environment = group.environment.clone();
+        let mut env_files: Vec<PathBuf> = include.texts("env_file").into_iter().map(PathBuf::from).collect();
+        if env_files.is_empty() {
+            env_files.extend(Some(directory.join(".env")).filter(|path| path.is_file()));
+        }
+        environment.load(&env_files)?;
+        Ok(Group { files, directory, environment, chain })
     }
-    let Some(first) = files.first() else {
-        let reason = "an include needs a path".to_owned();
-        return Err(include.mark.refuse(Fault::Unusable { reason }).into());
-    };
-    let directory = match include.text("project_directory") {
-        "" => first.parent().unwrap_or(&group.directory).to_owned(),
-        directory => PathBuf::from(directory),
-    };
-    let mut environment = group.environment.clone();
-    let mut env_files: Vec<PathBuf> = include.texts("env_file").into_iter().map(PathBuf::from).collect();
-    if env_files.is_empty() {
-        env_files.extend(Some(directory.join(".env")).filter(|path| path.is_file()));
-    }
-    environment.load(&env_files)?;
-    Ok(Group { files, directory, environment, chain })
 }
 
 fn join(model: &mut Node, joined: Node) -> Result<(), Trouble> {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Options;
+use crate::artifact::is_artifact;
 use crate::environment::Environment;
 use crate::error::{Error, Fault};
 use crate::path::absolute;
@@ -18,6 +19,8 @@ const OVERRIDES: &[&str] =
 pub(super) struct Located {
     pub(super) files: Vec<PathBuf>,
     pub(super) directory: PathBuf,
+    /// The directory the project is called after, if nothing else names it.
+    pub(super) named: PathBuf,
     pub(super) environment: Environment,
     pub(super) warnings: Vec<String>,
 }
@@ -49,15 +52,26 @@ pub(super) fn files(options: &Options) -> Result<Located, Error> {
             load_environment(&mut environment, options, &directory)?;
         }
     }
-    Ok(Located { files, directory, environment, warnings })
+    let named = directory.clone();
+    // What was fetched lies in a cache, and its own paths lead there; its name and variables are those of whoever asks.
+    let remote = options.project_directory.is_none() && is_remote(&files[0]);
+    let files = files.iter().map(|path| super::local(path, options)).collect::<Result<Vec<PathBuf>, Error>>()?;
+    if remote {
+        directory = parent(&files[0], &options.directory);
+    }
+    Ok(Located { files, directory, named, environment, warnings })
 }
 
 fn stdin_or(path: &Path, here: &impl Fn(&Path) -> PathBuf) -> PathBuf {
-    if path == Path::new("-") { path.to_owned() } else { here(path) }
+    if path == Path::new("-") || is_remote(path) { path.to_owned() } else { here(path) }
+}
+
+fn is_remote(path: &Path) -> bool {
+    path.to_str().is_some_and(is_artifact)
 }
 
 fn parent(file: &Path, directory: &Path) -> PathBuf {
-    if file == Path::new("-") {
+    if file == Path::new("-") || is_remote(file) {
         return directory.to_owned();
     }
     file.parent().unwrap_or(directory).to_owned()

@@ -242,3 +242,46 @@ fn logs_and_an_attached_up_survive_the_daemon() {
     }
     shop.ok(&["down", "-t", "0"]);
 }
+
+/// A provider that notes how it is called and tells the way to what it provides.
+const PROVIDER: &str = "#!/bin/sh
+echo \"$*\" >> calls
+case $2 in
+metadata) exit 1 ;;
+esac
+echo '{\"type\":\"info\",\"message\":\"at work\"}'
+[ -e broken ] && echo '{\"type\":\"error\",\"message\":\"it broke\"}' && exit 1
+echo '{\"type\":\"setenv\",\"message\":\"URL=db://far:1\"}'
+";
+
+#[test]
+fn providers_bring_services_that_are_no_containers() {
+    let house = House::new();
+    let text = "services:\n  store:\n    provider: {type: bringer, options: {size: 5, zone: [a, b]}}\n  \
+                web:\n    image: busybox\n    command: sleep 600\n    stop_grace_period: 0s\n    depends_on: [store]\n";
+    let shop = Described::new(&house, text);
+    let program = shop.directory.join("bringer");
+    std::fs::write(&program, PROVIDER).unwrap();
+    crate::house::run_tool("chmod", ["+x", program.to_str().unwrap()]);
+    let path = format!("{}:{}", shop.directory.display(), std::env::var("PATH").unwrap());
+    let run = |args: &[&str]| finish(shop.command(args).env("PATH", &path).output().unwrap());
+    let missing = shop.run(&["up", "-d"]);
+    assert!(missing.stderr.contains("exec: \"bringer\": executable file not found in $PATH"), "{}", missing.stderr);
+    for _ in 0..2 {
+        let up = run(&["up", "-d"]);
+        assert!(up.code == 0 && up.stderr.contains("store  at work"), "{}", up.stderr);
+    }
+    assert_eq!(house.ok(["exec", "shop-web-1", "sh", "-c", "echo $STORE_URL"]), "db://far:1");
+    assert_eq!(shop.states(), "shop-web-1 running");
+    assert_eq!(run(&["down"]).code, 0);
+    let asked = "compose metadata\ncompose --project-name=shop VERB --size=5 --zone=a --zone=b store\n";
+    let [up, down] = ["up", "down"].map(|verb| asked.replace("VERB", verb));
+    assert_eq!(std::fs::read_to_string(shop.directory.join("calls")).unwrap(), format!("{up}{up}{down}"));
+    std::fs::write(shop.directory.join("broken"), "").unwrap();
+    let broken = run(&["up", "-d"]);
+    assert!(broken.code == 1 && broken.stderr.ends_with("it broke\n"), "{}", broken.stderr);
+    shop.write("services: {web: {image: busybox, models: [llm]}}\nmodels: {llm: {model: ai/smollm2}}\n");
+    let models = shop.run(&["up", "-d"]);
+    assert!(models.stderr.contains("'models' support requires Docker Model plugin"), "{}", models.stderr);
+    assert_eq!(house.ok(["ps", "-aq"]), "", "nothing was made");
+}

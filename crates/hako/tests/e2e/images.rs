@@ -370,3 +370,13 @@ fn an_index_is_searched() {
     assert_eq!(server.join().unwrap()[0], "GET /v1/search?q=w%20b&n=25 HTTP/1.1");
     assert!(house.fails(1, ["search", "--limit", "1000", "x"]).contains("outside the range of [1, 100]"));
 }
+
+#[test]
+fn a_directory_is_no_archive_and_is_said_to_be_one() {
+    let house = House::empty();
+    let dir = house.path().join("folder");
+    std::fs::create_dir(&dir).unwrap();
+    let said = format!("read {}: is a directory\n", dir.display());
+    assert_eq!(house.fails(1, ["load", "-i", dir.to_str().unwrap()]), said);
+    assert_eq!(house.fails(1, ["import", dir.to_str().unwrap()]), said);
+}

@@ -1,10 +1,10 @@
 //! A real registry (`docker-registry` from Debian's packages) on the loopback of the test's network namespace.
 
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use crate::house::await_that;
+use crate::house::{await_that, run_tool};
 
 /// A running registry. It ends with the value.
 pub(crate) struct Registry {
@@ -27,6 +27,21 @@ impl Registry {
         std::fs::write(file.path(), htpasswd.stdout).unwrap();
         let (_, path) = file.keep().unwrap();
         Registry::start_with(port, &format!("auth:\n  htpasswd:\n    realm: test\n    path: {}\n", path.display()))
+    }
+
+    /// Starts a registry that speaks TLS and shows a certificate, whose path comes with it, for 127.0.0.1.
+    pub(crate) fn start_with_tls(port: u16, dir: &Path) -> (Registry, PathBuf) {
+        let [cert, key] = ["registry.crt", "registry.key"].map(|name| dir.join(name));
+        let [cert_text, key_text] = [&cert, &key].map(|path| path.to_str().unwrap());
+        run_tool(
+            "openssl",
+            ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+                .into_iter()
+                .chain(["-subj", "/CN=registry", "-addext", "subjectAltName=IP:127.0.0.1"])
+                .chain(["-keyout", key_text, "-out", cert_text]),
+        );
+        let tls = format!("  tls:\n    certificate: {cert_text}\n    key: {key_text}\n");
+        (Registry::start_with(port, &tls), cert)
     }
 
     fn start_with(port: u16, extra: &str) -> Registry {

@@ -34,7 +34,15 @@ pub enum Driver {
 }
 
 /// The options of single drivers. Those that say how hard to try again are taken: it is tried until it works.
-const SYSLOG: &[&str] = &["syslog-address", "syslog-facility", "syslog-format"];
+const SYSLOG: &[&str] = &[
+    "syslog-address",
+    "syslog-facility",
+    "syslog-format",
+    "syslog-tls-ca-cert",
+    "syslog-tls-cert",
+    "syslog-tls-key",
+    "syslog-tls-skip-verify",
+];
 const GELF: &[&str] = &[
     "gelf-address",
     "gelf-compression-type",
@@ -402,6 +410,15 @@ mod tests {
         let remote = config.remote.unwrap();
         assert_eq!(remote.address, super::super::remote::Address::Udp("127.0.0.1:514".parse().unwrap()));
         assert_eq!((remote.subject.tag.as_str(), remote.buffer), ("shy_cat", None));
+        let sealed = [
+            ("syslog", "syslog-address", "tcp+tls://localhost", 514, "localhost"),
+            ("fluentd", "fluentd-address", "tls://[::1]:9", 9, "::1"),
+        ];
+        for (driver, option, text, port, name) in sealed {
+            let remote = read(driver, &[(option, text)]).unwrap().remote.unwrap();
+            let super::super::remote::Address::Tls(address, tls) = remote.address else { panic!("{text}") };
+            assert_eq!((address.port(), tls.name.as_str(), tls.any), (port, name, false), "{text}");
+        }
         let buffered = read("journald", &[("mode", "non-blocking"), ("max-buffer-size", "2m")]).unwrap();
         assert_eq!(buffered.remote.unwrap().buffer, Some(2 << 20));
     }
@@ -410,7 +427,8 @@ mod tests {
     fn refusals_name_the_option() {
         for (driver, options) in [
             ("awslogs", &[][..]),
-            ("syslog", &[("syslog-address", "tcp+tls://127.0.0.1:1")]),
+            ("syslog", &[("syslog-tls-ca-cert", "/nonesuch"), ("syslog-address", "tcp+tls://127.0.0.1:1")]),
+            ("syslog", &[("syslog-tls-key", "/dev/null"), ("syslog-address", "tcp+tls://127.0.0.1:1")]),
             ("syslog", &[("syslog-facility", "nowhere")]),
             ("syslog", &[("max-size", "1m")]),
             ("gelf", &[("gelf-address", "udp://127.0.0.1")]),

@@ -3,6 +3,7 @@
 
 mod letter;
 mod link;
+mod tunnel;
 
 use std::collections::VecDeque;
 use std::os::fd::BorrowedFd;
@@ -29,6 +30,8 @@ pub(crate) enum Waits {
     News,
     /// Room on the way.
     Room,
+    /// An answer from the server.
+    Answer,
     /// A time, to try again.
     Later(Duration),
     /// Its next turn.
@@ -98,6 +101,10 @@ impl Courier {
                     self.drop_surplus();
                     return Waits::Room;
                 }
+                Ok(Sent::Silent) => {
+                    self.drop_surplus();
+                    return Waits::Answer;
+                }
                 Err(_) => return self.rest(),
             }
         }
@@ -132,7 +139,7 @@ impl Courier {
         while let Some(packet) = self.packets.front() {
             match link.send(packet)? {
                 Sent::All => drop(self.packets.pop_front()),
-                Sent::Part => return Ok(Sent::Part),
+                wait => return Ok(wait),
             }
         }
         Ok(Sent::All)

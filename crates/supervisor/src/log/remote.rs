@@ -41,10 +41,25 @@ pub enum Address {
     Udp(SocketAddr),
     /// A stream.
     Tcp(SocketAddr),
+    /// A stream inside TLS.
+    Tls(SocketAddr, Tls),
     /// Packets to a socket of this machine.
     Packets(PathBuf),
     /// A stream to a socket of this machine.
     Stream(PathBuf),
+}
+
+/// Who is believed to be the server, and who this is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tls {
+    /// The server's name, or its address.
+    pub name: String,
+    /// Certificates of the authority that vouches for it; otherwise those of this machine.
+    pub authority: Option<PathBuf>,
+    /// A certificate of one's own, and its key.
+    pub own: Option<(PathBuf, PathBuf)>,
+    /// Any server will do.
+    pub any: bool,
 }
 
 /// How an entry looks.
@@ -162,11 +177,31 @@ fn syslog_address(options: &Options) -> Result<Address, InvalidLogOption> {
         Some(("unix" | "unixgram", path)) if path.starts_with('/') => Ok(Address::Packets(path.into())),
         Some(("udp", place)) => Ok(Address::Udp(place_of("syslog-address", place, 514)?)),
         Some(("tcp", place)) => Ok(Address::Tcp(place_of("syslog-address", place, 514)?)),
-        Some(("tcp+tls", _)) => {
-            Err(refuse("syslog-address", text, "TLS is not supported; send to a syslog of this machine that forwards"))
+        Some(("tcp+tls", place)) => {
+            let address = place_of("syslog-address", place, 514)?;
+            Ok(Address::Tls(address, syslog_tls(options, host_of(place))?))
         }
-        _ => Err(refuse("syslog-address", text, "want udp://, tcp://, unix:// or unixgram://")),
+        _ => Err(refuse("syslog-address", text, "want udp://, tcp://, tcp+tls://, unix:// or unixgram://")),
     }
+}
+
+/// The options about TLS. What files hold is read with each connection; that they are there is checked now.
+fn syslog_tls(options: &Options, name: &str) -> Result<Tls, InvalidLogOption> {
+    let file = |option: &'static str| -> Result<Option<PathBuf>, InvalidLogOption> {
+        let Some(text) = options.get(option).filter(|text| !text.is_empty()) else { return Ok(None) };
+        let path = PathBuf::from(text);
+        std::fs::File::open(&path).map_err(|error| refuse(option, text, error.to_string()))?;
+        Ok(Some(path))
+    };
+    let own = match (file("syslog-tls-cert")?, file("syslog-tls-key")?) {
+        (Some(cert), Some(key)) => Some((cert, key)),
+        (None, None) => None,
+        (Some(_), None) => return Err(refuse("syslog-tls-cert", &options["syslog-tls-cert"], "needs syslog-tls-key")),
+        (None, Some(_)) => return Err(refuse("syslog-tls-key", &options["syslog-tls-key"], "needs syslog-tls-cert")),
+    };
+    // As in Docker the option counts, whatever its value.
+    let any = options.contains_key("syslog-tls-skip-verify");
+    Ok(Tls { name: name.to_owned(), authority: file("syslog-tls-ca-cert")?, own, any })
 }
 
 /// Docker's names of facilities, by their numbers.
@@ -237,10 +272,11 @@ fn fluentd(options: &Options) -> Result<(Address, Format), InvalidLogOption> {
         Some(("tcp", place)) => Address::Tcp(place_of("fluentd-address", place, 24224)?),
         None if text.is_empty() => Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 24224))),
         None => Address::Tcp(place_of("fluentd-address", text, 24224)?),
-        Some(("tls", _)) => {
-            return Err(refuse("fluentd-address", text, "TLS is not supported; send to a fluentd of this machine"));
+        Some(("tls", place)) => {
+            let tls = Tls { name: host_of(place).to_owned(), ..Tls::default() };
+            Address::Tls(place_of("fluentd-address", place, 24224)?, tls)
         }
-        Some(_) => return Err(refuse("fluentd-address", text, "want HOST:PORT, tcp:// or unix://")),
+        Some(_) => return Err(refuse("fluentd-address", text, "want HOST:PORT, tcp://, tls:// or unix://")),
     };
     if options.get("fluentd-request-ack").is_some_and(|text| text == "true") {
         return Err(refuse("fluentd-request-ack", "true", "acknowledgements are not supported"));
@@ -267,6 +303,18 @@ fn place_of(option: &'static str, text: &str, port: u16) -> Result<SocketAddr, I
     };
     let unknown = || refuse(option, text, format!("{host} is neither an address nor a name in /etc/hosts"));
     address.map(|address| SocketAddr::new(address, port)).ok_or_else(unknown)
+}
+
+/// The host of `HOST[:PORT]`, by which its certificate is checked.
+fn host_of(text: &str) -> &str {
+    let host = match text.rsplit_once(':') {
+        Some((host, port)) if !port.ends_with(']') => host,
+        _ => text,
+    };
+    match host.trim_start_matches('[').trim_end_matches(']') {
+        "" => "localhost",
+        host => host,
+    }
 }
 
 fn in_hosts(name: &str) -> Option<IpAddr> {

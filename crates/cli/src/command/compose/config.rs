@@ -161,7 +161,7 @@ fn whole(project: &Project, found: &Matches) -> Result<String, Failure> {
 }
 
 /// Puts digests into the place of tags, as the registry tells them.
-async fn pin(client: &Client, project: &mut Project) -> Outcome {
+pub(super) async fn pin(client: &Client, project: &mut Project) -> Outcome {
     for service in project.services.values_mut() {
         let image = service.text("image").to_owned();
         if image.is_empty() || image.contains('@') {
@@ -175,7 +175,8 @@ async fn pin(client: &Client, project: &mut Project) -> Outcome {
     Ok(())
 }
 
-fn images_only(project: &Project) -> String {
+/// An override file with nothing but images.
+pub(super) fn images_only(project: &Project) -> String {
     let mut out = String::from("services:\n");
     for (name, service) in project.services.iter().filter(|(_, service)| !service.text("image").is_empty()) {
         let _ = write!(out, "  {name}:\n    image: {}\n", service.text("image"));

@@ -116,7 +116,9 @@ async fn down(session: &Session, found: &Matches) -> Outcome {
         let found: Found = Found { containers, ..world.find(&project).await? };
         verb::down(world, &project, &found, how).await
     })
-    .await
+    .await?;
+    let dry = dry_run(session, found);
+    super::provider::ask(session, &mut project, super::provider::Verb::Down, &Progress::wanted(session, dry)?, dry)
 }
 
 /// The project of the named services alone.

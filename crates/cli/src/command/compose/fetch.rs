@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
+use hako_compose::yaml::Node;
 use hako_compose::{Mood, Report, World};
 
 use super::progress::Progress;
@@ -84,21 +85,25 @@ async fn push(session: &Session, found: &Matches) -> Outcome {
     let mut project = project(session)?;
     project.select(found.words(), found.on("include-deps")).map_err(|error| failed(&error))?;
     for (name, service) in project.services.iter().filter(|(_, service)| service.get("build").is_some()) {
-        if service.text("image").is_empty() {
-            continue;
-        }
-        if dry_run(session, found) {
-            Progress::wanted(session, true)?.tell(name, "Pushed", Mood::Done);
-            continue;
-        }
-        let mut words = vec![service.text("image").to_owned()];
-        words.extend(found.on("quiet").then(|| "--quiet".to_owned()));
-        let matches =
-            flags::parse(PUSH_IMAGE.flags, true, &words).map_err(|_| Failure::local("push: bad image name"))?;
-        match (PUSH_IMAGE.run)(session, &matches).await {
+        match push_one(session, name, service, found.on("quiet"), dry_run(session, found)).await {
             Err(failure) if !found.on("ignore-push-failures") => return Err(failure),
             _ => {}
         }
     }
     Ok(())
+}
+
+/// Pushes the image of a service that has a name for it.
+pub(super) async fn push_one(session: &Session, name: &str, service: &Node, quiet: bool, dry: bool) -> Outcome {
+    if service.text("image").is_empty() {
+        return Ok(());
+    }
+    if dry {
+        Progress::wanted(session, true)?.tell(name, "Pushed", Mood::Done);
+        return Ok(());
+    }
+    let mut words = vec![service.text("image").to_owned()];
+    words.extend(quiet.then(|| "--quiet".to_owned()));
+    let matches = flags::parse(PUSH_IMAGE.flags, true, &words).map_err(|_| Failure::local("push: bad image name"))?;
+    (PUSH_IMAGE.run)(session, &matches).await
 }

@@ -1,6 +1,7 @@
 //! `compose`: described systems. The describing and the deciding are `hako-compose`'s; here are flags, output and exit
 //! codes.
 
+mod artifact;
 mod attached;
 mod build;
 mod config;
@@ -15,6 +16,8 @@ mod logs;
 mod oneoff;
 mod progress;
 mod project;
+mod provider;
+mod publish;
 mod up;
 mod version;
 mod viz;
@@ -57,6 +60,7 @@ pub(super) static COMPOSE: Group = Group {
     nodes: &[
         Node::group("alpha", &viz::ALPHA),
         Node::command("attach", &inside::ATTACH),
+        Node::missing("bridge", "turning projects into Kubernetes manifests or Helm charts is not part of hako"),
         Node::command("build", &build::BUILD),
         Node::command("commit", &inside::COMMIT),
         Node::command("config", &config::CONFIG).also(&["convert"]),
@@ -77,7 +81,7 @@ pub(super) static COMPOSE: Group = Group {
         Node::command("plan", &foresight::PLAN),
         Node::command("port", &listing::PORT),
         Node::command("ps", &listing::PS),
-        Node::missing("publish", "publishing a project to a registry comes with a later version"),
+        Node::command("publish", &publish::PUBLISH),
         Node::command("pull", &fetch::PULL),
         Node::command("push", &fetch::PUSH),
         Node::command("restart", &down::RESTART),

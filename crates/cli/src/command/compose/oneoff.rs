@@ -63,6 +63,10 @@ async fn run_once(session: &Session, found: &Matches) -> Outcome {
     change(&mut project, &service, found, tty)?;
     let dry = dry_run(session, found);
     let progress = if found.on("quiet") { Progress::quiet() } else { Progress::wanted(session, dry)? };
+    super::provider::refuse_models(&project)?;
+    if !found.on("no-deps") {
+        super::provider::ask(session, &mut project, super::provider::Verb::Up, &progress, dry)?;
+    }
     let credentials = credentials(session);
     let world =
         World { client: session.client()?, report: &progress, credentials: &credentials, dry, limit: limit(session) };

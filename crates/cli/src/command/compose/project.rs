@@ -17,6 +17,7 @@ use crate::session::Session;
 pub(super) fn options(session: &Session) -> Result<Options, Failure> {
     let directory = std::env::current_dir().map_err(|error| crate::failure::path_failure("getcwd", ".", &error))?;
     let mut options = Options::new(directory);
+    options.remote = Some(super::artifact::remote(session));
     options.environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();

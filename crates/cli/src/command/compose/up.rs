@@ -256,6 +256,9 @@ fn task<'s>(session: &'s Session, found: &Matches, services: &[String], alone: b
     project.select(services, !alone).map_err(|error| failed(&error))?;
     rescale(&mut project, &scales(&found.strings("scale"))?)?;
     let dry = dry_run(session, found);
+    super::provider::refuse_models(&project)?;
+    let progress = Progress::wanted(session, dry)?;
+    super::provider::ask(session, &mut project, super::provider::Verb::Up, &progress, dry)?;
     Ok(Task {
         choices: choices(found, services)?,
         manner: Manner::default(),
@@ -269,7 +272,7 @@ fn task<'s>(session: &'s Session, found: &Matches, services: &[String], alone: b
             () => Build::Missing,
         },
         dry,
-        progress: Progress::wanted(session, dry)?,
+        progress,
         project,
         session,
     })
@@ -278,6 +281,7 @@ fn task<'s>(session: &'s Session, found: &Matches, services: &[String], alone: b
 async fn up(session: &Session, found: &Matches) -> Outcome {
     check(found)?;
     let mut task = task(session, found, found.words(), found.on("no-deps"))?;
+    say_where(session, &task.project)?;
     if found.on("locked") {
         super::lock::apply_to(&mut task.project)?;
     }
@@ -319,6 +323,18 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
     };
     let members = async { task.run().await };
     follow(session, &task.project, members, &shown, &show, &ending, found.int_given("timeout")).await
+}
+
+/// Says where the files of a project lie that came out of a registry, as Docker Compose does.
+fn say_where(session: &Session, project: &Project) -> Outcome {
+    let files = session.group().map(|flags| flags.strings("file")).unwrap_or_default();
+    match files.first().filter(|file| hako_compose::artifact::is_artifact(file)) {
+        Some(address) => {
+            let directory = project.directory.display().to_string();
+            crate::output::line(format!("Your compose stack {address:?} is stored in {directory:?}"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn check(found: &Matches) -> Outcome {

@@ -76,6 +76,10 @@ pub(crate) async fn open(path: &str, empty: &str) -> Result<Upload, Failure> {
         return stdin();
     }
     let file = tokio::fs::File::open(path).await.map_err(|error| path_failure("open", path, &error))?;
+    // A directory can be opened, but not read: said now, it is not taken for the daemon's fault.
+    if file.metadata().await.is_ok_and(|found| found.is_dir()) {
+        return Err(path_failure("read", path, &io::ErrorKind::IsADirectory.into()));
+    }
     Ok(upload(file))
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::log::Stream;
 use crate::log::read::Entry;
-use crate::log::remote::{Compression, Format, Remote, Subject, SyslogHead};
+use crate::log::remote::{Address, Compression, Format, Remote, Subject, SyslogHead};
 
 /// The most bytes of a packet of Graylog's; longer messages go in chunks.
 const CHUNK: usize = 1420;
@@ -28,7 +28,15 @@ pub(super) fn write(
     let message = Message::of(entry);
     let subject = &remote.subject;
     match remote.format {
-        Format::Syslog { facility, head } => vec![syslog(subject, facility, head, &message)],
+        Format::Syslog { facility, head } => {
+            let line = syslog(subject, facility, head, &message);
+            let counted = matches!(head, SyslogHead::Rfc5424 | SyslogHead::Rfc5424Micro);
+            match &remote.address {
+                // RFC 5425: inside TLS each line is preceded by its length.
+                Address::Tls(..) if counted => vec![[format!("{} ", line.len()).into_bytes(), line].concat()],
+                _ => vec![line],
+            }
+        }
         Format::Journald => vec![journald(subject, attributes, &message)],
         Format::Fluentd { precise } => vec![fluentd(subject, attributes, &message, precise)],
         Format::Gelf { compression } => {
