@@ -145,7 +145,8 @@ impl Container {
                 return Err(error.into());
             }
         }
-        let done = publish(&mut self.access, network, &network.ports).map(|published| self.published = published.into_iter().collect());
+        let done = publish(&mut self.access, network, &network.ports)
+            .map(|published| self.published = published.into_iter().collect());
         if let Err(error) = done.and_then(|()| self.name(witness, netns)) {
             self.description.network.endpoints.iter().for_each(unplug);
             self.withdraw_names(&[]);
