@@ -56,6 +56,8 @@ pub struct Order {
     pub agents: BTreeMap<String, i32>,
     /// Only say what is probably not meant.
     pub check: bool,
+    /// Only answer a question: `targets` or `outline`.
+    pub question: String,
     /// Nothing is later than this, in seconds since the epoch.
     pub epoch: Option<i64>,
     /// Keep what a failing step leaves as an image.
@@ -166,6 +168,9 @@ pub enum Message {
         rule: String,
         /// Where to read about it.
         url: String,
+        /// What the rule is about.
+        #[serde(default)]
+        description: String,
         /// What is found.
         detail: String,
         /// The first line.
@@ -177,6 +182,11 @@ pub enum Message {
     Checked {
         /// Why that counts as a failure, if it does.
         failed: Option<String>,
+    },
+    /// What was asked, in BuildKit's form.
+    Answer {
+        /// The answer.
+        answer: serde_json::Value,
     },
     /// It is done.
     Done {

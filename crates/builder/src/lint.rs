@@ -1,13 +1,18 @@
 //! Build checks: what is allowed in a Dockerfile but probably not meant, in BuildKit's words.
 
+mod comments;
+mod context;
 mod files;
 mod rule;
 mod stages;
 mod variables;
 
+pub use comments::description;
+use hako_model::platform::Platform;
 pub use rule::{RULES, Rule};
 
 use crate::dockerfile::{Dockerfile, Kind, Lines, mount};
+use crate::files::ignore::Ignore;
 
 /// One finding.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +41,23 @@ pub struct Subject<'a> {
     pub text: &'a str,
     /// The stages whose instructions count; FROM counts in all.
     pub stages: Vec<usize>,
-    /// The variables of a base image, if they are known.
-    pub env: &'a dyn Fn(&str) -> Option<Vec<String>>,
+    /// What is known of the image that a stage for a platform begins with.
+    pub base: &'a dyn Fn(&str, &Platform) -> Option<Base>,
+    /// What is left out of the context.
+    pub ignore: Option<&'a Ignore>,
+    /// The platform that is built for.
+    pub platform: Platform,
     /// Which rules are left out, and whether findings fail the build: `skip=…;error=…`, instead of the file's own.
     pub options: Option<String>,
+}
+
+/// An image that a stage begins with.
+#[derive(Debug, Clone)]
+pub struct Base {
+    /// Its variables, `NAME=value` each.
+    pub env: Vec<String>,
+    /// What it was made for.
+    pub platform: Platform,
 }
 
 /// What came of looking.
@@ -70,6 +88,8 @@ impl Findings {
 struct Options {
     skip_all: bool,
     skip: Vec<String>,
+    /// The experimental rules that count, or `all`.
+    experimental: Vec<String>,
     fail: bool,
 }
 
@@ -79,13 +99,27 @@ impl Options {
         for part in text.split(';') {
             match part.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
                 Some(("skip", "all")) => options.skip_all = true,
-                Some(("skip", rules)) => options.skip = rules.split(',').map(|rule| rule.trim().to_owned()).collect(),
+                Some(("skip", rules)) => options.skip = names(rules),
+                Some(("experimental", rules)) => options.experimental = names(rules),
                 Some(("error", value)) => options.fail = matches!(value, "true" | "1" | "t" | "TRUE" | "True"),
                 _ => {}
             }
         }
         options
     }
+
+    fn counts(&self, rule: &Rule) -> bool {
+        let has = |names: &[String], wanted: &str| names.iter().any(|name| name.eq_ignore_ascii_case(wanted));
+        if rule.is_experimental() {
+            has(&self.experimental, "all") || has(&self.experimental, rule.name)
+        } else {
+            !has(&self.skip, rule.name)
+        }
+    }
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split(',').map(|name| name.trim().to_owned()).collect()
 }
 
 /// The stages that a target needs, itself first; none if there is no such target.
@@ -127,11 +161,13 @@ pub fn check(subject: &Subject<'_>) -> Findings {
         return Findings::default();
     }
     let mut warnings = files::check(subject);
+    warnings.extend(comments::check(subject.file, subject.text));
     for stage in &subject.stages {
         warnings.extend(stages::check(subject.file, *stage));
         warnings.extend(variables::check(subject, *stage));
+        warnings.extend(context::check(subject, *stage));
     }
-    warnings.retain(|warning| !options.skip.iter().any(|skip| skip.eq_ignore_ascii_case(warning.rule.name)));
+    warnings.retain(|warning| options.counts(warning.rule));
     warnings.sort_by_key(|warning| warning.lines.first);
     Findings { fail: options.fail && !warnings.is_empty(), warnings }
 }

@@ -150,8 +150,8 @@ impl Images {
     }
 
     /// An image that is here, asked for on a thread that may wait.
-    pub(crate) fn find_here(&self, name: &str) -> Option<hako_store::Image> {
-        self.resolve(name, "").ok()
+    pub(crate) fn find_here(&self, name: &str, platform: &str) -> Option<hako_store::Image> {
+        self.resolve(name, platform).ok()
     }
 
     /// A file from anywhere on the web.

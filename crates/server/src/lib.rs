@@ -11,6 +11,7 @@ mod hijack;
 mod lent;
 mod listen;
 mod metrics;
+mod outline;
 mod patience;
 mod reply;
 mod request;

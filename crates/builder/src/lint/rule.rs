@@ -16,6 +16,12 @@ impl Rule {
         Self { name, description, page }
     }
 
+    /// Whether it counts only where a Dockerfile asks for it.
+    #[must_use]
+    pub fn is_experimental(&self) -> bool {
+        matches!(self.name, "CopyIgnoredFile" | "InvalidDefinitionDescription")
+    }
+
     /// Where to read more.
     #[must_use]
     pub fn url(&self) -> String {
@@ -66,4 +72,10 @@ rules! {
         "Protocol in EXPOSE instruction should be lowercase";
     EXPOSE_INVALID_FORMAT "ExposeInvalidFormat" "expose-invalid-format"
         "IP address and host-port mapping should not be used in EXPOSE instruction. This will become an error in a future release";
+    COPY_IGNORED_FILE "CopyIgnoredFile" "copy-ignored-file"
+        "Attempting to Copy file that is excluded by .dockerignore";
+    INVALID_DEFINITION_DESCRIPTION "InvalidDefinitionDescription" "invalid-definition-description"
+        "Comment for build stage or argument should follow the format: `# <arg/stage name> <description>`. If this is not intended to be a description comment, add an empty line or comment between the instruction and the comment.";
+    INVALID_BASE_IMAGE_PLATFORM "InvalidBaseImagePlatform" "invalid-base-image-platform"
+        "Base image platform does not match expected target platform";
 }

@@ -3,10 +3,19 @@
 use super::*;
 
 fn found(text: &str) -> Vec<String> {
+    found_beside(text, "", "linux/amd64")
+}
+
+fn found_beside(text: &str, ignore: &str, platform: &str) -> Vec<String> {
     let file = Dockerfile::parse(text.as_bytes()).unwrap();
     let stages = (0..file.stages.len()).collect();
-    let env = |base: &str| (base == "busybox").then(|| vec!["HOME=/".to_owned()]);
-    let findings = check(&Subject { file: &file, text, stages, env: &env, options: None });
+    let amd64 = Platform::parse("linux/amd64").unwrap();
+    let known = Base { env: vec!["HOME=/".to_owned()], platform: amd64 };
+    let base = |base: &str, _: &Platform| (base == "busybox").then(|| known.clone());
+    let ignore = Ignore::parse(ignore).unwrap();
+    let platform = Platform::parse(platform).unwrap();
+    let subject = Subject { file: &file, text, stages, base: &base, ignore: Some(&ignore), platform, options: None };
+    let findings = check(&subject);
     findings.warnings.iter().map(Warning::line).collect()
 }
 
@@ -106,7 +115,15 @@ fn what_is_meant_is_not_found() {
 fn findings_fail_a_build_that_wants_it() {
     let text = "# check=error=true\nFROM busybox\nMAINTAINER x\n";
     let file = Dockerfile::parse(text.as_bytes()).unwrap();
-    let subject = |options| Subject { file: &file, text, stages: vec![0], env: &|_| None, options };
+    let subject = |options| Subject {
+        file: &file,
+        text,
+        stages: vec![0],
+        base: &|_, _| None,
+        ignore: None,
+        platform: Platform::host(),
+        options,
+    };
     assert!(check(&subject(None)).fail);
     assert!(!check(&subject(Some("error=false".to_owned()))).fail);
     assert!(!check(&subject(Some("skip=MaintainerDeprecated;error=true".to_owned()))).fail);
@@ -119,4 +136,76 @@ fn stages_are_reached_by_names() {
     assert_eq!(reachable(&file, ""), [3, 1, 2, 0]);
     assert_eq!(reachable(&file, "B"), [1, 0]);
     assert_eq!(reachable(&file, "unknown"), Vec::<usize>::new());
+}
+
+#[test]
+fn files_that_are_left_out_of_the_context() {
+    let text = "# check=experimental=CopyIgnoredFile
+FROM busybox AS base
+ARG MODE
+COPY secret.txt a/b.log ok.txt /x/
+ADD *.md ignored/dir ./secret.txt https://x.y/secret.txt /y/
+COPY . /z
+COPY --from=base /secret.txt /q
+ENV A=secret.txt
+COPY $A /b
+";
+    let ignore = "secret.txt\n**/*.log\nignored\n*.md\n";
+    let expect = [
+        "CopyIgnoredFile: Attempting to Copy file \"secret.txt\" that is excluded by .dockerignore (line 4)",
+        "CopyIgnoredFile: Attempting to Copy file \"a/b.log\" that is excluded by .dockerignore (line 4)",
+        "CopyIgnoredFile: Attempting to Add file \"*.md\" that is excluded by .dockerignore (line 5)",
+        "CopyIgnoredFile: Attempting to Add file \"ignored/dir\" that is excluded by .dockerignore (line 5)",
+        "CopyIgnoredFile: Attempting to Add file \"secret.txt\" that is excluded by .dockerignore (line 5)",
+        "CopyIgnoredFile: Attempting to Copy file \"secret.txt\" that is excluded by .dockerignore (line 9)",
+    ];
+    assert_eq!(found_beside(text, ignore, "linux/amd64"), expect);
+    let unasked = text.split_once('\n').unwrap().1;
+    assert_eq!(found_beside(unasked, ignore, "linux/amd64"), [""; 0]);
+    assert_eq!(found_beside(text, "*\n!ok.txt\n", "linux/amd64"), [""; 0]);
+}
+
+#[test]
+fn comments_describe_what_they_stand_before() {
+    let text = "# check=experimental=all
+# MODE how fast it is
+ARG MODE=fast
+# wrong description
+ARG OTHER
+# base the base of all
+FROM busybox AS base
+# not described
+ARG VERSION=1 X=2
+# build stage that builds
+# two lines
+FROM base AS build
+
+# detached
+
+FROM base AS build3
+   # indented here
+FROM base
+   # VERSION indented here
+ARG VERSION
+# MODE
+ARG MODE
+";
+    let expect = [("ARG", "OTHER", 5), ("ARG", "<arg_key>", 9), ("FROM", "build", 12), ("FROM", "build3", 16)];
+    let expect = expect.into_iter().chain([("ARG", "VERSION", 20)]).map(|(word, name, line)| {
+        let rule = "InvalidDefinitionDescription";
+        format!("{rule}: Comment for {word} should follow the format: `# {name} <description>` (line {line})")
+    });
+    assert_eq!(found(text), expect.collect::<Vec<_>>());
+    assert_eq!(description(text, 3, "MODE"), Some("how fast it is"));
+    assert_eq!(description(text, 12, "build"), Some("stage that builds"));
+    assert_eq!(description(text, 20, "VERSION"), None);
+    assert_eq!(description(text, 22, "MODE"), None);
+}
+
+#[test]
+fn images_for_another_platform() {
+    let what = "InvalidBaseImagePlatform: Base image busybox was pulled with platform \"linux/amd64\", expected";
+    let expect = format!("{what} \"linux/arm64\" for current build (line 1)");
+    assert_eq!(found_beside("FROM busybox\nFROM scratch\n", "", "linux/arm64"), [expect]);
+    assert_eq!(found_beside("FROM busybox\n", "", "linux/amd64"), [""; 0]);
 }

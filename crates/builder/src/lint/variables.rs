@@ -44,7 +44,7 @@ fn inherited(subject: &Subject<'_>, number: usize, depth: usize) -> Option<Names
             Some(set)
         }
         None => {
-            let env = (subject.env)(base)?;
+            let env = super::context::base(subject, number)?.env;
             set.extend(env.iter().filter_map(|pair| Some((pair.split_once('=')?.0.to_owned(), true))));
             Some(set)
         }

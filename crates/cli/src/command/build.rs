@@ -1,6 +1,7 @@
 //! `build` and `builder`.
 
 mod caches;
+mod call;
 mod context;
 mod failed;
 mod options;
@@ -14,9 +15,11 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsRawFd;
 
 use hako_api::build::{Message, Order, Place};
+use hako_client::JsonStream;
 use hako_registry::credentials::Credential;
 
 use self::caches::Caches;
+use self::call::Call;
 use self::context::{Contexts, Plan};
 use self::output::Output;
 use self::screen::{Mode, Screen};
@@ -41,7 +44,7 @@ const FLAGS: &[Flag] = &[
     text("builder", "Override the configured builder instance").refused("hako builds by itself"),
     list("cache-from", "External cache sources (e.g., \"user/app:cache\", \"type=local,src=path/to/dir\")").word("stringArray"),
     list("cache-to", "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")").word("stringArray"),
-    text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")").default("build").check(options::check_call),
+    text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")").default("build").check(call::check),
     text("cgroup-parent", "Set the parent cgroup for the \"RUN\" instructions during build"),
     switch("check", "Shorthand for \"--call=check\""),
     switch("debug", "Keep the state of a failed step as an image").short('D'),
@@ -124,7 +127,8 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
     let mut order = options::order(found, &plan)?;
     order.keep = outputs.iter().all(Output::needs_image);
     order.debug = found.on("debug");
-    order.check = found.on("check") || found.text("call") == "check";
+    let call = Call::parse(if found.on("check") { "check" } else { found.text("call") }).map_err(Failure::local)?;
+    call.ask(&mut order);
     // Open until the build is over.
     let agents = options::agents(&found.list("ssh"))?;
     order.agents = agents.iter().map(|(id, socket)| (id.clone(), socket.as_raw_fd())).collect();
@@ -137,10 +141,7 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
     if found.on("verify") {
         return verify(session, found, order, mode, credentials.as_deref()).await;
     }
-    if order.check {
-        (order.keep, order.tags) = (false, Vec::new());
-    }
-    let result = perform(session, &mut order, plan, screen, credentials.as_deref()).await?;
+    let result = perform(session, &mut order, plan, (screen, &call), credentials.as_deref()).await?;
     if matches!(result, Built::Nothing) {
         return Ok(());
     }
@@ -160,7 +161,8 @@ async fn verify(
     let mut results = Vec::new();
     for _ in 0..2 {
         let (plan, screen) = (Plan::read(found)?, Screen::new(mode, false));
-        let Built::Layer(layer) = perform(session, &mut order, plan, screen, credentials).await? else {
+        let asked = (screen, &Call::default());
+        let Built::Layer(layer) = perform(session, &mut order, plan, asked, credentials).await? else {
             return Err(Failure::local("the daemon made an image where none was wanted"));
         };
         results.push(layer);
@@ -191,23 +193,10 @@ async fn perform(
     session: &Session,
     order: &mut Order,
     plan: Plan,
-    mut screen: Screen,
+    (mut screen, call): (Screen, &Call),
     credentials: Option<&str>,
 ) -> Result<Built, Failure> {
-    let client = session.client()?;
-    let contexts = Contexts::open(plan, session.may_lend()?)?;
-    order.contexts = contexts.places();
-    let sent = contexts.files()?;
-    let answered = client.builds().build(order, sent, credentials).await;
-    let mut messages = match answered {
-        Err(hako_client::Error::Refused { status: 403, .. }) if contexts.is_open() => {
-            // The daemon cannot reach this process's files: they are sent.
-            let contexts = contexts.closed();
-            order.contexts = contexts.places();
-            client.builds().build(order, contexts.files()?, credentials).await.map_err(refused)?
-        }
-        answered => answered.map_err(refused)?,
-    };
+    let mut messages = send(session, order, plan, credentials).await?;
     while let Some(message) = screen.next(&mut messages).await? {
         match message {
             Message::Image { id } => {
@@ -218,23 +207,11 @@ async fn perform(
                 screen.finish(None, &[])?;
                 return Ok(Built::Layer(id));
             }
-            Message::Checked { failed } => {
-                let text = order.dockerfile.as_deref().unwrap_or_default();
-                let failed = failed.as_deref();
-                if !order.check {
-                    let why = failed.unwrap_or("the checks ended the build");
-                    out::complain(screen.warnings.summary())?;
-                    let message = format!("ERROR: failed to build: failed to solve: {why}");
-                    return Err(Failure::Status { message, code: 1 });
-                }
-                out::print(screen.warnings.report(&order.name, text, failed))?;
-                let code = u8::from(failed.is_some() || !screen.warnings.is_empty());
-                return if code == 0 {
-                    Ok(Built::Nothing)
-                } else {
-                    Err(Failure::Status { message: String::new(), code })
-                };
+            Message::Answer { answer } => {
+                out::print(call.show(&answer))?;
+                return Ok(Built::Nothing);
             }
+            Message::Checked { failed } => return checked(order, &screen, call, failed.as_deref()),
             Message::Refused { message, first, last, code, image } => {
                 let text = order.dockerfile.as_deref().unwrap_or_default();
                 screen.fail(&order.name, text, (first, last))?;
@@ -251,11 +228,46 @@ async fn perform(
     Err(Failure::local("the daemon went away before the build was done"))
 }
 
+/// Sends an order; its contexts, too, if the daemon cannot read them in place.
+async fn send(
+    session: &Session,
+    order: &mut Order,
+    plan: Plan,
+    credentials: Option<&str>,
+) -> Result<JsonStream<Message>, Failure> {
+    let client = session.client()?;
+    let contexts = Contexts::open(plan, session.may_lend()?)?;
+    order.contexts = contexts.places();
+    let sent = contexts.files()?;
+    match client.builds().build(order, sent, credentials).await {
+        Err(hako_client::Error::Refused { status: 403, .. }) if contexts.is_open() => {
+            // The daemon cannot reach this process's files: they are sent.
+            let contexts = contexts.closed();
+            order.contexts = contexts.places();
+            client.builds().build(order, contexts.files()?, credentials).await.map_err(refused)
+        }
+        answered => answered.map_err(refused),
+    }
+}
+
+/// What the checks found; where they were not asked for, they ended the build.
+fn checked(order: &Order, screen: &Screen, call: &Call, failed: Option<&str>) -> Result<Built, Failure> {
+    let text = order.dockerfile.as_deref().unwrap_or_default();
+    if !order.check {
+        out::complain(screen.warnings.summary())?;
+        return Err(call::refused(failed.unwrap_or("the checks ended the build")));
+    }
+    out::print(match call.json {
+        true => call.findings(&screen.warnings.told, (&order.name, text), failed),
+        false => screen.warnings.report(&order.name, text, failed),
+    })?;
+    let code = u8::from(!call.forgiving && (failed.is_some() || !screen.warnings.is_empty()));
+    if code == 0 { Ok(Built::Nothing) } else { Err(Failure::Status { message: String::new(), code }) }
+}
+
 fn refused(error: hako_client::Error) -> Failure {
     match error {
-        hako_client::Error::Refused { message, .. } => {
-            Failure::Status { message: format!("ERROR: failed to build: failed to solve: {message}"), code: 1 }
-        }
+        hako_client::Error::Refused { message, .. } => call::refused(&message),
         other => other.into(),
     }
 }

@@ -94,9 +94,14 @@ impl Workshop for Shop {
     }
 }
 
+/// The platform that an image must be of; for the host's own, what is here is taken as it is.
+pub(super) fn wanted(platform: &Platform) -> String {
+    if platform.normalised() == Platform::host().normalised() { String::new() } else { platform.to_string() }
+}
+
 impl Shop {
     async fn find(&self, name: &str, platform: &Platform, pull: bool, tell: &dyn Fn(&str)) -> Result<Image> {
-        let wanted = if *platform == Platform::host().normalised() { String::new() } else { platform.to_string() };
+        let wanted = wanted(platform);
         if !pull && let Ok(image) = self.images.local(name, &wanted).await {
             return Ok(image);
         }

@@ -407,6 +407,30 @@ fn checks_find_what_is_probably_not_meant() {
     let strict = context(&house, &[("Dockerfile", "# check=error=true\nFROM busybox\nMAINTAINER x\n")]);
     let said = house.fails(1, ["build", strict.to_str().unwrap()]);
     assert!(said.contains("lint violation found for rules: MaintainerDeprecated"), "{said}");
+    let left_out = "# check=experimental=CopyIgnoredFile\nFROM busybox\nCOPY secret.txt /\n";
+    let left_out = context(&house, &[("Dockerfile", left_out), (".dockerignore", "secret.txt\n")]);
+    let found = house.run(["build", "--call", "check,format=json,ignorestatus=true", left_out.to_str().unwrap()]);
+    assert!(found.code == 0 && found.stdout.contains("\"ruleName\": \"CopyIgnoredFile\""), "{}", found.stdout);
+}
+
+#[test]
+fn questions_about_a_dockerfile_are_answered() {
+    let house = House::new();
+    let text = "# MODE how fast\nARG MODE=fast\n# base what all have\nFROM busybox AS base\nARG MODE\n\
+                RUN --mount=type=secret,id=token,required=true true\nFROM base\n";
+    let dir = context(&house, &[("Dockerfile", text)]);
+    let ask = |call: &str, more: &[&str]| {
+        let words = ["build", "--call", call].into_iter().chain(more.iter().copied()).chain([dir.to_str().unwrap()]);
+        house.run(words).stdout
+    };
+    let head = "TARGET:      base\nDESCRIPTION: what all have\n\n";
+    let rest = "BUILD ARG   VALUE   DESCRIPTION\nMODE        slow    how fast\n\nSECRET   REQUIRED\ntoken    true\n\n";
+    assert_eq!(ask("outline", &["--target", "base", "--build-arg", "MODE=slow"]), format!("{head}{rest}"));
+    let targets = "TARGET    DESCRIPTION\nbase      what all have\n(default) \n";
+    assert_eq!(ask("targets", &[]), targets);
+    assert!(ask("targets,format=json", &[]).contains("\"base\": \"busybox\""));
+    let said = house.fails(1, ["build", "--call", "outline", "--target", "nope", dir.to_str().unwrap()]);
+    assert!(said.contains("target stage \"nope\" could not be found"), "{said}");
 }
 
 #[test]

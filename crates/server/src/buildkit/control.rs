@@ -96,7 +96,7 @@ impl Workbench {
         let order = Order(words);
         order.check()?;
         let inputs = Inputs::gather(job, &builds, &order).await?;
-        question::warn(job, &builds, &order, (&inputs.vertex, &inputs.dockerfile)).await?;
+        question::warn(job, &builds, &order, (&inputs.vertex, inputs.sources())).await?;
         let (from, unknown) = order.caches();
         for cache in unknown {
             // As with BuildKit, a cache that cannot be had does not end the build.
@@ -128,7 +128,7 @@ impl Workbench {
     ) -> Result<gateway::Outcome, Status> {
         let (builds, order) = (self.engine.builds(), Order(words));
         let inputs = Inputs::gather(job, &builds, &order).await?;
-        question::answer(&builds, &order, question, &inputs.dockerfile).await
+        question::answer(&builds, &order, question, inputs.sources()).await
     }
 
     /// Builds, or has the client drive the build, and exports the result.
@@ -191,6 +191,8 @@ pub(super) fn refusal(failure: Failure, name: &str, dockerfile: &[u8]) -> Status
 #[derive(Default)]
 struct Inputs {
     dockerfile: Vec<u8>,
+    /// What is left out of the main context.
+    ignore: Option<Vec<u8>>,
     /// The step that people saw fetch it.
     vertex: String,
     contexts: BTreeMap<String, Context>,
@@ -198,6 +200,10 @@ struct Inputs {
 }
 
 impl Inputs {
+    fn sources(&self) -> question::Sources<'_> {
+        question::Sources { dockerfile: &self.dockerfile, ignore: self.ignore.as_deref() }
+    }
+
     async fn gather(job: &Arc<Job>, builds: &Builds, order: &Order<'_>) -> Result<Self, Status> {
         let mut inputs = Self::default();
         match order.word("context") {
@@ -220,6 +226,7 @@ impl Inputs {
             Some(own) => own,
             None => ignored(job, &caller, builds, name).await?,
         };
+        self.ignore = Some(ignore.clone());
         self.contexts.insert(MAIN.to_owned(), local(job, &caller, builds, name, ignore)?);
         Ok(())
     }
@@ -273,6 +280,7 @@ impl Inputs {
             None => context::text(&root, ".dockerignore").map_err(failed)?,
         };
         let tree = context::tree(root, ignore.as_deref()).map_err(failed)?;
+        self.ignore = ignore;
         self.contexts.insert(MAIN.to_owned(), Context::Files(tree));
         self.kept.push(origin);
         Ok(())

@@ -88,7 +88,7 @@ impl<'a> Order<'a> {
         })
     }
 
-    fn platform(&self) -> Result<Option<Platform>, Status> {
+    pub(super) fn platform(&self) -> Result<Option<Platform>, Status> {
         let parsed = self.word("platform").map(Platform::parse).transpose();
         parsed.map_err(|error| Status::invalid_argument(error.to_string()))
     }

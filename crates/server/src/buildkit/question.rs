@@ -8,29 +8,40 @@ use base64::engine::general_purpose::STANDARD;
 use hako_buildkit::Status;
 use hako_buildkit::wire::control::{StatusResponse, VertexWarning};
 use hako_buildkit::wire::{fault, gateway};
-use hako_engine::builds::lint::{self, Findings, Warning};
-use hako_engine::builds::{Builds, CheckRequest, Dockerfile, Failure, Kind, Lines, SyntaxError, mount};
+use hako_engine::builds::lint::{Findings, Warning};
+use hako_engine::builds::{Builds, CheckRequest, Dockerfile, Failure, Lines, SyntaxError};
 use serde_json::{Map, Value, json};
 
 use super::control::refusal;
 use super::job::Job;
 use super::order::Order;
+use crate::outline::{location, outline, targets};
 
 /// The version of all answers.
 const VERSION: &str = "1.0.0";
+
+/// What is looked at: the Dockerfile, and what is left out of its context.
+#[derive(Clone, Copy)]
+pub(super) struct Sources<'a> {
+    pub(super) dockerfile: &'a [u8],
+    pub(super) ignore: Option<&'a [u8]>,
+}
 
 /// Tells of what is probably not meant. Where the Dockerfile wants it, that ends the build.
 pub(super) async fn warn(
     job: &Job,
     builds: &Builds,
     order: &Order<'_>,
-    (vertex, dockerfile): (&str, &[u8]),
+    (vertex, sources): (&str, Sources<'_>),
 ) -> Result<(), Status> {
     let target = Some(order.word("target").unwrap_or_default().to_owned());
     // What cannot be read is the build's to refuse.
-    let Ok(findings) = check(builds, order, dockerfile, target).await? else { return Ok(()) };
-    let info =
-        fault::SourceInfo { filename: base_name(order), data: dockerfile.to_vec(), language: "Dockerfile".to_owned() };
+    let Ok(findings) = check(builds, order, sources, target).await? else { return Ok(()) };
+    let info = fault::SourceInfo {
+        filename: base_name(order),
+        data: sources.dockerfile.to_vec(),
+        language: "Dockerfile".to_owned(),
+    };
     let warnings: Vec<VertexWarning> = findings
         .warnings
         .iter()
@@ -56,11 +67,14 @@ pub(super) async fn warn(
 async fn check(
     builds: &Builds,
     order: &Order<'_>,
-    dockerfile: &[u8],
+    sources: Sources<'_>,
     target: Option<String>,
 ) -> Result<Result<Findings, SyntaxError>, Status> {
     let options = order.word("build-arg:BUILDKIT_DOCKERFILE_CHECK").map(str::to_owned);
-    let request = CheckRequest { dockerfile: dockerfile.to_vec(), target, options };
+    let (dockerfile, ignore) = (sources.dockerfile.to_vec(), sources.ignore.map(<[u8]>::to_vec));
+    // A platform that is no platform is the build's to refuse.
+    let platform = order.platform().ok().flatten();
+    let request = CheckRequest { dockerfile, target, options, ignore, platform };
     builds.check(request).await.map_err(|error| Status::internal(error.to_string()))
 }
 
@@ -79,8 +93,9 @@ pub(super) async fn answer(
     builds: &Builds,
     order: &Order<'_>,
     question: &str,
-    dockerfile: &[u8],
+    sources: Sources<'_>,
 ) -> Result<gateway::Outcome, Status> {
+    let dockerfile = sources.dockerfile;
     let parsed = || {
         Dockerfile::parse(dockerfile).map_err(|error| {
             let failure = Failure { message: error.message, lines: error.lines, ..Failure::default() };
@@ -88,9 +103,13 @@ pub(super) async fn answer(
         })
     };
     let (answer, text, code) = match question {
-        "frontend.lint" => checked(builds, order, dockerfile).await?,
+        "frontend.lint" => checked(builds, order, sources).await?,
         "frontend.targets" => (targets(&parsed()?, dockerfile), String::new(), 0),
-        "frontend.outline" => (outline(&parsed()?, order, dockerfile)?, String::new(), 0),
+        "frontend.outline" => {
+            let given = |name: &str| order.word(&format!("build-arg:{name}")).map(str::to_owned);
+            let outline = outline(&parsed()?, dockerfile, order.word("target").unwrap_or_default(), &given);
+            (outline.map_err(Status::invalid_argument)?, String::new(), 0)
+        }
         "frontend.subrequests.describe" => (describe(), String::new(), 0),
         other => return Err(Status::unimplemented(format!("hako does not answer {other}"))),
     };
@@ -104,13 +123,9 @@ pub(super) async fn answer(
     Ok(gateway::Outcome { metadata, ..gateway::Outcome::default() })
 }
 
-fn location(lines: Lines) -> Value {
-    json!({"ranges": [{"start": {"line": lines.first}, "end": {"line": lines.last}}]})
-}
-
 /// What the checks find, in all stages.
-async fn checked(builds: &Builds, order: &Order<'_>, dockerfile: &[u8]) -> Result<(Value, String, i32), Status> {
-    let found = check(builds, order, dockerfile, None).await?;
+async fn checked(builds: &Builds, order: &Order<'_>, sources: Sources<'_>) -> Result<(Value, String, i32), Status> {
+    let found = check(builds, order, sources, None).await?;
     let mut answer = Map::new();
     let findings = match found {
         Ok(findings) => findings,
@@ -134,98 +149,12 @@ async fn checked(builds: &Builds, order: &Order<'_>, dockerfile: &[u8]) -> Resul
         answer.insert("buildError".to_owned(), json!({"message": why}));
     }
     let failed = !findings.warnings.is_empty() || answer.contains_key("buildError");
-    let source = json!({"filename": base_name(order), "data": STANDARD.encode(dockerfile), "language": "Dockerfile"});
+    let source =
+        json!({"filename": base_name(order), "data": STANDARD.encode(sources.dockerfile), "language": "Dockerfile"});
     answer.insert("warnings".to_owned(), findings.warnings.iter().map(warning).collect());
     answer.insert("sources".to_owned(), json!([source]));
     let text: Vec<String> = findings.warnings.iter().map(Warning::line).collect();
     Ok((Value::Object(answer), text.join("\n"), i32::from(failed)))
-}
-
-fn targets(file: &Dockerfile, dockerfile: &[u8]) -> Value {
-    let last = file.stages.len().saturating_sub(1);
-    let target = |(number, stage): (usize, &hako_engine::builds::Stage)| {
-        let mut target = Map::new();
-        if let Some(name) = &stage.from.name {
-            target.insert("name".to_owned(), json!(name));
-        }
-        if number == last {
-            target.insert("default".to_owned(), json!(true));
-        }
-        target.insert("base".to_owned(), json!(stage.from.base));
-        if let Some(platform) = &stage.from.platform {
-            target.insert("platform".to_owned(), json!(platform));
-        }
-        target.insert("location".to_owned(), location(stage.lines));
-        Value::Object(target)
-    };
-    let targets: Vec<Value> = file.stages.iter().enumerate().map(target).collect();
-    json!({"targets": targets, "sources": [STANDARD.encode(dockerfile)]})
-}
-
-/// The arguments, secrets and agents of a target.
-fn outline(file: &Dockerfile, order: &Order<'_>, dockerfile: &[u8]) -> Result<Value, Status> {
-    let target = order.word("target").unwrap_or_default();
-    let stages = lint::reachable(file, target);
-    let Some(first) = stages.first() else {
-        return Err(Status::invalid_argument(format!("target stage {target:?} could not be found")));
-    };
-    let mut outline = Map::new();
-    if let Some(name) = &file.stages[*first].from.name {
-        outline.insert("name".to_owned(), json!(name));
-    }
-    let (mut arguments, mut secrets, mut agents) = (Vec::new(), Vec::new(), Vec::new());
-    for stage in stages {
-        for own in &file.stages[stage].instructions {
-            match &own.kind {
-                Kind::Arg(pairs) => {
-                    arguments.extend(pairs.iter().map(|pair| argument(file, order, pair, own.lines)));
-                }
-                Kind::Run(run) => {
-                    for mount in run.mounts.iter().filter_map(|text| mount::parse(text).ok()) {
-                        match &mount.kind {
-                            mount::Kind::Secret(secret) => secrets.push(lent(secret, "", own.lines)),
-                            mount::Kind::Ssh(agent) => agents.push(lent(agent, "default", own.lines)),
-                            _ => {}
-                        }
-                    }
-                }
-                _ => {}
-            }
-        }
-    }
-    for (name, values) in [("args", arguments), ("secrets", secrets), ("ssh", agents)] {
-        if !values.is_empty() {
-            outline.insert(name.to_owned(), Value::Array(values));
-        }
-    }
-    outline.insert("sources".to_owned(), json!([STANDARD.encode(dockerfile)]));
-    Ok(Value::Object(outline))
-}
-
-/// An argument with the value it will have; one that is declared before the first stage, too, is shown there.
-fn argument(file: &Dockerfile, order: &Order<'_>, (name, value): &(String, Option<String>), lines: Lines) -> Value {
-    let global = file.arguments.iter().find_map(|own| match &own.kind {
-        Kind::Arg(pairs) => Some((pairs.iter().find(|(known, _)| known == name)?, own.lines)),
-        _ => None,
-    });
-    let given = order.word(&format!("build-arg:{name}")).map(str::to_owned);
-    let value = given.or_else(|| value.clone()).or_else(|| global.and_then(|((_, value), _)| value.clone()));
-    let mut argument = Map::from_iter([("name".to_owned(), json!(name))]);
-    if let Some(value) = value {
-        argument.insert("value".to_owned(), json!(value));
-    }
-    argument.insert("location".to_owned(), location(global.map_or(lines, |(_, lines)| lines)));
-    Value::Object(argument)
-}
-
-fn lent(secret: &mount::Secret, default: &str, lines: Lines) -> Value {
-    let name = secret.id.clone().unwrap_or_else(|| default.to_owned());
-    let mut lent = Map::from_iter([("name".to_owned(), json!(name))]);
-    if secret.required {
-        lent.insert("required".to_owned(), json!(true));
-    }
-    lent.insert("location".to_owned(), location(lines));
-    Value::Object(lent)
 }
 
 /// Which questions there are.

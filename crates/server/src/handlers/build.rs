@@ -17,7 +17,9 @@ use hako_engine::builds::desk::{Agents, Desk};
 use hako_engine::builds::lint::Warning;
 use hako_engine::builds::progress::Event;
 use hako_engine::builds::request::{Context, MAIN, Request, Reuse, Sandbox, Secret};
-use hako_engine::builds::{Becomes, BuildRequest, Builds, CacheTarget, Caches, CheckRequest, Outside, Told};
+use hako_engine::builds::{
+    Becomes, BuildRequest, Builds, CacheTarget, Caches, CheckRequest, Dockerfile, Outside, Told,
+};
 use hako_engine::images::Credential;
 use hako_engine::stream::ByteSource;
 use hako_model::container::Resources;
@@ -28,6 +30,7 @@ use http::StatusCode;
 use crate::failure::Failure;
 use crate::lent;
 use crate::listen::Peer;
+use crate::outline;
 use crate::reply::{self, Outcome};
 use crate::request::Asked;
 
@@ -43,9 +46,13 @@ pub(super) async fn build(asked: Asked) -> Outcome {
     let needs_files = order.contexts.values().any(|place| matches!(place, Place::Sent { .. }));
     let rest: ByteSource = Box::pin(futures_util::stream::iter([Ok(rest)]).chain(body));
     let sent = if needs_files { Some(builds.receive(rest).await?) } else { None };
-    let check = order.check;
-    let (request, kept) = assemble(&builds, order, sent, peer, credentials).await?;
-    let (warnings, failed) = look(&builds, &request, check).await?;
+    let (check, question) = (order.check, order.question.clone());
+    let (request, ignore, kept) = assemble(&builds, order, sent, peer, credentials).await?;
+    if !question.is_empty() {
+        let answer = answer(&request, &question)?;
+        return Ok(reply::lines("\n", futures_util::stream::iter([Message::Answer { answer }])));
+    }
+    let (warnings, failed) = look(&builds, &request, ignore, check).await?;
     let warned = futures_util::stream::iter(warnings);
     if check || failed.is_some() {
         let end = Message::Checked { failed };
@@ -55,13 +62,32 @@ pub(super) async fn build(asked: Asked) -> Outcome {
     Ok(reply::lines("\n", warned.chain(told)))
 }
 
+/// What is asked about a Dockerfile that is not built.
+fn answer(request: &BuildRequest, question: &str) -> Result<serde_json::Value, Failure> {
+    let build = &request.build;
+    let file = Dockerfile::parse(&build.dockerfile).map_err(|error| Failure::invalid(error.to_string()))?;
+    let given = |name: &str| build.arguments.get(name).cloned();
+    match question {
+        "targets" => Ok(outline::targets(&file, &build.dockerfile)),
+        "outline" => outline::outline(&file, &build.dockerfile, &build.target, &given).map_err(Failure::invalid),
+        other => Err(Failure::invalid(format!("unsupported request frontend.{other}"))),
+    }
+}
+
 /// What is probably not meant, and why that fails the build, if it does. What cannot be read is the build's to refuse.
-async fn look(builds: &Builds, request: &BuildRequest, check: bool) -> Result<(Vec<Message>, Option<String>), Failure> {
+async fn look(
+    builds: &Builds,
+    request: &BuildRequest,
+    ignore: Option<Vec<u8>>,
+    check: bool,
+) -> Result<(Vec<Message>, Option<String>), Failure> {
     let build = &request.build;
     let asked = CheckRequest {
         dockerfile: build.dockerfile.clone(),
         target: (!check).then(|| build.target.clone()),
         options: build.arguments.get("BUILDKIT_DOCKERFILE_CHECK").cloned(),
+        ignore,
+        platform: build.platform.clone(),
     };
     let findings = match builds.check(asked).await? {
         Ok(findings) => findings,
@@ -72,6 +98,7 @@ async fn look(builds: &Builds, request: &BuildRequest, check: bool) -> Result<(V
     let warning = |warning: Warning| Message::Warning {
         rule: warning.rule.name.to_owned(),
         url: warning.rule.url(),
+        description: warning.rule.description.to_owned(),
         detail: warning.detail,
         first: warning.lines.first,
         last: warning.lines.last,
@@ -104,15 +131,16 @@ async fn read_order(body: &mut ByteSource) -> Result<(Order, bytes::Bytes), Fail
     Ok((order, rest))
 }
 
-/// Opens contexts, finds the Dockerfile, and makes the engine's request of all that.
+/// Opens contexts, finds the Dockerfile, and makes the engine's request of all that; and what is left out of the main one.
 async fn assemble(
     builds: &Builds,
     order: Order,
     sent: Option<Origin>,
     peer: Option<Peer>,
     credentials: BTreeMap<String, Credential>,
-) -> Result<(BuildRequest, Vec<Origin>), Failure> {
+) -> Result<(BuildRequest, Option<Vec<u8>>, Vec<Origin>), Failure> {
     let mut kept: Vec<Origin> = Vec::new();
+    let mut left_out = None;
     let mut contexts = BTreeMap::new();
     let mut dockerfile = order.dockerfile.clone().map(String::into_bytes);
     for (name, place) in &order.contexts {
@@ -141,6 +169,7 @@ async fn assemble(
             dockerfile = context::text(&root, &order.name)?;
         }
         contexts.insert(name.clone(), Context::Files(context::tree(root, ignore.as_deref())?));
+        left_out = left_out.or(ignore.filter(|_| name == MAIN));
     }
     kept.extend(sent);
     let dockerfile = dockerfile.ok_or_else(|| no_dockerfile(&order.name))?;
@@ -157,7 +186,7 @@ async fn assemble(
             .map(|goal| Ok(CacheTarget { place: outside(peer, &goal.place)?, max: goal.max }))
             .collect::<Result<_, Failure>>()?,
     };
-    Ok((BuildRequest { build, tags: order.tags, result, credentials, desk, caches }, kept))
+    Ok((BuildRequest { build, tags: order.tags, result, credentials, desk, caches }, left_out, kept))
 }
 
 fn no_dockerfile(name: &str) -> Failure {

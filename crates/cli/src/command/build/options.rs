@@ -159,10 +159,3 @@ pub(super) fn check_progress(text: &str) -> Result<(), String> {
         other => Err(format!("invalid progress mode {other}: want auto, plain, quiet, rawjson or tty")),
     }
 }
-
-pub(super) fn check_call(text: &str) -> Result<(), String> {
-    match text {
-        "build" | "check" | "" => Ok(()),
-        other => Err(format!("method {other} comes with a later version of hako")),
-    }
-}

@@ -15,25 +15,30 @@ struct Warning {
 
 /// All of them, in the order of the file.
 #[derive(Debug, Default)]
-pub(super) struct Warnings(Vec<Warning>);
+pub(super) struct Warnings {
+    found: Vec<Warning>,
+    /// As they were told.
+    pub(super) told: Vec<Message>,
+}
 
 impl Warnings {
     /// Takes a message if it is a finding.
     pub(super) fn take(&mut self, message: &Message) {
-        if let Message::Warning { rule, url, detail, first, last } = message {
+        if let Message::Warning { rule, url, detail, first, last, .. } = message {
             let (rule, url, detail) = (rule.clone(), url.clone(), detail.clone());
-            self.0.push(Warning { rule, url, detail, lines: (*first, *last) });
+            self.told.push(message.clone());
+            self.found.push(Warning { rule, url, detail, lines: (*first, *last) });
         }
     }
 
     /// For the end of a build; nothing when there are none.
     pub(super) fn summary(&self) -> String {
         let line = |warning: &Warning| format!(" - {}: {} (line {})\n", warning.rule, warning.detail, warning.lines.0);
-        match self.0.len() {
+        match self.found.len() {
             0 => String::new(),
-            1 => format!("\n 1 warning found (use --check to see the place):\n{}", line(&self.0[0])),
+            1 => format!("\n 1 warning found (use --check to see the place):\n{}", line(&self.found[0])),
             count => {
-                let lines: String = self.0.iter().map(line).collect();
+                let lines: String = self.found.iter().map(line).collect();
                 format!("\n {count} warnings found (use --check to see the places):\n{lines}")
             }
         }
@@ -41,12 +46,12 @@ impl Warnings {
 
     /// The whole answer to `--check`.
     pub(super) fn report(&self, name: &str, text: &str, failed: Option<&str>) -> String {
-        let mut out = match self.0.len() {
+        let mut out = match self.found.len() {
             0 => "Check complete, no warnings found.\n".to_owned(),
             1 => "Check complete, 1 warning has been found!\n".to_owned(),
             count => format!("Check complete, {count} warnings have been found!\n"),
         };
-        for warning in &self.0 {
+        for warning in &self.found {
             let (first, last) = warning.lines;
             let place = if text.is_empty() { format!("{name}:{first}\n") } else { excerpt(name, text, first, last) };
             out += &format!("\nWARNING: {} - {}\n{}\n{place}", warning.rule, warning.url, warning.detail);
@@ -58,7 +63,7 @@ impl Warnings {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 }
 
@@ -74,6 +79,7 @@ mod tests {
         warnings.take(&Message::Warning {
             rule: "R".to_owned(),
             url: "u".to_owned(),
+            description: "about".to_owned(),
             detail: "d".to_owned(),
             first: 2,
             last: 2,
