@@ -16,6 +16,7 @@ mod output;
 mod paths;
 mod reconnect;
 mod render;
+mod scratch;
 mod session;
 mod stream;
 mod terminal;

@@ -93,7 +93,7 @@ fn refusals_speak_docker() {
             "hako: unknown command: hako zzz\n\nRun 'hako --help' for more information".to_owned(),
             1,
         ),
-        ("bake", "hako: 'bake' is not supported yet: bake files and builders elsewhere come with a later version".to_owned(), 125),
+        ("plugin", "hako: 'plugin' is not supported yet: plugins are not part of hako".to_owned(), 125),
         ("run --use-api-socket x", "hako: --use-api-socket is not supported: mount the socket with -v instead".to_owned(), 125),
         (
             "run --pull foo x",

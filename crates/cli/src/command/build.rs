@@ -21,6 +21,7 @@ use hako_registry::credentials::Credential;
 use self::caches::Caches;
 use self::call::Call;
 use self::context::{Contexts, Plan};
+pub(crate) use self::options::check_progress;
 use self::output::Output;
 use self::screen::{Mode, Screen};
 use crate::command::image::pull::config_file;
@@ -61,7 +62,7 @@ const FLAGS: &[Flag] = &[
     text("progress", "Set type of progress output (\"auto\", \"none\",  \"plain\", \"quiet\", \"rawjson\", \"tty\"). Use plain to show container output").default("auto").check(options::check_progress),
     text("provenance", "Shorthand for \"--attest=type=provenance\"").refused(LATER),
     switch("pull", "Always attempt to pull all referenced images"),
-    switch("push", "Shorthand for \"--output=type=registry\"").refused("build it, then hako push it"),
+    switch("push", "Shorthand for \"--output=type=registry\""),
     switch("quiet", "Suppress the build output and print image ID on success").short('q'),
     text("sbom", "Shorthand for \"--attest=type=sbom\"").refused(LATER),
     list("secret", "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")").word("stringArray"),
@@ -76,7 +77,7 @@ const FLAGS: &[Flag] = &[
 
 pub(crate) static BUILD: Command = Command {
     usage: &["[OPTIONS] PATH | URL | -"],
-    aliases: &["hako image build", "hako build", "hako builder build"],
+    aliases: &["hako image build", "hako build", "hako builder build", "hako buildx build"],
     arity: Arity::Exactly(1),
     flags: &[FLAGS],
     examples: &[
@@ -91,6 +92,24 @@ pub(crate) static BUILDER: Group = Group {
     short: "Manage builds",
     flags: &[],
     nodes: &[Node::command("build", &BUILD), Node::command("prune", &PRUNE)],
+};
+
+pub(crate) static BUILDX: Group = Group {
+    short: "Docker Buildx",
+    flags: &[],
+    nodes: &[
+        Node::command("bake", &super::bake::BAKE),
+        Node::command("build", &BUILD),
+        Node::command("prune", &PRUNE),
+        Node::missing("create", "hako builds by itself"),
+        Node::missing("du", "hako system df -v tells of builds"),
+        Node::missing("imagetools", "hako manifest does that"),
+        Node::missing("inspect", "hako builds by itself"),
+        Node::missing("ls", "hako builds by itself"),
+        Node::missing("rm", "hako builds by itself"),
+        Node::missing("stop", "hako builds by itself"),
+        Node::missing("use", "hako builds by itself"),
+    ],
 };
 
 static PRUNE: Command = Command {
@@ -122,10 +141,13 @@ async fn prune(session: &Session, found: &Matches) -> Outcome {
 }
 
 async fn build(session: &Session, found: &Matches) -> Outcome {
-    let outputs = output::parse(&found.list("output"), found.on("load"))?;
+    let outputs = output::parse(&found.list("output"), found.on("load"), found.on("push"))?;
     let plan = Plan::read(found)?;
     let mut order = options::order(found, &plan)?;
     order.keep = outputs.iter().all(Output::needs_image);
+    if order.tags.is_empty() && outputs.contains(&Output::Registry) {
+        return Err(Failure::local("tag is needed when pushing to registry"));
+    }
     order.debug = found.on("debug");
     let call = Call::parse(if found.on("check") { "check" } else { found.text("call") }).map_err(Failure::local)?;
     call.ask(&mut order);
@@ -145,7 +167,7 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
     if matches!(result, Built::Nothing) {
         return Ok(());
     }
-    output::deliver(session, &outputs, &result).await?;
+    output::deliver(session, &outputs, &result, &order.tags).await?;
     tell(found, &order, &result, quiet)
 }
 

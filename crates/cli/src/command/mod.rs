@@ -1,5 +1,6 @@
 //! All commands: the table of words, and what several commands share.
 
+mod bake;
 mod build;
 mod compose;
 mod container;
@@ -56,7 +57,6 @@ pub(crate) const EVENT_FORMAT: Flag = text(
 /// How many requests about a list of names run side by side.
 const ABREAST: usize = 50;
 
-const BUILDER: &str = "bake files and builders elsewhere come with a later version";
 const SWARM: &str = "swarm mode is not part of hako";
 
 /// Every word after `hako`.
@@ -64,6 +64,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("run", &container::run::RUN).everyday(),
     Node::command("exec", &container::exec::EXEC).everyday(),
     Node::command("ps", &container::list::LIST).everyday(),
+    Node::command("bake", &bake::BAKE),
     Node::command("build", &build::BUILD).everyday(),
     Node::command("pull", &image::pull::PULL).everyday(),
     Node::command("push", &image::push::PUSH).everyday(),
@@ -73,6 +74,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("version", &system::version::VERSION).everyday(),
     Node::command("info", &system::info::INFO).everyday(),
     Node::group("builder", &build::BUILDER),
+    Node::group("buildx", &build::BUILDX),
     Node::group("compose", &compose::COMPOSE),
     Node::group("container", &CONTAINER),
     Node::group("context", &context::CONTEXT),
@@ -114,8 +116,6 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("update", &container::update::UPDATE),
     Node::command("wait", &container::lifecycle::WAIT),
     Node::command("why", &container::why::WHY),
-    Node::missing("buildx", BUILDER),
-    Node::missing("bake", BUILDER),
     Node::missing("checkpoint", "docker has checkpoints on experimental daemons only, and hako's is none"),
     Node::missing("plugin", "plugins are not part of hako"),
     Node::missing("trust", "content trust is not part of hako"),

@@ -9,6 +9,7 @@ mod registry;
 mod transcript;
 
 mod answers;
+mod baking;
 mod buildkit;
 mod builds;
 mod caches;

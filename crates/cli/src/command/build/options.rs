@@ -153,7 +153,7 @@ pub(super) fn agents(flags: &[&str]) -> Result<BTreeMap<String, OwnedFd>, Failur
     Ok(found)
 }
 
-pub(super) fn check_progress(text: &str) -> Result<(), String> {
+pub(crate) fn check_progress(text: &str) -> Result<(), String> {
     match text {
         "auto" | "none" | "plain" | "quiet" | "rawjson" | "tty" | "" => Ok(()),
         other => Err(format!("invalid progress mode {other}: want auto, plain, quiet, rawjson or tty")),

@@ -7,9 +7,12 @@ use std::path::Path;
 use futures_util::StreamExt;
 use hako_api::query;
 use hako_client::ByteStream;
+use hako_model::reference::Reference;
 
 use super::Built;
 use crate::archive::unpack;
+use crate::command::image::pull::Where;
+use crate::command::image::push::upload;
 use crate::failure::{Failure, path_failure};
 use crate::session::Session;
 
@@ -22,19 +25,26 @@ pub(super) enum Output {
     Local(String),
     /// Files in a tar; `-` is standard output.
     Tar(String),
+    /// An image in its registries.
+    Registry,
+    /// Nothing but what is remembered of it.
+    Cache,
     /// An image as an archive docker and OCI tools load.
     Archive(String),
 }
 
 impl Output {
     pub(super) fn needs_image(&self) -> bool {
-        matches!(self, Self::Image | Self::Archive(_))
+        matches!(self, Self::Image | Self::Registry | Self::Archive(_))
     }
 }
 
 /// Reads the flags; without any, the result is an image.
-pub(super) fn parse(flags: &[&str], load: bool) -> Result<Vec<Output>, Failure> {
+pub(super) fn parse(flags: &[&str], load: bool, push: bool) -> Result<Vec<Output>, Failure> {
     let mut outputs = flags.iter().map(|flag| one(flag)).collect::<Result<Vec<_>, _>>()?;
+    if push && !outputs.contains(&Output::Registry) {
+        outputs.push(Output::Registry);
+    }
     if outputs.is_empty() || load {
         outputs.push(Output::Image);
     }
@@ -49,12 +59,13 @@ fn one(flag: &str) -> Result<Output, Failure> {
     if !flag.contains('=') {
         return Ok(if flag == "-" { Output::Tar("-".to_owned()) } else { Output::Local(flag.to_owned()) });
     }
-    let (mut kind, mut dest) = ("", "");
+    let (mut kind, mut dest, mut push) = ("", "", false);
     for field in flag.split(',') {
         let (key, value) = field.split_once('=').unwrap_or((field, ""));
         match key {
             "type" => kind = value,
             "dest" => dest = value,
+            "push" => push = value == "true",
             other => return Err(Failure::local(format!("output option {other} comes with a later version"))),
         }
     }
@@ -65,19 +76,32 @@ fn one(flag: &str) -> Result<Output, Failure> {
     match kind {
         "local" => needed().map(Output::Local),
         "tar" => Ok(Output::Tar(if dest.is_empty() { "-".to_owned() } else { dest.to_owned() })),
+        "registry" => Ok(Output::Registry),
+        "image" if push => Ok(Output::Registry),
+        "cacheonly" => Ok(Output::Cache),
         "docker" | "image" if dest.is_empty() => Ok(Output::Image),
         "docker" => Ok(Output::Archive(dest.to_owned())),
         "oci" => Ok(Output::Archive(if dest.is_empty() { "-".to_owned() } else { dest.to_owned() })),
-        "registry" => Err(Failure::local("output type registry comes with a later version: build it, then push it")),
         other => Err(Failure::local(format!("unknown output type {other:?}"))),
     }
 }
 
 /// Brings the result to where it is wanted.
-pub(super) async fn deliver(session: &Session, outputs: &[Output], result: &Built) -> Result<(), Failure> {
+pub(super) async fn deliver(
+    session: &Session,
+    outputs: &[Output],
+    result: &Built,
+    tags: &[String],
+) -> Result<(), Failure> {
     for output in outputs {
         match (output, result) {
-            (Output::Image, _) => {}
+            (Output::Image | Output::Cache, _) => {}
+            (Output::Registry, _) => {
+                for tag in tags {
+                    let name = Reference::parse_tagged(tag).map_err(|error| Failure::local(error.to_string()))?;
+                    upload(session, &name, String::new(), Where::Nowhere).await?;
+                }
+            }
             (Output::Archive(path), Built::Image(id)) => {
                 let options = query::Save { names: vec![id.clone()], ..query::Save::default() };
                 write(session.client()?.images().save(&options).await?, path).await?;
@@ -139,13 +163,15 @@ mod tests {
 
     #[test]
     fn outputs_are_read() {
-        let check = |flags: &[&str]| parse(flags, false).map_err(|error| error.to_string());
+        let check = |flags: &[&str]| parse(flags, false, false).map_err(|error| error.to_string());
         assert_eq!(check(&[]), Ok(vec![Output::Image]));
         assert_eq!(check(&["out"]), Ok(vec![Output::Local("out".into())]));
         assert_eq!(check(&["-"]), Ok(vec![Output::Tar("-".into())]));
         assert_eq!(check(&["type=local,dest=d"]), Ok(vec![Output::Local("d".into())]));
         assert_eq!(check(&["type=oci,dest=i.tar"]), Ok(vec![Output::Archive("i.tar".into())]));
         assert!(check(&["type=local"]).unwrap_err().contains("needs dest"));
-        assert!(check(&["type=registry"]).is_err() && check(&["type=x"]).is_err());
+        assert_eq!(check(&["type=registry"]), Ok(vec![Output::Registry]));
+        assert_eq!(check(&["type=image,push=true"]), Ok(vec![Output::Registry]));
+        assert!(check(&["type=x"]).is_err() && check(&["type=local,dest=d", "type=registry"]).is_err());
     }
 }

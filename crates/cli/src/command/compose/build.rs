@@ -1,6 +1,5 @@
 //! `build`: the images of services that have a `build:`, by `hako build` with what the project says put into its flags.
 
-use std::io::Write as _;
 use std::path::Path;
 
 use hako_compose::yaml::Node;
@@ -12,6 +11,7 @@ use crate::command::build::BUILD as BUILD_IMAGE;
 use crate::failure::Failure;
 use crate::flags::{Matches, bytes, list, switch, text};
 use crate::output;
+use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::tree::{Arity, Command, Outcome, run};
 
@@ -111,9 +111,10 @@ pub(super) async fn service(session: &Session, project: &Project, name: &str, ex
         words.extend(on.then(|| flag.to_owned()));
     }
     let context = build.text("context").to_owned();
-    let inline = Inline::of(build)?;
+    let own = Some(build.text("dockerfile_inline")).filter(|text| !text.is_empty());
+    let inline = own.map(Scratch::with).transpose()?;
     match &inline {
-        Some(inline) => words.push(format!("--file={}", inline.path.display())),
+        Some(inline) => words.push(format!("--file={}", inline.path().display())),
         None => words.push(format!("--file={}", dockerfile(&context, build.text("dockerfile")))),
     }
     words.push(context);
@@ -154,32 +155,4 @@ fn secrets(project: &Project, build: &Node) -> Result<Vec<String>, Failure> {
         });
     }
     Ok(words)
-}
-
-/// A Dockerfile written in the project's own file, for as long as the build needs it.
-struct Inline {
-    path: std::path::PathBuf,
-}
-
-impl Inline {
-    fn of(build: &Node) -> Result<Option<Self>, Failure> {
-        let text = build.text("dockerfile_inline");
-        if text.is_empty() {
-            return Ok(None);
-        }
-        let path = std::env::temp_dir().join(format!("hako-compose-{}", hako_compose::slug()));
-        let failed =
-            |error: std::io::Error| crate::failure::path_failure("create", &path.display().to_string(), &error);
-        // The name is not to be guessed, and nothing that is there already is followed.
-        let mut file = std::fs::File::create_new(&path).map_err(failed)?;
-        file.write_all(text.as_bytes()).map_err(failed)?;
-        Ok(Some(Self { path }))
-    }
-}
-
-impl Drop for Inline {
-    fn drop(&mut self) {
-        // What cannot be removed is left to whoever empties the directory.
-        let _ = std::fs::remove_file(&self.path);
-    }
 }

@@ -8,7 +8,7 @@ mod config;
 mod down;
 mod fetch;
 mod foresight;
-mod inside;
+pub(super) mod inside;
 mod jobs;
 mod listing;
 mod lock;

@@ -48,10 +48,15 @@ async fn push(session: &Session, found: &Matches) -> Outcome {
     if implied && !quiet {
         output::line("Using default tag: latest")?;
     }
-    let options = query::Push { tag: reference.tag().unwrap_or_default().to_owned(), platform: platform_json(found)? };
-    let credential = credential(session, &reference)?.unwrap_or_else(Credential::default);
+    upload(session, &reference, platform_json(found)?, if quiet { Where::Nowhere } else { Where::Output }).await?;
+    if quiet { output::line(reference.to_string()) } else { Ok(()) }
+}
+
+/// Uploads the image of one name, or, without a tag, all of the name's images.
+pub(crate) async fn upload(session: &Session, reference: &Reference, platform: String, told: Where) -> Outcome {
+    let options = query::Push { tag: reference.tag().unwrap_or_default().to_owned(), platform };
+    let credential = credential(session, reference)?.unwrap_or_else(Credential::default);
     let name = reference.familiar_name();
     let messages = session.client()?.images().push(&name, &options, &credential.to_header()).await?;
-    show(messages, if quiet { Where::Nowhere } else { Where::Output }).await?;
-    if quiet { output::line(reference.to_string()) } else { Ok(()) }
+    show(messages, told).await
 }

@@ -1,0 +1,275 @@
+//! What a bake file says of one build, how two such descriptions become one, and how it is printed.
+
+use std::collections::BTreeMap;
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// `key=value` pairs that belong together: one cache, output, secret, agent or attestation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Entry(pub(super) Vec<(String, String)>);
+
+impl Entry {
+    /// `key=value,…`, or a word alone, which stands for these pairs.
+    pub(super) fn parse(text: &str, alone: impl Fn(&str) -> Vec<(&'static str, String)>) -> Self {
+        let own = |pairs: Vec<(&str, String)>| pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        if !text.contains('=') {
+            return Self(own(alone(text)));
+        }
+        let pair = |part: &str| {
+            let (key, value) = part.split_once('=').unwrap_or((part, ""));
+            (key.trim().to_owned(), value.to_owned())
+        };
+        Self(text.split(',').map(pair).collect()).sorted()
+    }
+
+    /// In the order they are printed in.
+    pub(super) fn sorted(mut self) -> Self {
+        self.0.sort_by_key(|(key, _)| (key != "id", key != "src", key.clone()));
+        self
+    }
+
+    pub(super) fn get(&self, wanted: &str) -> &str {
+        self.0.iter().find(|(key, _)| key == wanted).map_or("", |(_, value)| value)
+    }
+
+    /// As a flag's value.
+    pub(super) fn flag(&self) -> String {
+        self.0.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+    }
+}
+
+impl Serialize for Entry {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            match key.as_str() {
+                "paths" => map.serialize_entry(key, &value.split(',').collect::<Vec<_>>())?,
+                _ => map.serialize_entry(key, value)?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// A target. What is not said is `None` or empty, and is not printed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) struct Target {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) annotations: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) attest: Vec<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) context: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) contexts: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dockerfile: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) dockerfile_inline: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) args: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) tags: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) cache_from: Vec<Entry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) cache_to: Vec<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) target: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) secret: Vec<Entry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ssh: Vec<Entry>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) platforms: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) output: Vec<Entry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pull: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) no_cache: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) network: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) no_cache_filter: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) shm_size: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) ulimits: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) call: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) entitlements: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) extra_hosts: BTreeMap<String, String>,
+    #[serde(skip)]
+    pub(super) inherits: Vec<String>,
+}
+
+/// A value of an attribute, whoever read it.
+pub(super) type Value = hcl::Value;
+
+/// A value as a string; none for null.
+pub(super) fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(value) => Some(value.to_string()),
+        Value::Number(value) => Some(value.to_string()),
+        other => Some(serde_json::to_string(other).unwrap_or_default()),
+    }
+}
+
+fn scalars(value: &Value) -> Vec<String> {
+    match value {
+        Value::Array(items) => items.iter().filter_map(scalar).filter(|text| !text.is_empty()).collect(),
+        other => scalar(other).into_iter().collect(),
+    }
+}
+
+fn pairs(value: &Value) -> Result<BTreeMap<String, String>, String> {
+    let Value::Object(map) = value else { return Err("a map is wanted".to_owned()) };
+    Ok(map.iter().filter_map(|(key, value)| Some((key.clone(), scalar(value)?))).collect())
+}
+
+fn switch(value: &Value) -> Result<Option<bool>, String> {
+    match scalar(value).as_deref() {
+        None => Ok(None),
+        Some("true" | "1") => Ok(Some(true)),
+        Some("false" | "0") => Ok(Some(false)),
+        Some(other) => Err(format!("{other:?} is neither true nor false")),
+    }
+}
+
+/// What a word alone means in a list of such entries.
+fn alone(kind: &str, word: &str) -> Vec<(&'static str, String)> {
+    let word = word.to_owned();
+    match kind {
+        "cache" => vec![("ref", word), ("type", "registry".to_owned())],
+        "output" if word == "-" => vec![("dest", word), ("type", "tar".to_owned())],
+        "output" => vec![("dest", word), ("type", "local".to_owned())],
+        "attest" => vec![("type", word)],
+        _ => vec![("id", word)],
+    }
+}
+
+fn entries(value: &Value, kind: &str) -> Vec<Entry> {
+    let entry = |value: &Value| match value {
+        Value::Object(map) => {
+            let text = |value: &Value| match value {
+                Value::Array(_) => Some(scalars(value).join(",")),
+                other => scalar(other),
+            };
+            let pairs = map.iter().filter_map(|(key, value)| Some((key.clone(), text(value)?)));
+            Some(Entry(pairs.collect()).sorted())
+        }
+        other => scalar(other).filter(|text| !text.is_empty()).map(|text| match (kind, text.split_once('=')) {
+            ("ssh", Some((id, paths))) => {
+                Entry(vec![("id".to_owned(), id.to_owned()), ("paths".to_owned(), paths.to_owned())])
+            }
+            _ => Entry::parse(&text, |word| alone(kind, word)),
+        }),
+    };
+    match value {
+        Value::Array(items) => items.iter().filter_map(entry).collect(),
+        other => entry(other).into_iter().collect(),
+    }
+}
+
+impl Target {
+    /// Takes an attribute.
+    pub(super) fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
+        match key {
+            "description" => self.description = scalar(value),
+            "annotations" => self.annotations = scalars(value),
+            "attest" => self.attest = entries(value, "attest"),
+            "context" => self.context = scalar(value),
+            "contexts" => self.contexts = pairs(value)?,
+            "dockerfile" => self.dockerfile = scalar(value),
+            "dockerfile-inline" => self.dockerfile_inline = scalar(value),
+            "args" => self.args = pairs(value)?,
+            "labels" => self.labels = pairs(value)?,
+            "tags" => self.tags = scalars(value),
+            "cache-from" => self.cache_from = entries(value, "cache"),
+            "cache-to" => self.cache_to = entries(value, "cache"),
+            "target" => self.target = scalar(value),
+            "secret" | "secrets" => self.secret = entries(value, "secret"),
+            "ssh" => self.ssh = entries(value, "ssh"),
+            "platforms" | "platform" => self.platforms = scalars(value),
+            "output" => self.output = entries(value, "output"),
+            "pull" => self.pull = switch(value)?,
+            "no-cache" => self.no_cache = switch(value)?,
+            "network" => self.network = scalar(value),
+            "no-cache-filter" => self.no_cache_filter = scalars(value),
+            "shm-size" => self.shm_size = scalar(value),
+            "ulimits" => self.ulimits = scalars(value),
+            "call" => self.call = scalar(value),
+            "entitlements" => self.entitlements = scalars(value),
+            "extra-hosts" => self.extra_hosts = pairs(value)?,
+            "inherits" => self.inherits = scalars(value),
+            other => return Err(format!("unknown key: {other}")),
+        }
+        Ok(())
+    }
+
+    /// Takes over what another one says: it wins where both say something, maps are joined, and so are lists of things
+    /// that do not exclude each other.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let one = |own: &mut Option<String>, other: &Option<String>| {
+            if other.is_some() {
+                own.clone_from(other);
+            }
+        };
+        one(&mut self.description, &other.description);
+        one(&mut self.context, &other.context);
+        one(&mut self.dockerfile, &other.dockerfile);
+        one(&mut self.dockerfile_inline, &other.dockerfile_inline);
+        one(&mut self.target, &other.target);
+        one(&mut self.network, &other.network);
+        one(&mut self.shm_size, &other.shm_size);
+        one(&mut self.call, &other.call);
+        self.pull = other.pull.or(self.pull);
+        self.no_cache = other.no_cache.or(self.no_cache);
+        replace(&mut self.tags, &other.tags);
+        replace(&mut self.platforms, &other.platforms);
+        replace(&mut self.cache_to, &other.cache_to);
+        replace(&mut self.output, &other.output);
+        replace(&mut self.no_cache_filter, &other.no_cache_filter);
+        join(&mut self.cache_from, &other.cache_from);
+        join(&mut self.secret, &other.secret);
+        join(&mut self.ssh, &other.ssh);
+        join(&mut self.annotations, &other.annotations);
+        join(&mut self.ulimits, &other.ulimits);
+        join(&mut self.entitlements, &other.entitlements);
+        join(&mut self.inherits, &other.inherits);
+        self.attest.retain(|own| !other.attest.iter().any(|new| new.get("type") == own.get("type")));
+        join(&mut self.attest, &other.attest);
+        for (own, other) in [
+            (&mut self.contexts, &other.contexts),
+            (&mut self.args, &other.args),
+            (&mut self.labels, &other.labels),
+            (&mut self.extra_hosts, &other.extra_hosts),
+        ] {
+            own.extend(other.clone());
+        }
+    }
+}
+
+fn replace<T: Clone>(own: &mut Vec<T>, other: &[T]) {
+    if !other.is_empty() {
+        *own = other.to_vec();
+    }
+}
+
+fn join<T: Clone + PartialEq>(own: &mut Vec<T>, other: &[T]) {
+    for item in other {
+        if !own.contains(item) {
+            own.push(item.clone());
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A file that is there only as long as somebody needs it.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Failure, path_failure};
+
+/// Such a file; gone when this is dropped.
+pub(crate) struct Scratch {
+    path: PathBuf,
+}
+
+impl Scratch {
+    /// A file with this text.
+    pub(crate) fn with(text: &str) -> Result<Self, Failure> {
+        let path = std::env::temp_dir().join(format!("hako-{}", hako_compose::slug()));
+        let failed = |error: std::io::Error| path_failure("create", &path.display().to_string(), &error);
+        // The name is not to be guessed, and nothing that is there already is followed.
+        let mut file = std::fs::File::create_new(&path).map_err(failed)?;
+        file.write_all(text.as_bytes()).map_err(failed)?;
+        Ok(Self { path })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed is left to whoever empties the directory.
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
