@@ -61,8 +61,9 @@ fn create_many(hako: &Engine, count: usize) {
 fn end_daemon(hako: &Engine) {
     let Some(pid) = hako.daemon_pid() else { return };
     let _ = Command::new("kill").arg(pid.to_string()).status();
-    let place = PathBuf::from(format!("/proc/{pid}"));
-    while place.exists() {
+    // A process that has ended, but whom nobody has waited for, has no program any more.
+    let program = PathBuf::from(format!("/proc/{pid}/exe"));
+    while program.read_link().is_ok() {
         std::thread::park_timeout(Duration::from_millis(10));
     }
 }
