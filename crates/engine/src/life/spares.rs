@@ -35,6 +35,8 @@ struct Pool {
     ready: Mutex<VecDeque<Arc<Link>>>,
     wanted: usize,
     filling: AtomicBool,
+    /// Held while spares are begun: who closes the pool waits for the one that is being born.
+    beginning: tokio::sync::Mutex<()>,
     /// Told whenever one is asked for.
     taken: Notify,
     /// Set when the engine leaves: nothing is begun any more.
@@ -49,6 +51,7 @@ impl Spares {
             ready: Mutex::default(),
             wanted,
             filling: AtomicBool::new(false),
+            beginning: tokio::sync::Mutex::default(),
             taken: Notify::new(),
             closed: AtomicBool::new(false),
             binary,
@@ -83,6 +86,7 @@ impl Spares {
     /// Lets all spares go and waits until they are gone; one that hangs is not waited for.
     pub(crate) async fn close(&self) {
         self.pool.closed.store(true, Ordering::Release);
+        drop(self.pool.beginning.lock().await);
         let spares = std::mem::take(&mut *self.pool.ready.lock().unwrap_or_else(PoisonError::into_inner));
         spares.iter().for_each(|spare| spare.dismiss());
         let ended = async {
@@ -138,6 +142,7 @@ impl Pool {
     }
 
     async fn fill(&self) {
+        let _beginning = self.beginning.lock().await;
         while self.missing() {
             match self.spawn() {
                 Ok(link) => self.ready.lock().unwrap_or_else(PoisonError::into_inner).push_back(link),

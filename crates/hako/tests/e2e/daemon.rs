@@ -155,16 +155,8 @@ fn a_daemon_that_leaves_takes_its_traces_with_it() {
     let house = House::new();
     run_tool("iptables-nft", ["-P", "FORWARD", "DROP"]);
     house.ok(["run", "-d", "--name", "box", "-p", "8080:80", "busybox", "sleep", "600"]);
-    let groups = std::fs::read_to_string(format!("/proc/{}/cgroup", house.inspect("box", "{{.State.Pid}}"))).unwrap();
-    let parent = groups.lines().find_map(|line| line.split("/hako-").nth(1)?.split('/').next()).unwrap().to_owned();
-    let groups = || {
-        let roots = ["", "unified", "memory", "pids", "devices", "freezer"];
-        roots
-            .map(|root| format!("/sys/fs/cgroup/{root}/hako-{parent}"))
-            .into_iter()
-            .filter(|path| Path::new(path).exists())
-    };
-    assert!(groups().count() > 0);
+    let parent = cgroup_parent(&house, "box");
+    assert!(!cgroups_of(&parent).is_empty());
     let seen = || run_tool("sh", ["-c", "ip -o link; nft list ruleset; iptables-nft -S"]);
     assert!(seen().contains("hk-") && seen().contains("by hako"), "{}", seen());
 
@@ -178,8 +170,43 @@ fn a_daemon_that_leaves_takes_its_traces_with_it() {
     house.ok(["rm", "-f", "box"]);
     leave();
     assert!(!seen().contains("hk-") && !seen().contains("hako"), "{}", seen());
-    assert_eq!(groups().collect::<Vec<_>>(), Vec::<String>::new());
+    assert_eq!(cgroups_of(&parent), Vec::<String>::new());
     assert_eq!(house.ok(["run", "--rm", "busybox", "echo", "again"]), "again");
+}
+
+#[test]
+fn a_daemon_told_to_leave_while_it_begins_spares_takes_them_with_it() {
+    let house = House::new();
+    house.ok(["run", "-d", "--name", "box", "busybox", "sleep", "600"]);
+    let parent = cgroup_parent(&house, "box");
+    house.ok(["rm", "-f", "box"]);
+    // Spares begin some milliseconds after the start: the rounds meet them at different points.
+    for round in 0..20 {
+        house.ok(["ps"]);
+        let pid = house.daemon_pid().unwrap();
+        for _ in 0..round {
+            house.ok(["ps"]);
+        }
+        signal(pid, "TERM");
+        await_that("the daemon to leave", || !alive(pid));
+        assert_eq!(cgroups_of(&parent), Vec::<String>::new(), "round {round}");
+    }
+}
+
+/// The word by which the control groups of a house differ from others'.
+fn cgroup_parent(house: &House, container: &str) -> String {
+    let pid = house.inspect(container, "{{.State.Pid}}");
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    groups.lines().find_map(|line| line.split("/hako-").nth(1)?.split('/').next()).unwrap().to_owned()
+}
+
+fn cgroups_of(parent: &str) -> Vec<String> {
+    let roots = ["", "unified", "memory", "pids", "devices", "freezer"];
+    roots
+        .map(|root| format!("/sys/fs/cgroup/{root}/hako-{parent}"))
+        .into_iter()
+        .filter(|path| Path::new(path).exists())
+        .collect()
 }
 
 #[test]
