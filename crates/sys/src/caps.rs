@@ -1,5 +1,7 @@
 //! Capabilities: names, sets, and putting them in force.
 
+use std::sync::OnceLock;
+
 use rustix::thread::{CapabilitySet, CapabilitySets};
 
 use crate::{Error, Result};
@@ -112,11 +114,14 @@ impl Set {
     }
 }
 
-/// The number of the newest capability the running kernel has.
+/// The number of the newest capability the running kernel has; looked at once.
 fn last() -> u32 {
-    let known = NAMES.len() as u32 - 1;
-    let text = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap_or_default();
-    text.trim().parse().unwrap_or(known).min(63)
+    static LAST: OnceLock<u32> = OnceLock::new();
+    *LAST.get_or_init(|| {
+        let known = NAMES.len() as u32 - 1;
+        let text = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap").unwrap_or_default();
+        text.trim().parse().unwrap_or(known).min(63)
+    })
 }
 
 /// Removes everything outside `keep` from the calling process's bounding set. Needs `CAP_SETPCAP`.

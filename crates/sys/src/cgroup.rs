@@ -8,7 +8,7 @@ mod device;
 mod hierarchy;
 mod usage;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -280,8 +280,11 @@ fn open_to_write(path: &Path) -> Result<OwnedFd> {
 }
 
 fn write(path: &Path, value: &[u8]) -> Result<()> {
-    let fd = open_to_write(path)?;
-    rustix::io::retry_on_intr(|| rustix::io::write(&fd, value)).map(drop).map_err(|errno| Error::Os {
+    write_to(open_to_write(path)?.as_fd(), path, value)
+}
+
+fn write_to(file: BorrowedFd<'_>, path: &Path, value: &[u8]) -> Result<()> {
+    rustix::io::retry_on_intr(|| rustix::io::write(file, value)).map(drop).map_err(|errno| Error::Os {
         verb: "write",
         object: format!("{:?} to {}", String::from_utf8_lossy(value), path.display()),
         source: errno.into(),

@@ -1,7 +1,8 @@
 //! Which devices the processes of a group may use: allow-list files on v1, a BPF program on v2.
 
 use std::fmt::Write as _;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use super::{Group, Version};
 use crate::{Error, Result};
@@ -101,18 +102,39 @@ impl Group {
     }
 
     fn set_devices_v1(&self, rules: &[DeviceRule]) -> Result<()> {
-        if self.directory("devices").is_none() {
-            return Err(Error::os("find", "cgroup controller \"devices\"")(rustix::io::Errno::NOSYS));
-        }
+        let directory = self.controller("devices")?;
+        // Each file is opened once: most rules allow.
+        let (mut allow, mut deny) =
+            (Lines::new(directory.join("devices.allow")), Lines::new(directory.join("devices.deny")));
         rules.iter().flat_map(split_all).try_for_each(|rule| {
-            let file = if rule.allow { "devices.allow" } else { "devices.deny" };
-            self.set("devices", file, &rule.line())
+            let file = if rule.allow { &mut allow } else { &mut deny };
+            file.write(&rule.line())
         })
     }
 
     fn attach_devices(&self, rules: &[DeviceRule]) -> Result<()> {
         let Some(directory) = self.unified_fd()? else { return Ok(()) };
         attach_device_program(directory.as_fd(), rules)
+    }
+}
+
+/// One of v1's files, which takes a line for each write.
+struct Lines {
+    path: PathBuf,
+    file: Option<OwnedFd>,
+}
+
+impl Lines {
+    fn new(path: PathBuf) -> Self {
+        Self { path, file: None }
+    }
+
+    fn write(&mut self, line: &str) -> Result<()> {
+        let file = match &self.file {
+            Some(file) => file,
+            None => self.file.insert(super::open_to_write(&self.path)?),
+        };
+        super::write_to(file.as_fd(), &self.path, line.as_bytes())
     }
 }
 
