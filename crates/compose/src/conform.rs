@@ -37,17 +37,20 @@ impl Conform {
             Kind::Object(shape) | Kind::Part(shape) => self.object(node, shape, trail),
             Kind::Objects(shape, _) => self.objects(node, shape, trail),
             Kind::Named(shape) => self.named(node, shape, trail),
-            Kind::Path => Ok(self.paths(node, Base::resolve)),
-            Kind::Location => Ok(self.paths(node, Base::resolve_context)),
+            Kind::Path => Ok(self.paths(scalar::cast(node, Kind::Text, trail)?, Base::resolve)),
+            Kind::Location => Ok(self.paths(scalar::cast(node, Kind::Text, trail)?, Base::resolve_context)),
+            Kind::Paths if self.raw => Ok(self.paths(pairs::lone(node), Base::resolve)),
             Kind::Agents if self.raw => Ok(self.agents_by_name(node)),
-            Kind::Loose if !(self.raw && trail.key() == "published") => scalar::cast(node, kind, trail),
+            Kind::Loose | Kind::Stance if !(self.raw && trail.key() == "published") => scalar::cast(node, kind, trail),
             _ if self.raw => Ok(node),
             Kind::Paths => {
-                let list = pairs::texts(node, true, trail)?;
+                let list = pairs::texts(pairs::lone(node), pairs::Repeats::Dropped, trail)?;
                 Ok(self.paths(list, Base::resolve))
             }
-            Kind::Texts => pairs::texts(node, false, trail),
-            Kind::Set => pairs::texts(node, true, trail),
+            Kind::Texts => pairs::texts(node, pairs::Repeats::Kept, trail),
+            Kind::Set => pairs::texts(pairs::lone(node), pairs::Repeats::Dropped, trail),
+            Kind::Members => pairs::texts(node, pairs::Repeats::Dropped, trail),
+            Kind::Distinct => pairs::texts(node, pairs::Repeats::Refused, trail),
             Kind::Variables => pairs::variables(node, trail),
             Kind::Labels => pairs::labels(node, trail),
             Kind::Options => pairs::options(node, trail),
@@ -119,13 +122,9 @@ impl Conform {
                 continue;
             }
             let Some(field) = shape.field(&key) else { return Err(unknown(&key, &value, shape, trail)) };
-            if value.is_null() && value.directive == Directive::Merge && !keeps_null(field.kind) {
-                if strict(field.kind) {
-                    return Err(refuse(value.mark, &trail.step(&key), format!("must be {}", wanted(field.kind))));
-                }
-                continue;
-            }
-            let value = self.node(value, field.kind, &trail.step(&key))?;
+            // Another file may have given the value, or will: whether it is missing is seen when all are merged.
+            let missing = value.is_null() && value.directive == Directive::Merge;
+            let value = if missing { value } else { self.node(value, field.kind, &trail.step(&key))? };
             members.insert(key, value);
         }
         for required in shape.required {
@@ -168,7 +167,11 @@ impl Conform {
         let Node { value: Value::List(items), mark, directive } = node else {
             return Err(refuse(node.mark, trail, "must be a list"));
         };
-        let conform = |(place, item): (usize, Node)| self.object(item, shape, &trail.step(&place.to_string()));
+        let conform = |(place, item): (usize, Node)| match item.value {
+            // A short form that becomes long only with its variables.
+            Value::Text(_) if self.raw => Ok(item),
+            _ => self.object(item, shape, &trail.step(&place.to_string())),
+        };
         let items: Result<_, _> = items.into_iter().enumerate().map(conform).collect();
         Ok(Node { value: Value::List(items?), mark, directive })
     }
@@ -185,7 +188,8 @@ impl Conform {
                 members.insert(name, value);
                 continue;
             }
-            if !name.chars().all(fits) {
+            let anything = matches!(trail.key(), "networks" | "models");
+            if !anything && !name.chars().all(fits) {
                 return Err(value.mark.refuse(Fault::Unknown { path: trail.to_string(), key: name, near: None }));
             }
             let empty = value.is_null() && value.directive == Directive::Merge;
@@ -199,18 +203,53 @@ impl Conform {
     }
 }
 
-/// Whether `key:` without a value means something else than the key's absence.
-fn keeps_null(kind: Kind) -> bool {
-    matches!(kind, Kind::Command)
+/// Refuses keys without a value in a merged model; where the specification lets a value be missing, the key goes.
+pub(crate) fn expect_values(node: &mut Node, kind: Kind, trail: &Trail<'_>) -> Result<(), Refusal> {
+    match (kind, &mut node.value) {
+        (Kind::Short(_, inner), _) => expect_values(node, *inner, trail),
+        (Kind::Object(shape) | Kind::Part(shape), Value::Map(map)) => {
+            let kind_of = |key: &str| shape.field(key).map(|field| field.kind);
+            map.retain(|key, value| !(value.is_null() && may_be_missing(key)));
+            for (key, value) in map.iter_mut().filter(|(key, _)| !key.starts_with("x-")) {
+                let Some(kind) = kind_of(key) else { continue };
+                let here = trail.step(key);
+                if value.is_null() && !matches!(kind, Kind::Command) {
+                    return Err(refuse(value.mark, &here, format!("must be {}", wanted(kind))));
+                }
+                expect_values(value, kind, &here)?;
+            }
+            Ok(())
+        }
+        (Kind::Named(shape), Value::Map(map)) => {
+            let mut named = map.iter_mut().filter(|(name, value)| !value.is_null() && !name.starts_with("x-"));
+            named.try_for_each(|(name, value)| expect_values(value, Kind::Object(shape), &trail.step(name)))
+        }
+        (Kind::Objects(shape, _), Value::List(items)) => {
+            let mut each = items.iter_mut().enumerate();
+            each.try_for_each(|(place, item)| expect_values(item, Kind::Object(shape), &trail.step(&place.to_string())))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Whether `key:` without a value is a mistake: something that must be text.
-fn strict(kind: Kind) -> bool {
-    matches!(kind, Kind::Choice(_) | Kind::Object(_))
+/// The keys whose value the specification's schema lets be null, beside commands.
+fn may_be_missing(key: &str) -> bool {
+    matches!(key, "deploy" | "develop" | "pid" | "include" | "extends")
 }
 
+/// What a value of a kind is to whoever writes it.
 fn wanted(kind: Kind) -> &'static str {
-    if matches!(kind, Kind::Choice(_)) { "a string" } else { "a mapping" }
+    match kind {
+        Kind::Short(_, inner) => wanted(*inner),
+        Kind::Texts | Kind::Members | Kind::Distinct | Kind::Objects(..) => "a list",
+        Kind::Set | Kind::Paths | Kind::Probe => "a string or a list",
+        Kind::Variables | Kind::Labels | Kind::Hosts | Kind::Agents => "a mapping or a list",
+        Kind::Options | Kind::Ulimits | Kind::Choices | Kind::Object(_) | Kind::Part(_) | Kind::Named(_) => "a mapping",
+        Kind::Switch | Kind::Choosable | Kind::OptOut | Kind::Stance => "a boolean or a string",
+        Kind::External => "a boolean or a mapping",
+        Kind::Whole | Kind::Count | Kind::Fraction | Kind::Bytes | Kind::Mode | Kind::Devices => "a number or a string",
+        _ => "a string",
+    }
 }
 
 fn unknown(key: &str, value: &Node, shape: &Shape, trail: &Trail<'_>) -> Refusal {

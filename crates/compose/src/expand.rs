@@ -76,6 +76,9 @@ fn named(node: Node, trail: &Trail<'_>, empty: impl Fn(Mark) -> Value) -> Result
         let Value::Text(name) = item.value else {
             return Err(refuse(item.mark, &trail.step(&place.to_string()), "must be a string"));
         };
+        if map.contains_key(&name) {
+            return Err(refuse(item.mark, &trail.step(&place.to_string()), format!("{name:?} stands twice")));
+        }
         map.insert(name, Node::at(empty(item.mark), item.mark));
     }
     Ok(Node { value: Value::Map(map), ..node })
@@ -153,7 +156,13 @@ pub(crate) fn gpus(node: Node, _: &Trail<'_>) -> Result<Node, Refusal> {
 
 /// `ports: ["8080:80"]`; a range becomes a port each.
 pub(crate) fn ports(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
-    let mut node = each_text(numbers_as_text(node), trail, port::parse)?;
+    let node = numbers_as_text(node);
+    let unsettled = |item: &Node| item.as_text().is_some_and(|text| text.contains('$'));
+    if node.items().iter().any(unsettled) {
+        // Variables are in it still: nobody can tell what their values will be.
+        return Ok(node);
+    }
+    let mut node = each_text(node, trail, port::parse)?;
     if let Value::List(items) = &mut node.value {
         for item in items {
             let mark = item.mark;

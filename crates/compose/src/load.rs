@@ -1,5 +1,6 @@
 //! Files become a project: found, read, expanded, extended, included, merged, checked.
 
+mod defaults;
 mod document;
 mod extend;
 mod include;
@@ -11,11 +12,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::{Remote, is_artifact};
-use crate::conform::Conform;
+use crate::conform::{Conform, expect_values};
 use crate::environment::Environment;
 use crate::error::{Error, Fault, Place, Refusal};
 use crate::merge::{merge, without_repeats};
-use crate::path::Base;
+use crate::path::{Base, relative};
 use crate::project::Project;
 use crate::shape::{Kind, PROJECT, SERVICE, Trail};
 use crate::yaml::{Map, Mark, Node};
@@ -83,6 +84,8 @@ impl Options {
 /// Everything that is known while a project is being loaded.
 pub(crate) struct Loader<'o> {
     pub(crate) options: &'o Options,
+    /// The project's directory.
+    root: PathBuf,
     /// Files in the order they were first read; marks point into it.
     pub(crate) sources: Vec<PathBuf>,
     pub(crate) warnings: Vec<String>,
@@ -100,6 +103,7 @@ pub fn load(options: &Options) -> Result<Project, Error> {
     let found = locate::files(options)?;
     let mut loader = Loader {
         options,
+        root: found.directory.clone(),
         sources: Vec::new(),
         warnings: found.warnings.clone(),
         uses: Vec::new(),
@@ -133,6 +137,8 @@ pub(crate) struct Group {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) directory: PathBuf,
     pub(crate) environment: Environment,
+    /// Whether it is an include's.
+    pub(crate) foreign: bool,
     /// The files that led here, outermost first.
     pub(crate) chain: Vec<PathBuf>,
 }
@@ -141,8 +147,13 @@ impl Loader<'_> {
     fn project(&mut self, found: locate::Located) -> Result<Project, Trouble> {
         let mut environment = found.environment;
         let name = self.name(&found.files, &found.named, &mut environment)?;
-        let group =
-            Group { files: found.files.clone(), directory: found.directory.clone(), environment, chain: Vec::new() };
+        let group = Group {
+            files: found.files.clone(),
+            directory: found.directory.clone(),
+            environment,
+            foreign: false,
+            chain: Vec::new(),
+        };
         let mut model = self.model(&group)?;
         if let Some(map) = model.map_mut() {
             // The name is settled, the version means nothing.
@@ -173,12 +184,15 @@ impl Loader<'_> {
         {
             without_repeats(service, &SERVICE);
         }
+        expect_values(&mut model, Kind::Object(&PROJECT), &Trail::TOP)?;
+        let base = self.base(&group.directory, &group.environment, group.foreign);
+        defaults::fill(&mut model, base.as_ref());
         Ok(model)
     }
 
     /// One document in canonical form: what it extends and includes is in it.
     fn conformed(&mut self, mut document: Node, path: &Path, group: &Group) -> Result<Node, Trouble> {
-        let conform = self.conform(&group.directory, &group.environment);
+        let conform = self.conform(&group.directory, &group.environment, group.foreign);
         let includes = document.map_mut().and_then(|map| map.shift_remove("include"));
         let services = document.map_mut().and_then(|map| map.shift_remove("services"));
         let mut model = conform.node(document, Kind::Object(&PROJECT), &Trail::TOP)?;
@@ -194,9 +208,17 @@ impl Loader<'_> {
         Ok(model)
     }
 
-    pub(crate) fn conform(&self, directory: &Path, environment: &Environment) -> Conform {
-        let base = self.options.resolve_paths.then(|| Self::base_of(directory, environment));
-        Conform { base, raw: !self.options.interpolate }
+    pub(crate) fn conform(&self, directory: &Path, environment: &Environment, foreign: bool) -> Conform {
+        Conform { base: self.base(directory, environment, foreign), raw: !self.options.interpolate }
+    }
+
+    /// Where a file's paths lead. Those of the project's own files may stay as they are; those of `foreign` ones, which
+    /// are included or extended, would lead elsewhere then, and become relative to the project.
+    fn base(&self, directory: &Path, environment: &Environment, foreign: bool) -> Option<Base> {
+        if self.options.resolve_paths {
+            return Some(Self::base_of(directory, environment));
+        }
+        foreign.then(|| Self::base_of(&relative(directory, &self.root), environment))
     }
 
     /// Where paths written in a directory lead.

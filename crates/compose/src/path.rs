@@ -54,6 +54,14 @@ impl Base {
     }
 }
 
+/// The way to a directory from another; both are absolute.
+pub(crate) fn relative(directory: &Path, from: &Path) -> PathBuf {
+    let shared = directory.components().zip(from.components()).take_while(|(left, right)| left == right).count();
+    let up = from.components().skip(shared).map(|_| std::path::Component::ParentDir);
+    let way: PathBuf = up.chain(directory.components().skip(shared)).collect();
+    if way.as_os_str().is_empty() { PathBuf::from(".") } else { way }
+}
+
 fn is_drive(path: &str) -> bool {
     matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
 }
@@ -94,6 +102,15 @@ mod tests {
         check("../../a", "../../a");
         check("/../a/", "/a");
         check("", ".");
+    }
+
+    #[test]
+    fn the_way_from_one_directory_to_another() {
+        let check = |to: &str, wanted: &str| assert_eq!(relative(Path::new(to), Path::new("/a/b")), Path::new(wanted));
+        check("/a/b", ".");
+        check("/a/b/c/d", "c/d");
+        check("/a/x", "../x");
+        check("/", "../..");
     }
 
     #[test]

@@ -45,13 +45,16 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
     match kind {
         Kind::Short(_, inner) => member(Some(node), *inner, form),
         Kind::Switch => keep(node.value == Value::Bool(false)),
+        Kind::OptOut => keep(node.value == Value::Bool(true)),
         Kind::External => external(node),
         Kind::Whole | Kind::Fraction | Kind::Devices => {
             keep(matches!(node.value, Value::Int(0)) || node.value == Value::Float(0.0))
         }
         Kind::Bytes => keep(node.as_text() == Some("0")),
         Kind::Span => keep(node.as_text() == Some("0s")),
-        Kind::Text | Kind::Loose | Kind::Choice(_) | Kind::Path | Kind::Location => keep(node.as_text() == Some("")),
+        Kind::Text | Kind::Loose | Kind::Stance | Kind::Policy | Kind::Choice(_) | Kind::Path | Kind::Location => {
+            keep(node.as_text() == Some(""))
+        }
         Kind::Choosable | Kind::Count | Kind::Moment | Kind::Mode => keep(node.is_null()),
         Kind::Command => {
             if node.is_null() && form == Form::Yaml {
@@ -60,9 +63,14 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
                 keep(false)
             }
         }
-        Kind::Probe | Kind::Texts | Kind::Set | Kind::Paths | Kind::Hosts | Kind::Agents => {
-            keep(node.items().is_empty())
-        }
+        Kind::Probe
+        | Kind::Texts
+        | Kind::Set
+        | Kind::Members
+        | Kind::Distinct
+        | Kind::Paths
+        | Kind::Hosts
+        | Kind::Agents => keep(node.items().is_empty()),
         Kind::Variables | Kind::Labels | Kind::Options | Kind::Choices => {
             let map = node.map().filter(|map| !map.is_empty())?;
             Some(Value::Map(sorted(map.iter(), form).map(|(key, value)| (key.clone(), value.clone())).collect()))
@@ -74,7 +82,14 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
             (form == Form::Json || value != Value::Map(Map::default())).then_some(value)
         }
         Kind::Objects(shape, _) => {
-            let items: Vec<Node> = node.items().iter().map(|item| object(item, shape, form)).collect();
+            let item = |item: &Node| {
+                let object = object(item, shape, form);
+                // A file of variables of which there is nothing to say but its path.
+                let path =
+                    object.map().filter(|map| form == Form::Json && map.len() == 1).and_then(|map| map.get("path"));
+                path.cloned().unwrap_or(object)
+            };
+            let items: Vec<Node> = node.items().iter().map(item).collect();
             (!items.is_empty()).then_some(Value::List(items))
         }
         Kind::Named(shape) => named(node.map()?, shape, form),

@@ -20,6 +20,10 @@ pub(crate) enum Kind {
     Text,
     /// Text, or a number that is meant as one.
     Loose,
+    /// Text, or a switch.
+    Stance,
+    /// A policy of pulling.
+    Policy,
     /// Text that names a file or directory, relative to where it was written.
     Path,
     /// As `Path`, but only what begins as a path does; anything else is left alone (an image, a URL).
@@ -30,6 +34,8 @@ pub(crate) enum Kind {
     Switch,
     /// True, false or absent.
     Choosable,
+    /// True or false; true is not printed.
+    OptOut,
     /// A whole number; zero is not printed.
     Whole,
     /// A whole number or absent.
@@ -48,6 +54,10 @@ pub(crate) enum Kind {
     Texts,
     /// A list of texts, or one text; each stands once.
     Set,
+    /// As `Set`, but never one text.
+    Members,
+    /// A list of texts of which none may stand twice.
+    Distinct,
     /// As `Set`, of paths.
     Paths,
     /// A command line: words, or one text to split.

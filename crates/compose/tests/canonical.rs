@@ -126,3 +126,131 @@ fn a_missing_variable_is_a_warning() {
     let project = load(&options).expect("a project");
     assert_eq!(project.warnings, ["The \"NOPE\" variable is not set. Defaulting to a blank string."]);
 }
+
+fn project(text: &str) -> Project {
+    let mut options = options("/project".into());
+    options.files = vec!["-".into()];
+    options.stdin = Some(text.to_owned());
+    load(&options).unwrap_or_else(|error| panic!("{text}\n{error}"))
+}
+
+#[test]
+fn what_compose_refuses_in_a_service_is_refused() {
+    let table = [
+        ("environment:", "services.s.environment must be a mapping or a list"),
+        ("networks:", "services.s.networks must be a mapping"),
+        ("ports:", "services.s.ports must be a list"),
+        ("labels:", "services.s.labels must be a mapping or a list"),
+        ("build: {args: }", "services.s.build.args must be a mapping or a list"),
+        ("build: {context: true}", "services.s.build.context must be a string"),
+        ("cap_add: ALL", "services.s.cap_add must be a list"),
+        ("security_opt: [a, a]", "services.s.security_opt.1 \"a\" stands twice"),
+        ("networks: [a, a]", "services.s.networks.1 \"a\" stands twice"),
+        ("depends_on: [t, t]", "services.s.depends_on.1 \"t\" stands twice"),
+        ("log_driver: x", "additional properties 'log_driver' not allowed"),
+        ("pull_policy: sometimes", "services.s.pull_policy value must be one of 'always'"),
+        ("mem_limit: '-7'", "services.s.mem_limit invalid size"),
+        ("healthcheck: {test: [curl]}", "services.s.healthcheck.test must start either by \"CMD\""),
+        ("healthcheck: {retries: -1}", "healthcheck.retries: must be greater than or equal to 0"),
+        ("ports: [{published: 5}]", "services.s.ports.0 is missing a target port"),
+        ("ports: [{target: 80, host_ip: bad}]", "services.s.ports.0: invalid ip address: bad"),
+        ("volumes: [{type: bind, target: /x}]", "field Source must not be empty"),
+        ("volumes: [{type: bind, source: /x}]", "services.s.volumes.0 is missing a mount target"),
+        ("develop: {watch: [{path: ., action: sync}]}", "target is required for action sync"),
+        ("scale: -1", "services.s.scale: must be greater than or equal to 0"),
+        ("models: [m]", "service \"s\" refers to undefined model m"),
+        ("logging: {options: {a: true}}", "services.s.logging.options.a must be a string or a number"),
+        (
+            "{build: {context: ., platforms: [linux/amd64]}, platform: linux/arm64}",
+            "service.build.platforms MUST include service.platform \"linux/arm64\"",
+        ),
+        (
+            "{cpus: 1, deploy: {resources: {limits: {cpus: '2'}}}}",
+            "can't set distinct values on 'cpus' and 'deploy.resources.limits.cpus'",
+        ),
+        ("deploy: {resources: {reservations: {devices: [{count: 1}]}}}", "missing property 'capabilities'"),
+        (
+            "deploy: {resources: {reservations: {devices: [{capabilities: [gpu], count: 1, device_ids: [a]}]}}}",
+            "exclude each other",
+        ),
+    ];
+    for (attributes, wanted) in table {
+        // Several are written as one mapping.
+        let inner = attributes.strip_prefix('{').and_then(|inner| inner.strip_suffix('}')).unwrap_or(attributes);
+        let told = refusal(&format!("services: {{s: {{image: x, {inner}}}, t: {{image: y}}}}\n"));
+        assert!(told.contains(wanted), "{attributes}\n{told}");
+    }
+}
+
+#[test]
+fn what_compose_lets_pass_passes() {
+    for text in [
+        "services: {s: {image: x, deploy: , develop: , command: }}",
+        "secrets: {e: {external: true, file: f}}\nservices: {s: {image: x, secrets: [e]}}",
+        "networks: {n: {external: true, internal: true}}\nservices: {s: {image: x, networks: [n]}}",
+        "networks: {a b: }\nservices: {s: {image: x}}",
+        "services: {s: {image: x, profiles: [\"\"]}}",
+        "services: {s: {image: x, gpus: [{count: 1}]}}",
+    ] {
+        assert!(project(text).services.contains_key("s"), "{text}");
+    }
+    let mut options = options("/project".into());
+    (options.files, options.project_name) = (vec!["-".into()], None);
+    options.stdin = Some("name: A b!c\nservices: {s: {image: x}}\n".to_owned());
+    assert_eq!(load(&options).expect("a project").name, "abc");
+}
+
+#[test]
+fn files_of_variables_and_labels_count_for_the_hash_as_with_compose() {
+    use sha2::Digest as _;
+    let directory = tempfile::tempdir().expect("a directory");
+    let home = directory.path().display().to_string();
+    std::fs::write(directory.path().join("file"), "k=v\n").expect("a file");
+    let check = |attributes: &str, resolve: bool, wanted: &str| {
+        let mut options = options(directory.path().to_owned());
+        (options.files, options.resolve_environment) = (vec!["-".into()], resolve);
+        options.stdin = Some(format!("services: {{s: {{image: x, {attributes}}}}}\n"));
+        let project = load(&options).expect("a project");
+        let text = format!(
+            "{{\"command\":null,\"entrypoint\":null,{}\"networks\":{{\"default\":null}}}}",
+            wanted.replace("HOME", &home)
+        );
+        let hash: String = sha2::Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(service_hash(&project.services["s"]), hash, "{attributes}: {text}");
+    };
+    // Read off the hashes of Compose 2.40.3: of containers it made, and of `config --hash`.
+    check(
+        "label_file: file, labels: {z: 1}",
+        true,
+        "\"image\":\"x\",\"labels\":{\"k\":\"v\",\"z\":\"1\"},\"label_file\":[\"HOME/file\"],",
+    );
+    check("env_file: file", true, "\"environment\":{\"k\":\"v\"},\"image\":\"x\",");
+    check("env_file: file", false, "\"env_file\":[\"HOME/file\"],\"image\":\"x\",");
+    check(
+        "env_file: [file, {path: none, required: false}]",
+        false,
+        "\"env_file\":[\"HOME/file\",{\"path\":\"HOME/none\",\"required\":false}],\"image\":\"x\",",
+    );
+}
+
+#[test]
+fn paths_of_included_files_lead_where_they_were_written() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let write = |path: &str, text: &str| {
+        let path = directory.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
+        std::fs::write(path, text).expect("a file");
+    };
+    write("compose.yaml", "include: [{path: part/part.yml, project_directory: other}]\nservices: {a: {image: x}}\n");
+    write("part/part.yml", "services: {b: {build: {target: t}, env_file: e, volumes: [\"./v:/v\"]}}\n");
+    write("other/e", "K=1\n");
+    let mut options = options(directory.path().to_owned());
+    let service = |options: &Options| load(options).expect("a project").services["b"].clone();
+    let home = directory.path().display();
+    assert_eq!(service(&options).get("build").expect("a build").text("context"), format!("{home}/other"));
+    options.resolve_paths = false;
+    let service = service(&options);
+    assert_eq!(service.get("build").expect("a build").text("context"), "other");
+    assert_eq!(service.list("volumes")[0].text("source"), "other/v");
+    assert_eq!(service.get("environment").expect("variables").text("K"), "1");
+}

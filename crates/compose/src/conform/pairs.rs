@@ -5,13 +5,29 @@ use crate::expand::refuse;
 use crate::shape::Trail;
 use crate::yaml::{Map, Node, Value};
 
-/// A list of texts; one text counts as a list of it where `lone` says so.
-pub(super) fn texts(node: Node, lone: bool, trail: &Trail<'_>) -> Result<Node, Refusal> {
-    let Node { value, mark, directive } = node;
-    let items = match value {
-        Value::List(items) => items,
-        value @ (Value::Text(_) | Value::Int(_)) if lone => vec![Node::at(value, mark)],
-        _ => return Err(refuse(mark, trail, "must be a list")),
+/// What is done with a text that stands twice in a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeats {
+    Kept,
+    Dropped,
+    Refused,
+}
+
+/// One text as a list of it.
+pub(super) fn lone(node: Node) -> Node {
+    match node.value {
+        Value::Text(_) => {
+            let Node { value, mark, directive } = node;
+            Node { value: Value::List(vec![Node::at(value, mark)]), mark, directive }
+        }
+        _ => node,
+    }
+}
+
+/// A list of texts.
+pub(super) fn texts(node: Node, repeats: Repeats, trail: &Trail<'_>) -> Result<Node, Refusal> {
+    let Node { value: Value::List(items), mark, directive } = node else {
+        return Err(refuse(node.mark, trail, "must be a list"));
     };
     let mut seen = std::collections::HashSet::new();
     let mut texts = Vec::with_capacity(items.len());
@@ -21,7 +37,11 @@ pub(super) fn texts(node: Node, lone: bool, trail: &Trail<'_>) -> Result<Node, R
             _ => None,
         };
         let text = text.ok_or_else(|| refuse(item.mark, &trail.step(&place.to_string()), "must be a string"))?;
-        if !lone || seen.insert(text.clone()) {
+        let again = !seen.insert(text.clone());
+        if again && repeats == Repeats::Refused {
+            return Err(refuse(item.mark, &trail.step(&place.to_string()), format!("{text:?} stands twice")));
+        }
+        if !again || repeats == Repeats::Kept {
             texts.push(Node::at(Value::Text(text), item.mark));
         }
     }
@@ -76,8 +96,9 @@ fn pairs(node: Node, trail: &Trail<'_>, keep: bool) -> Result<Node, Refusal> {
 
 /// `{name: text}`.
 pub(super) fn options(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
-    if node.map().is_none() {
-        return Err(refuse(node.mark, trail, "must be a mapping"));
+    let Some(map) = node.map() else { return Err(refuse(node.mark, trail, "must be a mapping")) };
+    if let Some((key, value)) = map.iter().find(|(_, value)| matches!(value.value, Value::Bool(_))) {
+        return Err(refuse(value.mark, &trail.step(key), "must be a string or a number: put it in quotes"));
     }
     labels(node, trail)
 }

@@ -13,7 +13,7 @@ pub(super) fn cast(node: Node, kind: Kind, trail: &Trail<'_>) -> Result<Node, Re
         Kind::Text => text(node.value),
         Kind::Loose => loose(&node),
         Kind::Choice(names) => choice(node.value, names),
-        Kind::Switch | Kind::Choosable => switch(node.value),
+        Kind::Switch | Kind::Choosable | Kind::OptOut => switch(node.value),
         Kind::Whole | Kind::Count => whole(node.value),
         Kind::Fraction => fraction(node.value),
         Kind::Bytes => bytes(&node.value),
@@ -22,7 +22,9 @@ pub(super) fn cast(node: Node, kind: Kind, trail: &Trail<'_>) -> Result<Node, Re
         Kind::Command => command(node.value),
         Kind::Probe => probe(node.value),
         Kind::Devices => devices(node.value),
-        Kind::External => Ok(node.value),
+        Kind::External => external(node.value),
+        Kind::Stance => stance(node.value),
+        Kind::Policy => policy(node.value),
         _ => Err("has a kind nobody casts".to_owned()),
     };
     Ok(Node::at(value.map_err(failed)?, mark))
@@ -36,6 +38,35 @@ fn text(value: Value) -> Cast {
 
 fn loose(node: &Node) -> Cast {
     node.scalar().map(Value::Text).ok_or_else(|| "must be a string or a number".to_owned())
+}
+
+fn stance(value: Value) -> Cast {
+    let fits = matches!(value, Value::Text(_) | Value::Bool(_));
+    if fits { loose(&Node::made(value)) } else { Err("must be a boolean or a string".to_owned()) }
+}
+
+/// `true`, `"yes"`, or `{name: …}` of older files.
+fn external(value: Value) -> Cast {
+    match &value {
+        Value::Map(map) => match map.keys().find(|key| *key != "name") {
+            Some(key) => Err(format!("additional properties '{key}' not allowed")),
+            None => Ok(value),
+        },
+        Value::Text(_) | Value::Bool(_) => switch(value),
+        _ => Err("must be a boolean, mapping or string".to_owned()),
+    }
+}
+
+/// When an image is pulled.
+fn policy(value: Value) -> Cast {
+    const NAMES: [&str; 8] = ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
+    let Value::Text(text) = &value else { return Err("must be a string".to_owned()) };
+    let every = text.strip_prefix("every_").is_some_and(|span| duration(span).is_ok());
+    // Empty is what a variable that is not set leaves.
+    if text.is_empty() || every || NAMES.contains(&text.as_str()) {
+        return Ok(value);
+    }
+    Err(format!("value must be one of '{}' or 'every_' and a duration", NAMES.join("', '")))
 }
 
 fn choice(value: Value, names: &[&str]) -> Cast {
@@ -104,10 +135,10 @@ fn bytes(value: &Value) -> Cast {
 /// `64m`, `1.5g`, `10KB`, `-1`.
 pub(crate) fn amount(text: &str) -> Result<i64, String> {
     let text = text.trim();
-    if let Ok(number) = text.parse() {
-        return Ok(number);
-    }
     let invalid = || format!("invalid size: '{text}'");
+    if let Ok(number) = text.parse() {
+        return if number < -1 { Err(invalid()) } else { Ok(number) };
+    }
     let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').map_or(0, |at| at + 1);
     let (number, suffix) = text.split_at(end);
     let number: f64 = number.parse().map_err(|_| invalid())?;
@@ -219,7 +250,13 @@ fn command(value: Value) -> Cast {
 fn probe(value: Value) -> Cast {
     match value {
         Value::Text(text) => Ok(texts(vec!["CMD-SHELL".to_owned(), text])),
-        list => command(list),
+        list => match command(list)? {
+            Value::List(words) => match words.first().map(|word| word.as_text().unwrap_or_default()) {
+                None | Some("CMD" | "CMD-SHELL" | "NONE") => Ok(Value::List(words)),
+                Some(_) => Err("must start either by \"CMD\", \"CMD-SHELL\" or \"NONE\"".to_owned()),
+            },
+            other => Ok(other),
+        },
     }
 }
 

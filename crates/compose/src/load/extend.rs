@@ -13,6 +13,8 @@ struct Shelf<'s> {
     services: &'s Map,
     path: &'s Path,
     directory: &'s Path,
+    /// Whether it is not one of the group's files.
+    foreign: bool,
 }
 
 /// The services on the way from one that extends to what it extends.
@@ -25,7 +27,7 @@ impl Loader<'_> {
             let reason = "must be a mapping".to_owned();
             return Err(node.mark.refuse(Fault::Value { path: "services".to_owned(), reason }).into());
         };
-        let shelf = Shelf { services, path, directory: &group.directory };
+        let shelf = Shelf { services, path, directory: &group.directory, foreign: group.foreign };
         let mut found = Map::with_capacity_and_hasher(services.len(), Keyed);
         for (name, service) in services {
             let whole = self.service(&shelf, name, service.mark, group, &mut Chain::new())?;
@@ -58,19 +60,25 @@ impl Loader<'_> {
         if extends.directive == Directive::Reset || extends.is_null() {
             return Ok(own);
         }
-        let base = self.base(shelf, &extends, group, chain)?;
+        let base = self.extended(shelf, &extends, group, chain)?;
         Ok(merge(Some(base), own, Kind::Object(&SERVICE)).unwrap_or_default())
     }
 
     fn own(&self, shelf: &Shelf<'_>, name: &str, service: Node, group: &Group) -> Result<Node, Trouble> {
         let mut only = Map::default();
         only.insert(name.to_owned(), service);
-        let conform = self.conform(shelf.directory, &group.environment);
+        let conform = self.conform(shelf.directory, &group.environment, shelf.foreign);
         let mut node = conform.node(Node::made(Value::Map(only)), SERVICES, &Trail::TOP.step("services"))?;
         Ok(node.map_mut().and_then(|map| map.shift_remove(name)).unwrap_or_default())
     }
 
-    fn base(&mut self, shelf: &Shelf<'_>, extends: &Node, group: &Group, chain: &mut Chain) -> Result<Node, Trouble> {
+    fn extended(
+        &mut self,
+        shelf: &Shelf<'_>,
+        extends: &Node,
+        group: &Group,
+        chain: &mut Chain,
+    ) -> Result<Node, Trouble> {
         let name = extends.text("service").to_owned();
         if extends.text("file").is_empty() {
             return self.service(shelf, &name, extends.mark, group, chain);
@@ -86,6 +94,7 @@ impl Loader<'_> {
         let none = Map::default();
         let services = document.get("services").and_then(Node::map).unwrap_or(&none);
         let directory = file.parent().unwrap_or(shelf.directory).to_owned();
-        self.service(&Shelf { services, path: &file, directory: &directory }, &name, extends.mark, group, chain)
+        let shelf = Shelf { services, path: &file, directory: &directory, foreign: true };
+        self.service(&shelf, &name, extends.mark, group, chain)
     }
 }

@@ -54,7 +54,7 @@ impl Loader<'_> {
             env_files.extend(Some(directory.join(".env")).filter(|path| path.is_file()));
         }
         environment.load(&env_files)?;
-        Ok(Group { files, directory, environment, chain })
+        Ok(Group { files, directory, environment, foreign: true, chain })
     }
 }
 

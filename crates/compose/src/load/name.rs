@@ -22,7 +22,7 @@ impl Loader<'_> {
         let name = match given {
             Some(name) => fit(name)?,
             None => match self.name_in_files(files, environment)? {
-                Some(name) => fit(name)?,
+                Some(name) => in_file(&name)?,
                 None => of_directory(directory)?,
             },
         };
@@ -64,6 +64,17 @@ fn of_directory(directory: &Path) -> Result<String, Trouble> {
         return Err(Mark::default().refuse(Fault::Unusable { reason }).into());
     }
     Ok(name)
+}
+
+/// A name that files give is made fit, as Compose does.
+fn in_file(name: &str) -> Result<String, Trouble> {
+    match normal(name) {
+        fit if fit.is_empty() => {
+            let reason = format!("project name {name:?} has neither a letter nor a digit");
+            Err(Mark::default().refuse(Fault::Unusable { reason }).into())
+        }
+        fit => Ok(fit),
+    }
 }
 
 /// A name that was chosen must be fit as it is.

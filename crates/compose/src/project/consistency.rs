@@ -23,14 +23,20 @@ impl Project {
             self.check_service(name, service)?;
             self.check_references(name, service)?;
             self.check_dependencies(name, service)?;
+            check_ports(name, service)?;
+            check_mounts(name, service)?;
+            check_watches(name, service)?;
+            check_platform(service)?;
+            check_resources(name, service)?;
             check_scale(name, service)?;
         }
         self.check_container_names()?;
         for (kind, section) in [("secrets", &self.secrets), ("configs", &self.configs)] {
             section.iter().try_for_each(|(name, member)| check_stored(kind, name, member))?;
         }
+        self.volumes.iter().try_for_each(|(name, member)| check_external(name, member))?;
         for (kind, section) in [("networks", &self.networks), ("volumes", &self.volumes)] {
-            section.iter().try_for_each(|(name, member)| check_external(kind, name, member))?;
+            section.iter().try_for_each(|(name, member)| check_name(kind, name, member))?;
         }
         order::check(&self.services)
     }
@@ -92,6 +98,11 @@ impl Project {
                 return undefined("volume", source, mount.mark);
             }
         }
+        for (model, node) in service.entries("models") {
+            if !self.models.contains_key(model) {
+                return undefined("model", model, node.mark);
+            }
+        }
         let build = service.get("build").map(|build| build.list("secrets")).unwrap_or_default();
         let grants = [
             ("config", service.list("configs"), &self.configs),
@@ -133,6 +144,91 @@ impl Project {
     }
 }
 
+fn check_ports(name: &str, service: &Node) -> Checked {
+    for (place, port) in service.list("ports").iter().enumerate() {
+        if port.int("target").unwrap_or(0) == 0 {
+            let reason = format!("services.{name}.ports.{place} is missing a target port");
+            return unusable(port.mark, reason);
+        }
+        let address = port.text("host_ip");
+        if !address.is_empty() && address.parse::<std::net::IpAddr>().is_err() {
+            return unusable(port.mark, format!("services.{name}.ports.{place}: invalid ip address: {address}"));
+        }
+    }
+    Ok(())
+}
+
+fn check_mounts(name: &str, service: &Node) -> Checked {
+    for (place, mount) in service.list("volumes").iter().enumerate() {
+        if mount.text("target").is_empty() {
+            return unusable(mount.mark, format!("services.{name}.volumes.{place} is missing a mount target"));
+        }
+        if mount.text("type") == "bind" && mount.text("source").is_empty() {
+            let reason = format!(
+                "services.{name}.volumes.{place}: invalid mount config for type \"bind\": field Source must not be empty"
+            );
+            return unusable(mount.mark, reason);
+        }
+    }
+    Ok(())
+}
+
+fn check_watches(name: &str, service: &Node) -> Checked {
+    let watches = service.get("develop").map(|develop| develop.list("watch")).unwrap_or_default();
+    for watch in watches {
+        let syncs = watch.text("action").starts_with("sync");
+        if syncs && watch.text("target").is_empty() {
+            let reason =
+                format!("services.{name}.develop.watch: target is required for action {}", watch.text("action"));
+            return inconsistent(watch.mark, reason);
+        }
+    }
+    Ok(())
+}
+
+fn check_platform(service: &Node) -> Checked {
+    let Some(build) = service.get("build") else { return Ok(()) };
+    let (platforms, platform) = (build.texts("platforms"), service.text("platform"));
+    if !platforms.is_empty() && !platform.is_empty() && !platforms.iter().any(|one| one == platform) {
+        let reason = format!("service.build.platforms MUST include service.platform {platform:?}");
+        return inconsistent(build.mark, reason);
+    }
+    Ok(())
+}
+
+/// What can be said in two places must be the same in both, and nothing may be less than nothing.
+fn check_resources(name: &str, service: &Node) -> Checked {
+    const TWICE: [(&str, [&str; 4]); 4] = [
+        ("cpus", ["deploy", "resources", "limits", "cpus"]),
+        ("mem_limit", ["deploy", "resources", "limits", "memory"]),
+        ("pids_limit", ["deploy", "resources", "limits", "pids"]),
+        ("mem_reservation", ["deploy", "resources", "reservations", "memory"]),
+    ];
+    for (key, path) in TWICE {
+        if let (Some(one), Some(other)) = (service.get(key), service.at_path(&path))
+            && one.scalar() != other.scalar()
+        {
+            let reason = format!("services.{name}: can't set distinct values on '{key}' and '{}'", path.join("."));
+            return inconsistent(one.mark, reason);
+        }
+    }
+    for path in [&["scale"][..], &["deploy", "replicas"], &["healthcheck", "retries"]] {
+        let Some(node) = service.at_path(path) else { continue };
+        if matches!(node.value, crate::yaml::Value::Int(number) if number < 0) {
+            let reason = format!("services.{name}.{}: must be greater than or equal to 0", path.join("."));
+            return unusable(node.mark, reason);
+        }
+    }
+    let devices = service.at_path(&["deploy", "resources", "reservations"]);
+    for device in devices.map(|devices| devices.list("devices")).unwrap_or_default() {
+        if device.get("count").is_some() && !device.list("device_ids").is_empty() {
+            let reason = format!("services.{name}: a device's \"count\" and \"device_ids\" exclude each other");
+            return unusable(device.mark, reason);
+        }
+    }
+    Ok(())
+}
+
 fn check_scale(name: &str, service: &Node) -> Checked {
     let replicas = service.get("deploy").and_then(|deploy| deploy.int("replicas"));
     if let (Some(scale), Some(replicas)) = (service.int("scale"), replicas)
@@ -157,18 +253,24 @@ fn check_stored(kind: &str, name: &str, member: &Node) -> Checked {
         let reason = format!("{kind}.{name}: file|environment|content attributes are mutually exclusive");
         return unusable(member.mark, reason);
     }
-    if external && !sources.is_empty() {
-        let reason = format!("{kind}.{name}: conflicting parameters \"external\" and {:?} specified", sources[0]);
-        return unusable(member.mark, reason);
-    }
-    if !external && sources.is_empty() && member.text("driver").is_empty() && member.get("content").is_none() {
+    if !external && sources.is_empty() && member.get("content").is_none() {
         let reason = format!("{kind}.{name}: one of file, environment or content must be set");
         return unusable(member.mark, reason);
     }
     Ok(())
 }
 
-fn check_external(kind: &str, name: &str, member: &Node) -> Checked {
+/// Older files have the name inside of `external`; it cannot be told twice.
+fn check_name(kind: &str, name: &str, member: &Node) -> Checked {
+    let outer = member.text("name");
+    let inner = member.at_path(&["external", "name"]).and_then(Node::as_text);
+    if !outer.is_empty() && inner.is_some_and(|inner| inner != outer) {
+        return unusable(member.mark, format!("{kind}.{name}: name and external.name conflict; only use name"));
+    }
+    Ok(())
+}
+
+fn check_external(name: &str, member: &Node) -> Checked {
     if !is_external(member) {
         return Ok(());
     }
@@ -176,7 +278,7 @@ fn check_external(kind: &str, name: &str, member: &Node) -> Checked {
     let other = member.map().into_iter().flat_map(Map::keys).find(|key| !harmless(key));
     match other {
         Some(key) => {
-            let reason = format!("{kind}.{name}: conflicting parameters \"external\" and {key:?} specified");
+            let reason = format!("volumes.{name}: conflicting parameters \"external\" and {key:?} specified");
             unusable(member.mark, reason)
         }
         None => Ok(()),

@@ -1,7 +1,7 @@
 //! Services' variables: those passed on from the surroundings, those of `env_file`s, labels of `label_file`s.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Project;
 use crate::dotenv;
@@ -11,15 +11,16 @@ use crate::load::Trouble;
 use crate::yaml::{Map, Mark, Node, Value};
 
 impl Project {
-    /// Settles every service's variables; the files they came from are no longer named afterwards.
+    /// Settles every service's variables and labels. Files of variables are no longer named afterwards; those of labels
+    /// are, as they count for the hash of the service: see [`Project::forget_label_files`].
     pub(super) fn resolve_environment(&mut self, files: bool) -> Result<(), Trouble> {
         for service in self.services.values_mut() {
             pass_on(service, "environment", &self.environment);
+            resolve_labels(service, &self.directory, &self.environment)?;
             if !files {
                 continue;
             }
-            resolve_service(service, &self.environment)?;
-            resolve_labels(service, &self.environment)?;
+            resolve_service(service, &self.directory, &self.environment)?;
             for hooks in ["post_start", "pre_stop"] {
                 let hooks = service.map_mut().and_then(|map| map.get_mut(hooks));
                 if let Some(Node { value: Value::List(items), .. }) = hooks {
@@ -28,6 +29,15 @@ impl Project {
             }
         }
         Ok(())
+    }
+}
+
+impl Project {
+    /// Takes the names of label files away, whose labels the services have already: `config` does not show them.
+    pub fn forget_label_files(&mut self) {
+        for map in self.services.values_mut().filter_map(Node::map_mut) {
+            map.shift_remove("label_file");
+        }
     }
 }
 
@@ -41,11 +51,11 @@ fn pass_on(node: &mut Node, key: &str, environment: &Environment) {
     }
 }
 
-fn resolve_service(service: &mut Node, environment: &Environment) -> Result<(), Trouble> {
+fn resolve_service(service: &mut Node, directory: &Path, environment: &Environment) -> Result<(), Trouble> {
     let Some(files) = service.map_mut().and_then(|map| map.shift_remove("env_file")) else { return Ok(()) };
     let mut found: BTreeMap<String, (String, Mark)> = BTreeMap::new();
     for file in files.items() {
-        let path = PathBuf::from(file.text("path"));
+        let path = directory.join(file.text("path"));
         if !path.exists() {
             if file.switch("required") == Some(false) {
                 continue;
@@ -94,10 +104,11 @@ fn assignments(
     Ok(found.into_iter().map(|one| (one.name, one.value)).collect())
 }
 
-fn resolve_labels(service: &mut Node, environment: &Environment) -> Result<(), Error> {
-    let Some(files) = service.map_mut().and_then(|map| map.shift_remove("label_file")) else { return Ok(()) };
+fn resolve_labels(service: &mut Node, directory: &Path, environment: &Environment) -> Result<(), Error> {
+    let Some(files) = service.get("label_file").cloned() else { return Ok(()) };
     let mut found = Map::default();
-    for path in files.items().iter().filter_map(Node::as_text).map(Path::new) {
+    for path in files.items().iter().filter_map(Node::as_text).map(|path| directory.join(path)) {
+        let path = path.as_path();
         let outer = |name: &str| environment.get(name).map(str::to_owned);
         let labels = dotenv::parse(&read(path)?, &outer).map_err(|error| malformed(path, &error.to_string()))?;
         for one in labels {

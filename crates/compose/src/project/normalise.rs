@@ -8,11 +8,10 @@ use crate::yaml::{Map, Node, Value};
 impl Project {
     /// Fills in what is implied.
     pub(super) fn normalise(&mut self, raw: bool) {
-        let directory = self.directory.to_string_lossy().into_owned();
         for service in self.services.values_mut() {
             pass_on_build_args(service, &self.environment);
             default_network(service);
-            complete_build(service, &directory);
+            complete_build(service);
             imply_dependencies(service);
             if !raw {
                 agree_on_scale(service);
@@ -80,11 +79,8 @@ fn default_network(service: &mut Node) {
     set(service, "networks", Value::Map(networks));
 }
 
-fn complete_build(service: &mut Node, directory: &str) {
+fn complete_build(service: &mut Node) {
     let Some(build) = service.map_mut().and_then(|map| map.get_mut("build")) else { return };
-    if build.text("context").is_empty() {
-        set(build, "context", directory.into());
-    }
     if build.text("dockerfile").is_empty() && build.text("dockerfile_inline").is_empty() {
         set(build, "dockerfile", "Dockerfile".into());
     }
@@ -100,7 +96,6 @@ fn imply_dependencies(service: &mut Node) {
     let from = service.texts("volumes_from");
     let from = from.iter().filter(|from| !from.starts_with("container:"));
     implied.extend(from.map(|from| (from.split(':').next().unwrap_or(from).to_owned(), false)));
-    complete_dependencies(service);
     if implied.is_empty() {
         return;
     }
@@ -116,15 +111,6 @@ fn imply_dependencies(service: &mut Node) {
         ]);
         if let Some(map) = depends_on.map_mut() {
             map.entry(name).or_insert_with(|| Node::at(Value::Map(dependency), mark));
-        }
-    }
-}
-
-fn complete_dependencies(service: &mut Node) {
-    let depends_on = service.map_mut().and_then(|map| map.get_mut("depends_on")?.map_mut());
-    for dependency in depends_on.into_iter().flat_map(Map::values_mut) {
-        if dependency.get("required").is_none() {
-            set(dependency, "required", Value::Bool(true));
         }
     }
 }

@@ -12,7 +12,10 @@ impl Project {
         let active = self.profiles.clone();
         let wanted = |service: &Node| {
             let profiles = service.texts("profiles");
-            profiles.is_empty() || profiles.iter().any(|profile| active.iter().any(|one| one == profile || one == "*"))
+            // A profile without a name is always active.
+            let is_active =
+                |profile: &String| profile.is_empty() || active.iter().any(|one| one == profile || one == "*");
+            profiles.is_empty() || profiles.iter().any(is_active)
         };
         let names: Vec<String> =
             self.services.iter().filter(|(_, it)| !wanted(it)).map(|(name, _)| name.clone()).collect();

@@ -25,8 +25,8 @@ pub(super) const BUILD: Shape = Shape::of(&[
     field("dockerfile_inline", Kind::Text),
     field("entitlements", Kind::Texts),
     field("args", Kind::Variables),
-    field("provenance", Kind::Loose),
-    field("sbom", Kind::Loose),
+    field("provenance", Kind::Stance),
+    field("sbom", Kind::Stance),
     field("ssh", Kind::Agents),
     field("labels", Kind::Labels),
     field("cache_from", Kind::Texts),
@@ -109,6 +109,9 @@ const DEVICE_REQUEST: Shape = Shape::of(&[
 
 pub(super) const DEVICE_REQUESTS: Kind = Kind::Objects(&DEVICE_REQUEST, By::Nothing);
 
+/// What `deploy` reserves: unlike in `gpus`, it must be said what the devices are able to do.
+const RESERVED: Shape = DEVICE_REQUEST.requiring(&["capabilities"]);
+
 const GENERIC: Shape = Shape::of(&[field(
     "discrete_resource_spec",
     Kind::Object(&Shape::of(&[field("kind", Kind::Text), field("value", Kind::Whole)])),
@@ -118,7 +121,7 @@ const RESOURCE: Shape = Shape::of(&[
     field("cpus", Kind::Fraction),
     field("memory", Kind::Bytes),
     field("pids", Kind::Whole),
-    field("devices", DEVICE_REQUESTS),
+    field("devices", Kind::Objects(&RESERVED, By::Nothing)),
     field("generic_resources", Kind::Objects(&GENERIC, By::Nothing)),
 ]);
 
@@ -193,7 +196,18 @@ const VOLUME: Shape = Shape::of(&[
     field("labels", Kind::Labels),
 ]);
 
-const STORED: Shape = Shape::of(&[
+const SECRET: Shape = Shape::of(&[
+    field("name", Kind::Text),
+    field("file", Kind::Path),
+    field("environment", Kind::Text),
+    field("external", Kind::External),
+    field("labels", Kind::Labels),
+    field("driver", Kind::Text),
+    field("driver_opts", Kind::Options),
+    field("template_driver", Kind::Text),
+]);
+
+const CONFIG: Shape = Shape::of(&[
     field("name", Kind::Text),
     field("file", Kind::Path),
     field("environment", Kind::Text),
@@ -221,7 +235,7 @@ pub(crate) const PROJECT: Shape = Shape::of(&[
     field("services", SERVICES),
     field("networks", Kind::Named(&NETWORK)),
     field("volumes", Kind::Named(&VOLUME)),
-    field("secrets", Kind::Named(&STORED)),
-    field("configs", Kind::Named(&STORED)),
+    field("secrets", Kind::Named(&SECRET)),
+    field("configs", Kind::Named(&CONFIG)),
     field("models", Kind::Named(&MODEL)),
 ]);

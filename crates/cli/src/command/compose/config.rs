@@ -78,8 +78,10 @@ fn load(session: &Session, found: &Matches) -> Result<Project, Failure> {
     }
     let mut project = loaded(&options)?;
     project.select(found.words(), true).map_err(|error| failed(&error))?;
-    let raw = !options.interpolate && !found.on("variables");
-    if !all_resources(session) && !raw && options.normalise {
+    if options.interpolate {
+        project.forget_label_files();
+    }
+    if !all_resources(session) && (options.interpolate || found.on("variables")) {
         project.drop_unused();
     }
     Ok(project)
