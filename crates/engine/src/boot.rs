@@ -45,6 +45,8 @@ pub(crate) async fn boot(house: &Arc<House>) -> Result<()> {
     rejoined.await;
     sweep_cgroups(house);
     sweep_doors(house);
+    let plugged = loaded.iter().flat_map(|container| container.inside().run.endpoints.clone());
+    house.networks.sweep(plugged.map(|plan| plan.bridge));
     let (trials, others): (Vec<_>, Vec<_>) =
         loaded.into_iter().partition(|container| container.dir.join("record.aside.json").exists());
     trials.into_iter().for_each(|container| finish_trial(house, container));

@@ -131,6 +131,7 @@ impl Engine {
     /// on the host but its files.
     pub async fn close(&self) {
         self.house.spares.close().await;
+        blocking::blocking(|| self.house.networks.fabric.finish());
         if self.house.index.all().iter().all(|container| container.link().is_none()) {
             self.house.clear();
         }

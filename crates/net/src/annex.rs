@@ -176,14 +176,22 @@ pub(crate) fn prepare(socket: &mut Socket, plan: &Plan, port: u16) -> Result<()>
     join(socket, plan, names.pair(0), [&plan.bridge, &names.hub()], plan.isolated)
 }
 
-/// Removes what there is beside a network's bridge.
-pub(crate) fn remove(bridge: &str) -> Result<()> {
+/// Whether there is anything beside a network's bridge.
+pub(crate) fn is_there(bridge: &str) -> Result<bool> {
     let names = Names::of(bridge);
     let socket = rtnetlink::socket()?;
     let there = |name: &str| rtnetlink::index_of(socket.as_fd(), name).map(|index| index.is_some());
-    if !there(&names.hub())? && !there(&names.annex(1))? {
+    Ok(there(&names.hub())? || there(&names.annex(1))?)
+}
+
+/// Removes what there is beside a network's bridge.
+pub(crate) fn remove(bridge: &str) -> Result<()> {
+    if !is_there(bridge)? {
         return Ok(());
     }
+    let names = Names::of(bridge);
+    let socket = rtnetlink::socket()?;
+    let there = |name: &str| rtnetlink::index_of(socket.as_fd(), name).map(|index| index.is_some());
     let mut missing = 0;
     for number in 1..=MOST {
         // What joined an annex that was taken away may be there still.

@@ -33,6 +33,8 @@ pub struct Blueprint {
     pub policy: Policy,
     /// The bridges that are up.
     pub bridges: Vec<Bridge>,
+    /// Devices that were bridges of networks which are gone, and are to go, too.
+    pub retired: Vec<String>,
 }
 
 impl Blueprint {

@@ -99,6 +99,45 @@ pub fn remove(name: &str) -> Result<()> {
     crate::endpoint::detach(name)
 }
 
+/// The name a bridge has between [`retire`] and its removal; none if there is no such bridge, or if it has annexes, whose
+/// names follow from its own.
+pub fn retired_name(bridge: &Bridge) -> Result<Option<String>> {
+    if crate::annex::is_there(&bridge.name)? {
+        return Ok(None);
+    }
+    let link = rtnetlink::index_of(rtnetlink::socket()?.as_fd(), &bridge.name)?;
+    Ok(link.map(|link| format!("{GONE}{link}")))
+}
+
+/// Takes a bridge out of service at once: it is down, has no address, and its own name is free. What is left of it, under
+/// its [`retired_name`], is for [`remove`], for which the kernel takes some forty milliseconds.
+pub fn retire(bridge: &Bridge, name: &str) -> Result<()> {
+    let mut socket = rtnetlink::socket()?;
+    let Some(link) = rtnetlink::index_of(socket.as_fd(), &bridge.name)? else { return Ok(()) };
+    let mut down = LinkMessage::default();
+    down.header = LinkHeader { index: link, change_mask: LinkFlags::Up, ..Default::default() };
+    let mut renamed = LinkMessage::default();
+    renamed.header.index = link;
+    renamed.attributes = vec![LinkAttribute::IfName(name.to_owned())];
+    let mut requests = Requests::new();
+    requests.push(RouteNetlinkMessage::SetLink(down), CHANGE);
+    requests.push(RouteNetlinkMessage::SetLink(renamed), CHANGE);
+    requests.send(&mut socket).map_err(bridge.refused("retire"))?;
+    // A device that is down keeps addresses, and the host would go on answering for them.
+    let mut requests = Requests::new();
+    for own in bridge.addresses() {
+        requests.push(RouteNetlinkMessage::DelAddress(address::of(link, own)), CHANGE);
+    }
+    match requests.send(&mut socket) {
+        // Those of IPv6 mostly went when the device went down.
+        Err(error) if error.errno() != Some(rustix::io::Errno::ADDRNOTAVAIL) => Err(bridge.refused("retire")(error)),
+        _ => Ok(()),
+    }
+}
+
+/// How the names of retired bridges begin; no other device of hako's is called so.
+const GONE: &str = "hk~";
+
 fn create(socket: &mut Socket, bridge: &Bridge) -> Result<()> {
     let mut link = LinkMessage::default();
     link.attributes = vec![

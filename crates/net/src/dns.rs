@@ -95,6 +95,7 @@ pub struct Answerer {
     _redirection: Socket,
     networks: Vec<Known>,
     outside: bool,
+    servers: Servers,
     forwarder: Forwarder,
     clients: Clients,
     /// Counts answers, so that several addresses take turns.
@@ -137,10 +138,16 @@ impl Answerer {
             _redirection: redirection,
             networks: Vec::new(),
             outside: false,
+            servers: servers.clone(),
             forwarder: Forwarder::new(witness, kept, servers),
             clients: Clients::default(),
             turn: 0,
         })
+    }
+
+    /// Whether these are the servers it hands on to what it does not know.
+    pub fn asks(&self, servers: &Servers) -> bool {
+        self.servers == *servers
     }
 
     /// Knows this from now on.

@@ -489,6 +489,21 @@ fn gives_way(socket: &mut Socket, host_name: &str) -> bool {
     }
 }
 
+/// Cuts a living container off a network at once: nothing gets through its device any more, and its addresses can be
+/// leased again. The device itself is for [`unplug_here`], for which the kernel takes ten milliseconds and more.
+pub fn part_here(witness: SingleThreaded, netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
+    let lower = || {
+        let mut requests = Requests::new();
+        let mut down = named(&plan.name, LinkFlags::empty());
+        down.header.change_mask = LinkFlags::Up;
+        requests.push(RouteNetlinkMessage::SetLink(down), CHANGE);
+        unless_gone(requests.send(&mut rtnetlink::socket()?), plan.refused("lower"))
+    };
+    let lowered = netns::within_here(witness, netns, lower);
+    lowered.map_err(kernel("enter", "network namespace of the container"))??;
+    if plan.wire == Wire::Bridge { retire(&plan.host_name) } else { Ok(()) }
+}
+
 /// Takes a living container's device away: the pair goes with its inner end.
 pub fn unplug_here(witness: SingleThreaded, netns: BorrowedFd<'_>, plan: &Plan) -> Result<()> {
     let removed = netns::within_here(witness, netns, || detach(&plan.name));

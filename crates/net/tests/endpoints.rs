@@ -54,6 +54,28 @@ fn a_bridge_is_made_once_and_changed_when_told() {
     });
 }
 
+#[test]
+fn a_retired_bridge_is_in_nobodys_way() {
+    lab(|lab| {
+        let mut wanted = lab.bridge.clone();
+        wanted.gateway6 = Some("fd00:1::1/64".parse().unwrap());
+        bridge::ensure(&wanted).unwrap();
+        let name = bridge::retired_name(&wanted).unwrap().expect("it is there");
+        bridge::retire(&wanted, &name).unwrap();
+        bridge::retire(&wanted, &name).unwrap();
+        assert_eq!(bridge::retired_name(&wanted).unwrap(), None);
+        let old = run(&format!("ip addr show {name}"));
+        assert!(old.contains("DOWN") && !old.contains("inet"), "{old}");
+        assert!(!run("ip route show table all").contains("172.17.0.1"));
+        bridge::ensure(&wanted).unwrap();
+        bridge::remove(&name).unwrap();
+        let left = run("ip -o addr show");
+        assert!(left.contains("hako0    inet 172.17.0.1/16") && left.contains("fd00:1::1/64"), "{left}");
+        assert!(run("ip route show table local").contains("172.17.0.1"), "its successor's addresses are untouched");
+        assert!(!left.contains(&name), "{left}");
+    });
+}
+
 /// Stand-ins for neighbours: a bridge counts ports only, also those of devices that are down. Two are a pair.
 fn stand_ins(from: usize, to: usize, bridge: &str) {
     use std::io::Write as _;

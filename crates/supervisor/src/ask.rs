@@ -44,7 +44,10 @@ impl Supervisor {
             Ok(Some(answer)) => Ok(answer),
             Err(failure) => Err(failure),
         };
-        self.engines.send(number, &Message::Reply { id, result }, &self.epoll)
+        let sent = self.engines.send(number, &Message::Reply { id, result }, &self.epoll);
+        let witness = self.witness;
+        self.container.iter_mut().for_each(|container| container.take_away(witness));
+        sent
     }
 
     /// An engine newer than this supervisor learns that it asks too much.
@@ -221,7 +224,8 @@ impl Supervisor {
     }
 
     fn trace(&mut self, name: &str) -> Result<Answer, Failure> {
-        let answerer = self.assigned()?.answerer.as_mut();
+        let container = self.assigned()?;
+        let answerer = container.answerer.as_mut().filter(|_| container.description.network.naming.is_some());
         Ok(Answer::Traced(answerer.map(|answerer| answerer.trace(name))))
     }
 

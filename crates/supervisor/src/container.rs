@@ -60,6 +60,8 @@ pub(crate) struct Container {
     pub watch: Option<Watch>,
     /// Answers its questions about names.
     pub answerer: Option<Answerer>,
+    /// Networks it has left, whose devices are still to be taken away.
+    parted: Vec<Plan>,
     /// Engines that wait for its end.
     pub waiting: Vec<Waiting>,
     /// The engine that froze it for as long as it stays.
@@ -91,6 +93,7 @@ impl Container {
             memory: None,
             published: Vec::new(),
             answerer: None,
+            parted: Vec::new(),
             watch: None,
             waiting: Vec::new(),
             held_by: None,
@@ -272,11 +275,12 @@ impl Container {
             }
         }
         for plan in gone {
-            endpoint::unplug_here(witness, netns.as_fd(), plan)?;
+            endpoint::part_here(witness, netns.as_fd(), plan)?;
         }
         self.table().forget(&forgotten)?;
         endpoint::redirect_here(witness, netns.as_fd(), &endpoints)?;
         let moved = target(old) != target(&endpoints);
+        self.parted.extend(forgotten);
         self.description.network.endpoints = endpoints;
         let stay: Vec<Called> = naming.iter().flat_map(|naming| naming.networks.clone()).collect();
         self.withdraw_names(&stay);
@@ -284,6 +288,17 @@ impl Container {
         self.name(witness, netns.as_fd())?;
         self.watch_host();
         if moved { self.publish_again() } else { Ok(()) }
+    }
+
+    /// Takes away the devices of networks the container has left. To be called after that was answered, and before anything
+    /// else is: nobody who asks sees them.
+    pub(crate) fn take_away(&mut self, witness: SingleThreaded) {
+        let parted = std::mem::take(&mut self.parted);
+        let Some(netns) = &self.netns else { return };
+        for plan in &parted {
+            // It has no effect any more, and goes with the namespace.
+            let _ = endpoint::unplug_here(witness, netns.as_fd(), plan);
+        }
     }
 
     /// Published ports follow the way out; random ones keep their numbers.
@@ -337,11 +352,13 @@ impl Container {
 
     /// Makes the container's names known to its neighbours, and theirs to it.
     fn name(&mut self, witness: SingleThreaded, netns: BorrowedFd<'_>) -> Result<()> {
+        let endpoints = &self.description.network.endpoints;
+        let outside = endpoints.iter().any(|plan| plan.way_out || plan.way_out6);
         let Some(naming) = &self.description.network.naming else {
-            self.answerer = None;
+            // Programs may still ask it, and to begin it anew takes the kernel ten milliseconds.
+            self.answerer.iter_mut().for_each(|answerer| answerer.learn(&Knowledge { networks: Vec::new(), outside }));
             return Ok(());
         };
-        let endpoints = &self.description.network.endpoints;
         for called in &naming.networks {
             let Some(plan) = endpoints.iter().find(|plan| plan.network == called.id) else { continue };
             let (v4, v6) = (plan.address.map(|net| net.addr()), plan.address6.map(|net| net.addr()));
@@ -357,15 +374,13 @@ impl Container {
             directory: called.directory.clone(),
             links: called.links.clone(),
         };
-        let knowledge = Knowledge {
-            networks: naming.networks.iter().map(known).collect(),
-            outside: endpoints.iter().any(|plan| plan.way_out || plan.way_out6),
-        };
-        let answerer = match &mut self.answerer {
+        let knowledge = Knowledge { networks: naming.networks.iter().map(known).collect(), outside };
+        let mut answerer = match self.answerer.take().filter(|answerer| answerer.asks(&naming.servers)) {
             Some(answerer) => answerer,
-            none => none.insert(Answerer::begin(witness, netns, &naming.servers)?),
+            None => Answerer::begin(witness, netns, &naming.servers)?,
         };
         answerer.learn(&knowledge);
+        self.answerer = Some(answerer);
         Ok(())
     }
 

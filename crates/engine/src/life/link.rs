@@ -9,6 +9,7 @@ use hako_supervisor::Handle;
 use hako_supervisor::handle::Received;
 use hako_supervisor::protocol::{Answer, Ask, Event, Failure, Message};
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
 use crate::readiness::Readiness;
 use crate::{Error, Result};
@@ -23,6 +24,8 @@ pub(crate) struct Link {
     /// Requests without a reply; none once the supervisor is gone.
     pending: Mutex<Option<HashMap<u64, oneshot::Sender<Reply>>>>,
     events: Mutex<Option<mpsc::UnboundedReceiver<Event>>>,
+    /// Waits for the process, once the connection is at its end.
+    reaper: Mutex<Option<JoinHandle<()>>>,
     /// The group its seed waited in: still there if it was killed before it had a container.
     seat: Option<String>,
 }
@@ -43,6 +46,7 @@ impl Link {
             next: AtomicU64::new(1),
             pending: Mutex::new(Some(HashMap::new())),
             events: Mutex::new(Some(events)),
+            reaper: Mutex::default(),
             seat,
         });
         tokio::spawn(read(Arc::clone(&link), tell));
@@ -65,10 +69,17 @@ impl Link {
         let _ = rustix::net::shutdown(&self.handle, rustix::net::Shutdown::Both);
     }
 
-    /// Waits until the supervisor is gone; at once if somebody follows it.
+    /// Waits until the supervisor is gone, with the control group of its seed; at once if somebody follows it.
+    ///
+    /// The connection of one that was dismissed is at its end before the process is.
     pub(crate) async fn ended(&self) {
         let Some(mut events) = self.events() else { return };
         while events.recv().await.is_some() {}
+        let reaper = self.reaper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reaper) = reaper {
+            // It cannot fail but by being cancelled, when nobody waits any more.
+            let _ = reaper.await;
+        }
     }
 
     /// Asks and waits for the reply. Failures keep their kind.
@@ -132,13 +143,14 @@ impl Link {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(process) = self.handle.process().and_then(|p| p.try_clone().ok()) else { return };
         let seat = self.seat.clone();
-        tokio::task::spawn_blocking(move || {
+        let reaper = tokio::task::spawn_blocking(move || {
             // How it ended says nothing: what counts is what it left.
             let _ = process.wait();
             if let Some(seat) = seat {
                 super::remains::clear_path(&seat);
             }
         });
+        *self.reaper.lock().unwrap_or_else(PoisonError::into_inner) = Some(reaper);
     }
 }
 

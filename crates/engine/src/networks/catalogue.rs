@@ -236,6 +236,13 @@ impl Catalogue {
         owner.map(|segment| segment.id.clone())
     }
 
+    /// Takes off the host what an engine that was killed did not come to: devices of networks that are no more, unless
+    /// they are `used`.
+    pub(crate) fn sweep(&self, used: impl Iterator<Item = String>) {
+        let own = self.all().into_iter().filter_map(|segment| Some(self.bridge_of(&segment)?.name));
+        self.fabric.sweep(&own.chain(used).collect());
+    }
+
     /// Takes all devices and rules off the host.
     pub(crate) fn clear(&self) {
         let bridges: Vec<Bridge> = self.all().iter().filter_map(|segment| self.bridge_of(segment)).collect();

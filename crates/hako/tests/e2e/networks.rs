@@ -1,6 +1,6 @@
 //! Networks of people's own: made, joined, left, removed; what is refused.
 
-use crate::house::{House, await_that, run_tool};
+use crate::house::{House, alive, await_that, run_tool, signal};
 
 fn run(house: &House, name: &str, flags: &[&str]) {
     house.ok(["run", "-d", "--name", name].into_iter().chain(flags.iter().copied()).chain(["busybox", "sleep", "600"]));
@@ -318,6 +318,59 @@ fn ten_thousand_udp_ports() {
     assert!(said.contains("port is already allocated"), "{said}");
     house.ok(["rm", "-f", "box"]);
     house.ok(["run", "--rm", "-p", "12345:1/udp", "busybox", "true"]);
+}
+
+#[test]
+fn what_a_network_was_made_of_is_out_of_the_way_at_once() {
+    let house = House::new();
+    run(&house, "box", &[]);
+    let links = || run_tool("ip", ["-o", "link"]);
+    for round in 0..8 {
+        // Name, device and subnet of the one before, whose device the kernel may still be removing.
+        let device = ["--subnet", "10.7.0.0/24", "-o", "com.docker.network.bridge.name=br-own"];
+        house.ok(["network", "create", "--ipv6"].into_iter().chain(device).chain(["one"]));
+        run(&house, "peer", &["--network", "one", "--ip", "10.7.0.9"]);
+        house.ok(["network", "connect", "--ip", "10.7.0.8", "one", "box"]);
+        assert!(pings(&house, "box", "peer"), "round {round}");
+        house.ok(["network", "disconnect", "one", "box"]);
+        let devices = house.ok(["exec", "box", "ls", "/sys/class/net"]);
+        assert_eq!(devices.split_whitespace().collect::<Vec<_>>(), ["eth0", "lo"], "round {round}");
+        assert!(!pings(&house, "box", "10.7.0.9"), "round {round}");
+        house.ok(["network", "connect", "--ip", "10.7.0.8", "one", "box"]);
+        assert!(pings(&house, "box", "peer"), "round {round}");
+        house.ok(["network", "disconnect", "one", "box"]);
+        house.ok(["rm", "-f", "peer"]);
+        house.ok(["network", "rm", "one"]);
+        assert!(!links().contains("br-own"), "{}", links());
+        assert!(!run_tool("ip", ["addr"]).contains("10.7.0."), "the host has no part in it any more");
+        assert_eq!(house.ok(["network", "ls", "-q", "--filter", "driver=bridge", "--filter", "name=one"]), "");
+    }
+    await_that("the last device to be removed", || !links().contains("hk~"));
+}
+
+#[test]
+fn what_a_killed_daemon_did_not_come_to_goes_with_the_next() {
+    let house = House::new();
+    house.ok(["network", "create", "keep"]);
+    let lost = house.ok(["network", "create", "lost"]);
+    house.kill_daemon();
+    // As if it was killed in the middle of removing one network, and of removing the devices of another.
+    std::fs::remove_file(house.data().join(format!("network/{lost}.json"))).unwrap();
+    run_tool("ip", ["link", "add", "hk~77", "type", "bridge"]);
+    let noted = house.path().join("run/network.json");
+    let mut blueprint: serde_json::Value = serde_json::from_slice(&std::fs::read(&noted).unwrap()).unwrap();
+    blueprint["retired"] = serde_json::json!(["hk-000000000000", "hk~77"]);
+    std::fs::write(&noted, blueprint.to_string()).unwrap();
+    assert!(!house.ok(["network", "ls"]).contains("lost"));
+    let links = || run_tool("ip", ["-o", "link"]);
+    await_that("the devices to be removed", || !links().contains("hk~") && !links().contains(&lost[..12]));
+    let keep = house.ok(["network", "inspect", "-f", "{{.Id}}", "keep"]);
+    assert!(links().contains(&keep[..12]), "{}", links());
+    house.ok(["network", "rm", "keep"]);
+    let pid = house.daemon_pid().unwrap();
+    signal(pid, "TERM");
+    await_that("the daemon to leave", || !alive(pid));
+    assert!(!links().contains("hk"), "it waits for what it began: {}", links());
 }
 
 /// `HAKO_TEST_CYCLES=1000` takes a minute.
