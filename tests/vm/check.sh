@@ -85,4 +85,5 @@ case "$stage" in
   quota) run_sections quota ;;
   systemd) run_sections systemd ;;
   clock) run_sections clock ;;
+  criu) run_sections criu ;;
 esac

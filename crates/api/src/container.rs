@@ -210,6 +210,27 @@ pub struct PathStat {
     pub link_target: String,
 }
 
+/// A checkpoint of a container, in the answer to a list of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct Checkpoint {
+    /// Its name.
+    pub name: String,
+}
+
+/// A checkpoint to be made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct CheckpointBody {
+    /// Its name.
+    #[serde(rename = "CheckpointID")]
+    pub checkpoint_id: String,
+    /// The directory it is to lie in; the container's own if empty.
+    pub checkpoint_dir: String,
+    /// Whether the container ends with it.
+    pub exit: bool,
+}
+
 /// The answer to commit, and to everything else that answers with an id alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]

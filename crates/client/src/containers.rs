@@ -4,7 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use hako_api::container::{
-    Change, CreateBody, Created, IdReply, PathStat, Pruned, Summary, TopReply, UpdateBody, Updated, WaitReply,
+    Change, Checkpoint, CheckpointBody, CreateBody, Created, IdReply, PathStat, Pruned, Summary, TopReply, UpdateBody,
+    Updated, WaitReply,
 };
 use hako_api::inspect::Container;
 use hako_api::own::Why;
@@ -53,6 +54,22 @@ impl Containers<'_> {
     /// Starts a container; one that runs already is left alone.
     pub async fn start(&self, id: &str, options: &query::Start) -> Result<()> {
         self.verb(id, "/start", &options.write()).await
+    }
+
+    /// Saves a running container's processes.
+    pub async fn checkpoint(&self, id: &str, body: &CheckpointBody) -> Result<()> {
+        self.client.post(&path(id, "/checkpoints")).json(body)?.done().await
+    }
+
+    /// Lists a container's checkpoints.
+    pub async fn checkpoints(&self, id: &str, options: &query::Checkpoints) -> Result<Vec<Checkpoint>> {
+        self.client.get(&path(id, "/checkpoints")).query(&options.write()).read().await
+    }
+
+    /// Removes a checkpoint.
+    pub async fn remove_checkpoint(&self, id: &str, name: &str, options: &query::Checkpoints) -> Result<()> {
+        let path = format!("{}/{}", path(id, "/checkpoints"), segment(name));
+        self.client.delete(&path).query(&options.write()).done().await
     }
 
     /// Stops a container; one that does not run is left alone.

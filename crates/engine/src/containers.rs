@@ -2,6 +2,7 @@
 
 mod archive;
 mod attach;
+mod checkpoint;
 mod commit;
 mod create;
 mod edit;
@@ -33,6 +34,7 @@ mod why;
 use std::sync::Arc;
 
 pub use attach::{Attachment, Relay};
+pub use checkpoint::CheckpointOptions;
 pub(crate) use create::{complete_host, new_id};
 pub(crate) use graves::Graves;
 pub use logs::{Channel, Logs, Mark, Piece as LogPiece};

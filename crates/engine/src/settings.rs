@@ -46,6 +46,8 @@ pub struct Settings {
     pub publish_by_input: bool,
     /// Whether containers reach link-local metadata addresses (`--allow-metadata`).
     pub metadata: bool,
+    /// Whether clients are told that experiments are on, which the docker CLI wants before it shows `checkpoint`.
+    pub experimental: bool,
     /// Whether hako writes firewall rules at all (`--iptables`).
     pub firewall: bool,
     /// Name servers of containers that name none.
@@ -118,6 +120,7 @@ impl Settings {
             network_options: Vec::new(),
             publish_by_input: false,
             metadata: false,
+            experimental: false,
             firewall: true,
             dns: Vec::new(),
             dns_options: Vec::new(),

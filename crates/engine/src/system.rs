@@ -26,6 +26,8 @@ pub struct System {
 pub struct Info {
     /// The engine's id.
     pub id: String,
+    /// Whether clients are told that experiments are on.
+    pub experimental: bool,
     /// Containers in all.
     pub containers: usize,
     /// Running ones.
@@ -132,6 +134,7 @@ impl System {
             data_root: house.layout.data_root.to_string_lossy().into_owned(),
             ipv4_forwarding: read("/proc/sys/net/ipv4/ip_forward").trim() == "1",
             debug: tracing::enabled!(tracing::Level::DEBUG),
+            experimental: self.house.settings.experimental,
             descriptors: entries("/proc/self/fd"),
             threads: entries("/proc/self/task"),
             event_listeners: house.hub.listeners(),

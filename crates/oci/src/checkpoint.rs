@@ -1,8 +1,8 @@
 //! `checkpoint` and `restore`: a container's processes to disk and back, by the program CRIU where it is installed.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
+use hako_runtime::criu::Criu;
 use hako_runtime::hook::Identity;
 use hako_runtime::spec::{Mount, NamespaceKind, Spec};
 use hako_sys::cgroup::{Group, Hierarchy, Version};
@@ -24,17 +24,17 @@ pub(crate) fn checkpoint(session: &Session, parsed: &Parsed) -> Result<u8> {
     let spec = container.spec()?;
     let before = parsed.on("pre-dump");
     let mut criu = criu(parsed, if before { "pre-dump" } else { "dump" })?;
-    criu.command.arg("--tree").arg(container.record.pid.to_string()).arg("--root").arg(&container.record.rootfs);
+    criu.arg("--tree").arg(container.record.pid.to_string()).arg("--root").arg(&container.record.rootfs);
     if let Some(parent) = parsed.value("parent-path") {
-        criu.command.arg("--prev-images-dir").arg(parent);
+        criu.arg("--prev-images-dir").arg(parent);
     }
     if before {
-        criu.command.arg("--track-mem");
+        criu.arg("--track-mem");
     } else if parsed.on("leave-running") {
-        criu.command.arg("--leave-running");
+        criu.arg("--leave-running");
     }
     for (destination, _) in external(&spec, &container.record.cgroup)? {
-        criu.command.arg("--external").arg(format!("mnt[{destination}]:{destination}"));
+        criu.arg("--external").arg(format!("mnt[{destination}]:{destination}"));
     }
     carry_out(criu)?;
     if !before && !parsed.on("leave-running") {
@@ -82,9 +82,9 @@ fn revive(
     Group::create(&cgroup)?;
     let pid_file = directory.join("pid");
     let mut criu = criu(parsed, "restore")?;
-    criu.command.arg("--restore-detached").arg("--pidfile").arg(&pid_file).arg("--root").arg(&rootfs);
+    criu.arg("--restore-detached").arg("--pidfile").arg(&pid_file).arg("--root").arg(&rootfs);
     for (destination, source) in external(&bundle.spec, &cgroup)? {
-        criu.command.arg("--external").arg(format!("mnt[{destination}]:{source}"));
+        criu.arg("--external").arg(format!("mnt[{destination}]:{source}"));
     }
     carry_out(criu)?;
     let text = std::fs::read_to_string(&pid_file).map_err(Error::file("read", &pid_file))?;
@@ -130,37 +130,22 @@ fn external(spec: &Spec, cgroup: &str) -> Result<Vec<(String, String)>> {
     Ok(found)
 }
 
-/// More of a log than is read.
-const LIMIT: u64 = 16 << 20;
-
-/// The program about to be run.
-struct Criu {
-    command: Command,
-    /// Where it writes what it does.
-    log: PathBuf,
-}
-
 /// The program with what is said alike when saving and restoring.
 fn criu(parsed: &Parsed, verb: &str) -> Result<Criu> {
-    let found = std::env::var_os("PATH")
-        .and_then(|path| std::env::split_paths(&path).map(|place| place.join("criu")).find(|program| program.exists()));
-    let Some(program) = found else {
+    let Some(program) = hako_runtime::criu::program() else {
         let what = "checkpoint and restore".to_owned();
         return Err(Error::Unsupported { what, hint: "the program criu is not installed on this host" });
     };
     let image = directory(parsed.value("image-path").unwrap_or(USUAL_IMAGE))?;
     let work = parsed.value("work-path").map(directory).transpose()?.unwrap_or_else(|| image.clone());
-    let mut criu = Command::new(program);
-    criu.arg(verb).arg("--images-dir").arg(&image).arg("--work-dir").arg(&work);
+    let mut criu = Criu::new(&program, verb, &image, &work);
     criu.arg(format!("--manage-cgroups={}", parsed.value("manage-cgroups-mode").unwrap_or("soft")));
-    let log = work.join(format!("{verb}.log"));
-    criu.arg("--log-file").arg(&log);
     for name in ["tcp-established", "ext-unix-sk", "shell-job", "file-locks"] {
         if parsed.on(name) {
             criu.arg(format!("--{name}"));
         }
     }
-    Ok(Criu { command: criu, log })
+    Ok(criu)
 }
 
 fn directory(path: &str) -> Result<PathBuf> {
@@ -168,19 +153,6 @@ fn directory(path: &str) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(Error::file("open", path))
 }
 
-fn carry_out(Criu { mut command, log }: Criu) -> Result<()> {
-    let failed = |what: String| Error::Helper { program: "criu", what };
-    let output = command.stdin(Stdio::null()).output().map_err(|error| failed(error.to_string()))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    // It says little but to its log.
-    let logged = hako_sys::file::read_limited(&log, LIMIT).unwrap_or_default();
-    let logged = String::from_utf8_lossy(&logged).into_owned();
-    let error = |line: &str| Some(line.split_once("Error ")?.1.split_once("): ")?.1.trim().to_owned());
-    let errors: Vec<String> = logged.lines().filter_map(error).filter(|what| !what.ends_with("FAILED.")).collect();
-    let last = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("failed without a word");
-    let what = if errors.is_empty() { last.trim().to_owned() } else { errors.join("; ") };
-    Err(failed(format!("{what} (its log is {})", log.display())))
+fn carry_out(criu: Criu) -> Result<()> {
+    criu.run().map_err(|what| Error::Helper { program: "criu", what })
 }

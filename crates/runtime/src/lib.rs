@@ -7,6 +7,8 @@
 pub mod agent;
 mod attach;
 mod birth;
+pub mod checkpoint;
+pub mod criu;
 mod device;
 mod error;
 pub mod exec;

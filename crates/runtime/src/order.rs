@@ -2,7 +2,7 @@
 //!
 //! Supervisor and stage are the same binary, forked one from the other, so these messages need no versions.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hako_sys::fdpass::{Channel, Message};
 use serde::{Deserialize, Serialize};
@@ -145,6 +145,11 @@ impl Parcel {
     pub(crate) fn add(&mut self, fd: OwnedFd) -> usize {
         self.0.push(fd);
         self.0.len() - 1
+    }
+
+    /// What is in it, in order.
+    pub(crate) fn borrowed(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.0.iter().map(AsFd::as_fd)
     }
 
     /// Packs several; returns their indexes.

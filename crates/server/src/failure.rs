@@ -42,13 +42,6 @@ impl Failure {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 
-    /// Docker's answer of a daemon without experiments to what is one.
-    pub(crate) fn experiment() -> Self {
-        let message = "This experimental feature is disabled by default. Start the Docker daemon in experimental mode in \
-                       order to enable it.";
-        Self::new(StatusCode::NOT_IMPLEMENTED, message)
-    }
-
     /// See [`Failure::no_manager`]; who is nowhere cannot leave.
     pub(crate) fn no_member() -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "This node is not part of a swarm")

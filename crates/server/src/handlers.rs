@@ -2,6 +2,7 @@
 
 mod archive;
 mod build;
+mod checkpoints;
 mod containers;
 mod execs;
 mod images;
@@ -31,7 +32,7 @@ pub(crate) async fn answer(endpoint: Endpoint, asked: Asked) -> Outcome {
 async fn dispatch(endpoint: Endpoint, asked: Asked) -> Outcome {
     match endpoint {
         Endpoint::Ping => Ok(system::ping()),
-        Endpoint::Version => system::version(),
+        Endpoint::Version => system::version(&asked),
         Endpoint::Info => system::info(asked).await,
         Endpoint::Auth => system::auth(asked).await,
         Endpoint::Events => system::events(asked).await,
@@ -59,6 +60,9 @@ async fn dispatch(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::ContainerAttachSocket => containers::attach_socket(asked).await,
         Endpoint::ContainerWait => containers::wait(asked).await,
         Endpoint::ContainerRemove => containers::remove(asked).await,
+        Endpoint::CheckpointList => checkpoints::list(asked).await,
+        Endpoint::CheckpointCreate => checkpoints::create(asked).await,
+        Endpoint::CheckpointRemove => checkpoints::remove(asked).await,
         Endpoint::ContainerExport => archive::export(asked).await,
         Endpoint::ArchiveStat => archive::stat(asked).await,
         Endpoint::ArchiveGet => archive::get(asked).await,
@@ -113,7 +117,6 @@ async fn refuse(asked: Asked, why: Refusal) -> Outcome {
         Refusal::NoManager => Failure::no_manager(),
         Refusal::NoMember => Failure::no_member(),
         Refusal::NoCluster => Failure::no_cluster(),
-        Refusal::Experiment => Failure::experiment(),
         Refusal::Absent(what) => Failure::absent(what),
     })
 }

@@ -98,11 +98,11 @@ pub(crate) fn failure(failure: &Failure) -> Reply {
 }
 
 /// Adds the headers every answer carries.
-pub(crate) fn dress(mut reply: Reply) -> Reply {
+pub(crate) fn dress(mut reply: Reply, experimental: bool) -> Reply {
     let headers = reply.headers_mut();
     headers.insert(SERVER, NAME);
     headers.insert(OS_TYPE, HeaderValue::from_static("linux"));
-    headers.insert(EXPERIMENTAL, HeaderValue::from_static("false"));
+    headers.insert(EXPERIMENTAL, HeaderValue::from_static(if experimental { "true" } else { "false" }));
     let version = HeaderValue::try_from(ApiVersion::CURRENT.to_string());
     if let Ok(version) = version {
         headers.insert(API_VERSION, version);

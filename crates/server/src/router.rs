@@ -40,6 +40,9 @@ pub(crate) enum Endpoint {
     ContainerAttachSocket,
     ContainerWait,
     ContainerRemove,
+    CheckpointList,
+    CheckpointCreate,
+    CheckpointRemove,
     ArchiveStat,
     ArchiveGet,
     ArchivePut,
@@ -97,8 +100,6 @@ pub(crate) enum Refusal {
     NoMember,
     /// Only volumes of a cluster can be changed.
     NoCluster,
-    /// Docker itself does it only when experiments are allowed.
-    Experiment,
     /// Docker has it and hako does not have it yet, or never will.
     Absent(&'static str),
 }
@@ -155,7 +156,6 @@ const fn put(path: &'static str, endpoint: Endpoint) -> Pattern {
 }
 
 const PLUGINS: Endpoint = Endpoint::Refused(Refusal::Absent("plugins"));
-const EXPERIMENT: Endpoint = Endpoint::Refused(Refusal::Experiment);
 const SWARM: Endpoint = Endpoint::Refused(Refusal::NoManager);
 
 const PATTERNS: &[Pattern] = &[
@@ -193,8 +193,8 @@ const PATTERNS: &[Pattern] = &[
     head("/containers/*/archive", Endpoint::ArchiveStat),
     get("/containers/*/archive", Endpoint::ArchiveGet),
     put("/containers/*/archive", Endpoint::ArchivePut),
-    get("/containers/*/checkpoints", EXPERIMENT),
-    post("/containers/*/checkpoints", EXPERIMENT),
+    get("/containers/*/checkpoints", Endpoint::CheckpointList),
+    post("/containers/*/checkpoints", Endpoint::CheckpointCreate),
     delete("/containers/*", Endpoint::ContainerRemove),
     post("/commit", Endpoint::Commit),
     post("/exec/*/start", Endpoint::ExecStart),
@@ -284,8 +284,11 @@ const PATTERNS: &[Pattern] = &[
 pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Failure> {
     let (version, rest) = split_version(path)?;
     let decoded = percent_decode_str(rest).decode_utf8().map_err(|_| Failure::page_not_found())?;
-    if *method == Method::DELETE && decoded.starts_with("/containers/") && decoded.contains("/checkpoints/") {
-        return Ok(Route { endpoint: EXPERIMENT, name: String::new(), version });
+    if *method == Method::DELETE
+        && let Some(both) = decoded.strip_prefix("/containers/").filter(|rest| rest.contains("/checkpoints/"))
+    {
+        // The one path with two variable parts.
+        return Ok(Route { endpoint: Endpoint::CheckpointRemove, name: both.to_owned(), version });
     }
     let found = PATTERNS.iter().filter(|pattern| pattern.method == *method);
     for pattern in found {

@@ -144,6 +144,7 @@ async fn handle(
     let name = format!("{} {}", request.method(), request.uri().path());
     let (tally, spans) = (house.tally.clone(), house.spans.clone());
     let span = spans.begin(&request);
+    let experimental = house.engine.settings().experimental;
     let work = tokio::spawn(async move {
         let _guard = guard;
         respond(house, peer, request).await
@@ -156,7 +157,7 @@ async fn handle(
     tally.count(reply.status());
     spans.end(span, reply.status());
     tracing::debug!("{name}: {}", reply.status());
-    Ok(errand.accompany(reply::dress(reply)))
+    Ok(errand.accompany(reply::dress(reply, experimental)))
 }
 
 fn log_failure(name: &str, failure: &Failure) {

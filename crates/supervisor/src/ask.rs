@@ -108,6 +108,14 @@ impl Supervisor {
             Ask::Pause => self.step(Input::Pause).map(done),
             Ask::Hold => self.hold(engine).map(done),
             Ask::Resume => self.resume().map(done),
+            Ask::Checkpoint { image, name, goes_on, sender } => {
+                self.checkpoint(&image, &name, goes_on)?;
+                if goes_on {
+                    return Ok(Some(Answer::Done));
+                }
+                self.sender = sender;
+                self.kill(engine, id, KILL)
+            }
             Ask::Resize { rows, columns } => self.resize(CONTAINER, rows, columns).map(done),
             Ask::Update(update) => self.update(*update).map(done),
             Ask::Adapt(wanted) => self.adapt(*wanted).map(Some),

@@ -10,6 +10,7 @@ use hako_model::restart::{Backoff, Policy};
 use hako_model::state::Rules;
 use hako_net::dns::Servers;
 use hako_net::endpoint;
+use hako_runtime::checkpoint::Image;
 use hako_runtime::spec::Spec;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,9 @@ pub struct Description {
     /// Secrets it may read.
     #[serde(default)]
     pub secrets: Vec<Secret>,
+    /// What its first life goes on from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<Image>,
     /// The signal that ends it in good order.
     pub stop_signal: i32,
     /// Seconds between that signal and SIGKILL; negative waits for ever.

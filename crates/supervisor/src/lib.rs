@@ -5,6 +5,7 @@
 //! restarts and health, whether an engine is connected or not.
 
 mod ask;
+mod checkpoint;
 mod client;
 mod container;
 mod deadline;
@@ -27,5 +28,7 @@ pub mod supervise;
 mod token;
 
 pub use error::{Error, Result};
+pub use hako_runtime::checkpoint::Image;
+pub use hako_runtime::criu::program as criu;
 pub use hako_runtime::spec;
 pub use handle::Handle;

@@ -8,7 +8,7 @@ use hako_model::state::{Effect, Input, Notice, Refused, State, transition};
 use hako_net::publish::Published;
 use hako_runtime::LaunchError;
 use hako_runtime::hook::Identity;
-use hako_runtime::launch::{self, LaunchOptions};
+use hako_runtime::launch::{self, LaunchOptions, Running};
 use hako_runtime::stdio::Stdio;
 use hako_sys::poll::Interest;
 use rustix::fs::{Mode, OFlags};
@@ -127,6 +127,10 @@ impl Supervisor {
     fn try_launch(&mut self) -> Result<u32, Failure> {
         let Some(container) = &mut self.container else { return Err(Failure::Refused(Refused::NotRunning)) };
         container.root = None;
+        if let Some(image) = container.description.checkpoint.take() {
+            let running = self.bring_back(&image)?;
+            return self.adopt(running);
+        }
         let description = &container.description;
         let laid = crate::secret::lay(&description.secrets).map_err(system)?;
         let options = LaunchOptions {
@@ -146,6 +150,12 @@ impl Supervisor {
         let running = prepared.start().map_err(launch_failure)?;
         // Everything is mounted by now; before, a file without a name could not be.
         drop(laid);
+        self.adopt(running)
+    }
+
+    /// Takes on a process that runs: the container's first.
+    fn adopt(&mut self, running: Running) -> Result<u32, Failure> {
+        let Some(container) = &mut self.container else { return Err(Failure::Refused(Refused::NotRunning)) };
         container.memory = running.group.watch_oom().ok();
         container.group = Some(running.group);
         if let Some(memory) = &container.memory {
@@ -350,11 +360,11 @@ fn unnamed() -> Sender {
 ///
 /// The last to let go of an overlay writes its whole upper file system to the disk. That must not be the container's
 /// process: its end could be seen only afterwards. Without it, the end is merely seen later.
-fn root_of(pid: i32) -> Option<OwnedFd> {
+pub(crate) fn root_of(pid: i32) -> Option<OwnedFd> {
     rustix::fs::open(format!("/proc/{pid}/root"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-fn stdio(description: &crate::description::Description) -> Stdio {
+pub(crate) fn stdio(description: &crate::description::Description) -> Stdio {
     match &description.spec.process {
         Some(process) if process.terminal => Stdio::Terminal { size: process.console_size },
         _ => Stdio::Pipes { stdin: description.open_stdin },

@@ -4,6 +4,7 @@
 //! only ever added, with defaults; a test speaks version 1 word by word.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use hako_model::evidence::Sender;
 use hako_model::health::{Probe, Remedy};
@@ -17,6 +18,7 @@ use hako_net::endpoint::Plan;
 use hako_net::publish::Binding;
 use serde::{Deserialize, Serialize};
 
+use hako_runtime::checkpoint::Image;
 use hako_runtime::spec::{Mount, Process, Resources};
 
 use crate::description::{Description, Naming};
@@ -98,6 +100,18 @@ pub enum Ask {
     Hold,
     /// Thaw.
     Resume,
+    /// Save its processes. [`Answer::Done`] if they go on; [`Answer::Ended`] otherwise.
+    Checkpoint {
+        /// Where, and by what.
+        image: Image,
+        /// What its directory is called once it is whole.
+        name: PathBuf,
+        /// Whether they go on.
+        goes_on: bool,
+        /// On whose behalf.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sender: Option<Sender>,
+    },
     /// Resize the terminal.
     Resize {
         /// Rows.

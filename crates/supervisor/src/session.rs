@@ -1,6 +1,6 @@
 //! The streams of one process: the container's first, an exec's or a probe's. Nothing here blocks.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hako_runtime::stdio::Streams;
 use hako_sys::poll::{Epoll, Interest};
@@ -76,6 +76,12 @@ impl Session {
         epoll.add(&session.process, Token::Exit(number).pack(), Interest::Read)?;
         session.watch_outputs(epoll)?;
         Ok(session)
+    }
+
+    /// Our ends of its streams: input, output, error.
+    pub(crate) fn ends(&self) -> [Option<BorrowedFd<'_>>; 3] {
+        let [output, error] = &self.outputs;
+        [&self.input, output, error].map(|end| end.as_ref().map(AsFd::as_fd))
     }
 
     fn watch_outputs(&self, epoll: &Epoll) -> Result<()> {

@@ -176,8 +176,15 @@ requests! {
         detach_keys: String = "detachKeys",
         /// A checkpoint to start from.
         checkpoint: String = "checkpoint",
+        /// The directory it is in, if that is not the container's.
+        checkpoint_dir: String = "checkpoint-dir",
         /// hako's own: beside the container it is to replace, without published ports and names.
         aside: bool = "aside",
+    }
+    /// `GET /containers/{id}/checkpoints` and `DELETE …/{checkpoint}`
+    Checkpoints {
+        /// The directory they are in, if that is not the container's.
+        dir: String = "dir",
     }
     /// `POST /hako/succeed/{id}`: take another container's place
     Succeed {

@@ -2,6 +2,7 @@
 
 mod bake;
 mod build;
+mod checkpoint;
 mod compose;
 mod container;
 mod context;
@@ -75,6 +76,7 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("info", &system::info::INFO).everyday(),
     Node::group("builder", &build::BUILDER),
     Node::group("buildx", &build::BUILDX),
+    Node::group("checkpoint", &checkpoint::CHECKPOINT),
     Node::group("compose", &compose::COMPOSE),
     Node::group("container", &CONTAINER),
     Node::group("context", &context::CONTEXT),
@@ -116,7 +118,6 @@ pub(crate) const NODES: &[Node] = &[
     Node::command("update", &container::update::UPDATE),
     Node::command("wait", &container::lifecycle::WAIT),
     Node::command("why", &container::why::WHY),
-    Node::missing("checkpoint", "docker has checkpoints on experimental daemons only, and hako's is none"),
     Node::missing("plugin", "plugins are not part of hako"),
     Node::missing("trust", "content trust is not part of hako"),
     Node::missing("config", SWARM),

@@ -116,6 +116,7 @@ impl Shop {
             probe: None,
             remedy: None,
             backoff: Default::default(),
+            checkpoint: None,
             secrets: Vec::new(),
             stop_signal: 9,
             stop_timeout: 0,

@@ -10,6 +10,7 @@ use hako_model::port;
 use hako_model::state::{State, Status};
 use hako_model::time::Timestamp;
 use hako_net::publish::Binding;
+use hako_supervisor::Image;
 use hako_supervisor::description::{Description, Network, RootfsPlan};
 use hako_supervisor::log::config::{LogConfig, Source};
 use hako_supervisor::protocol::{Answer, Ask, Failure};
@@ -55,6 +56,16 @@ impl Containers {
 
     /// Starts a container whose verbs the caller holds.
     pub(super) async fn start_alone(&self, container: &Arc<Container>, aside: bool) -> Result<()> {
+        self.start_as(container, aside, None).await
+    }
+
+    /// The same, going on from a checkpoint if there is one.
+    pub(super) async fn start_as(
+        &self,
+        container: &Arc<Container>,
+        aside: bool,
+        checkpoint: Option<Image>,
+    ) -> Result<()> {
         check_startable(container)?;
         settled(container).await?;
         let house = &self.house;
@@ -75,7 +86,7 @@ impl Containers {
             }
         };
         let description = match blocking(|| prepare(house, container, aside, tools, &addresses)) {
-            Ok(description) => description,
+            Ok(description) => Description { checkpoint, ..description },
             Err(error) => {
                 life::give_back(house, container);
                 self.forget_failed(container).await;
@@ -256,6 +267,7 @@ fn describe(
         probe: probe(record),
         remedy: super::edit::remedy(&record.host_config)?,
         backoff: record.backoff(),
+        checkpoint: None,
         secrets: secrets::open(house, record.host_config.secrets.as_deref().unwrap_or_default())?,
         stop_signal: stop_signal(record),
         stop_timeout: record.config.stop_timeout.unwrap_or(10),

@@ -112,6 +112,7 @@ impl House {
         for name in ["DOCKER_CONTEXT", "DOCKER_CONFIG", "HAKO_HOST", "http_proxy", "https_proxy"] {
             command.env_remove(name);
         }
+        command.env("PATH", path_with_criu());
         command.env("HAKO_ROOT", self.path()).env("HOME", home).env("TZ", "UTC").stdin(Stdio::null());
     }
 
@@ -283,6 +284,23 @@ pub(crate) fn busybox_tar() -> &'static Path {
         run_tool("tar", ["-C", root.to_str().unwrap(), "-cf", tar.to_str().unwrap(), "."]);
         tar
     })
+}
+
+/// Where programs are found, CRIU among them if `./test` fetched one.
+pub(crate) fn path_with_criu() -> std::ffi::OsString {
+    let fetched = std::env::var_os("HAKO_TEST_CRIU").map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(fetched.into_iter().chain(std::env::split_paths(&path))).unwrap()
+}
+
+/// Whether there is a CRIU that knows this kernel; where not, a test is skipped, and says so.
+pub(crate) fn has_criu() -> bool {
+    let check = Command::new("criu").arg("check").env("PATH", path_with_criu()).output();
+    let has = check.is_ok_and(|output| output.status.success());
+    if !has {
+        println!("skipped: there is no criu here, or it does not know this kernel (criu check)");
+    }
+    has
 }
 
 /// Runs a tool of the host, asserting that it succeeds; returns its stdout.

@@ -14,6 +14,7 @@ mod buildkit;
 mod builds;
 mod caches;
 mod care;
+mod checkpoints;
 mod clients;
 mod commands;
 mod compose;

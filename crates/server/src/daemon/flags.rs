@@ -57,6 +57,7 @@ pub(super) const FLAGS: &[Flag] = &[
     flag("dns-opt", "dns-opts", List, "Resolver option of containers"),
     flag("dns-search", "dns-search", List, "Search domain of containers"),
     flag("exec-root", "exec-root", Text, "Directory of volatile state (default \"/run/hako\")"),
+    flag("experimental", "experimental", Switch, "Say that experiments are on: then docker shows checkpoint"),
     flag("fixed-cidr", "fixed-cidr", Text, "Part of the default bridge's subnet that containers get"),
     flag("fixed-cidr-v6", "fixed-cidr-v6", Text, "IPv6 subnet of the default bridge"),
     short('G', flag("group", "group", Text, "Group that may use the socket (default hako, else docker)")),
@@ -96,7 +97,6 @@ pub(super) const FLAGS: &[Flag] = &[
 pub(super) const FIXED: &[(&str, &str, &[&str])] = &[
     ("default-runtime", "default-runtime", &["runc"]),
     ("exec-opt", "exec-opts", &["native.cgroupdriver=cgroupfs"]),
-    ("experimental", "experimental", &["false"]),
     ("ip-forward", "ip-forward", &["true"]),
     ("ip6tables", "ip6tables", &["true"]),
     ("live-restore", "live-restore", &["true"]),

@@ -149,6 +149,7 @@ impl Given {
         }
         settings.ulimits = self.each("default-ulimit", ulimit)?;
         settings.init = self.switch("init")?.unwrap_or(false);
+        settings.experimental = self.switch("experimental")?.unwrap_or(false);
         settings.no_new_privileges = self.switch("no-new-privileges")?.unwrap_or(false);
         settings.seccomp_profile = self.text("seccomp-profile").filter(|text| *text != "builtin").map(str::to_owned);
         settings.cgroup_parent = self.text("cgroup-parent").map(str::to_owned);

@@ -104,9 +104,8 @@ pub(super) async fn start(asked: Asked) -> Outcome {
     let containers = asked.engine.containers();
     let query = query::Start::read(&asked.query)?;
     if !query.checkpoint.is_empty() {
-        return Err(Failure::invalid("checkpoint is only supported in experimental mode"));
-    }
-    if query.aside {
+        containers.start_from(&asked.name, &query.checkpoint, &query.checkpoint_dir).await?;
+    } else if query.aside {
         containers.start_aside(&asked.name).await?;
     } else {
         containers.start(&asked.name).await?;

@@ -26,9 +26,9 @@ pub(super) fn ping() -> Reply {
     reply
 }
 
-pub(super) fn version() -> Outcome {
+pub(super) fn version(asked: &Asked) -> Outcome {
     let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    reply::json(&wire::system::version(kernel.trim().to_owned()))
+    reply::json(&wire::system::version(kernel.trim().to_owned(), asked.engine.settings().experimental))
 }
 
 pub(super) async fn info(asked: Asked) -> Outcome {

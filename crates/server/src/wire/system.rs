@@ -23,14 +23,14 @@ const LOOPBACK: &[&str] = &["::1/128", "127.0.0.0/8"];
 const RUNTIMES: &[&str] = &["runc", "hako", "io.containerd.runc.v2"];
 
 /// The answer to version.
-pub(crate) fn version(kernel: String) -> wire::Version {
+pub(crate) fn version(kernel: String, experimental: bool) -> wire::Version {
     let api = ApiVersion::CURRENT.to_string();
     let minimum = ApiVersion::MINIMUM.to_string();
     let details = [
         ("ApiVersion", api.as_str()),
         ("Arch", architecture()),
         ("BuildTime", ""),
-        ("Experimental", "false"),
+        ("Experimental", if experimental { "true" } else { "false" }),
         ("GitCommit", ""),
         ("GoVersion", ""),
         ("KernelVersion", kernel.as_str()),
@@ -52,6 +52,7 @@ pub(crate) fn version(kernel: String) -> wire::Version {
         os: "linux".to_owned(),
         arch: architecture().to_owned(),
         kernel_version: kernel,
+        experimental,
         ..wire::Version::default()
     }
 }
@@ -112,6 +113,7 @@ pub(crate) fn info(found: Info) -> wire::Info {
         runtimes: RUNTIMES.iter().map(|name| ((*name).to_owned(), wire::Runtime { path: "hako".to_owned() })).collect(),
         default_runtime: RUNTIMES[0].to_owned(),
         swarm: wire::SwarmInfo { local_node_state: "inactive".to_owned(), ..wire::SwarmInfo::default() },
+        experimental_build: found.experimental,
         live_restore_enabled: true,
         init_binary: "hako".to_owned(),
         security_options: found.security_options,

@@ -130,6 +130,7 @@ fn describe(directory: &Path, cgroup: &str, script: &str) -> Description {
         probe: None,
         remedy: None,
         backoff: Default::default(),
+        checkpoint: None,
         secrets: Vec::new(),
         stop_signal: 15,
         stop_timeout: 10,

@@ -12,34 +12,37 @@ use crate::session::Session;
 use crate::stream::{Ends, Relay};
 use crate::tree::{Arity, Command, Offer, Outcome, run};
 
-const NO_CHECKPOINTS: &str = "docker has checkpoints on experimental daemons only, and hako's is none";
-
 pub(crate) static START: Command = Command {
     usage: &["[OPTIONS] CONTAINER [CONTAINER...]"],
     aliases: &["hako container start", "hako start"],
     arity: Arity::AtLeast(1),
     flags: &[&[
         switch("attach", "Attach STDOUT/STDERR and forward signals").short('a'),
-        text("checkpoint", "Restore from this checkpoint").refused(NO_CHECKPOINTS).hidden(),
-        text("checkpoint-dir", "Use a custom checkpoint storage directory").refused(NO_CHECKPOINTS).hidden(),
+        text("checkpoint", "Restore from this checkpoint"),
+        text("checkpoint-dir", "Use a custom checkpoint storage directory"),
         text("detach-keys", "Override the key sequence for detaching a container"),
         switch("interactive", "Attach container's STDIN").short('i'),
     ]],
     examples: &[
         ("hako start web db", "Start two containers in the background"),
         ("hako start -ai shell", "Start one and join it"),
+        ("hako start --checkpoint before job", "Go on where a checkpoint was made"),
     ],
     offer: Offer::Stopped,
     ..Command::new("Start one or more stopped containers", run!(start))
 };
 
 async fn start(session: &Session, found: &Matches) -> Outcome {
+    if !found.text("checkpoint").is_empty() && found.words().len() > 1 {
+        return Err(Failure::local("you cannot restore multiple containers at once"));
+    }
     if found.on("attach") || found.on("interactive") {
         return attached(session, found).await;
     }
     let client = session.client()?;
+    let options = &beginning(found);
     let outcome = each(found.words(), |name| async move {
-        client.containers().start(name, &query::Start::default()).await?;
+        client.containers().start(name, options).await?;
         Ok(name.clone())
     })
     .await;
@@ -47,6 +50,11 @@ async fn start(session: &Session, found: &Matches) -> Outcome {
         let names = found.words().join(", ");
         Failure::local(format!("{failure}\nError: failed to start containers: {names}"))
     })
+}
+
+fn beginning(found: &Matches) -> query::Start {
+    let (checkpoint, checkpoint_dir) = (found.text("checkpoint").to_owned(), found.text("checkpoint-dir").to_owned());
+    query::Start { checkpoint, checkpoint_dir, ..query::Start::default() }
 }
 
 async fn attached(session: &Session, found: &Matches) -> Outcome {
@@ -64,6 +72,6 @@ async fn attached(session: &Session, found: &Matches) -> Outcome {
     let removes = container.host_config.auto_remove;
     let ending = Ending::begin(client, &container.id, removes).await?;
     let relay = Relay::begin(hijacked, &Ends { stdin, tty, detach_keys: keys })?;
-    client.containers().start(&container.id, &query::Start::default()).await?;
+    client.containers().start(&container.id, &beginning(found)).await?;
     together(client, &container.id, relay, ending, signals, tty).await.map(drop)
 }

@@ -1,0 +1,30 @@
+//! Checkpoint requests. They need no experimental daemon; the docker CLI does ([`crate::reply::dress`]).
+
+use hako_api::container::{Checkpoint, CheckpointBody};
+use hako_api::query;
+use hako_engine::containers::CheckpointOptions;
+use http::StatusCode;
+
+use crate::reply::{self, Outcome};
+use crate::request::Asked;
+
+pub(super) async fn list(asked: Asked) -> Outcome {
+    let query = query::Checkpoints::read(&asked.query)?;
+    let names = asked.engine.containers().checkpoints(&asked.name, &query.dir).await?;
+    reply::json(&names.into_iter().map(|name| Checkpoint { name }).collect::<Vec<_>>())
+}
+
+pub(super) async fn create(mut asked: Asked) -> Outcome {
+    let body: CheckpointBody = asked.json().await?;
+    let options = CheckpointOptions { name: body.checkpoint_id, directory: body.checkpoint_dir, exit: body.exit };
+    asked.engine.containers().checkpoint(&asked.name, options).await?;
+    Ok(reply::empty(StatusCode::CREATED))
+}
+
+/// The name is that of the container and, behind `/checkpoints/`, that of the checkpoint.
+pub(super) async fn remove(asked: Asked) -> Outcome {
+    let query = query::Checkpoints::read(&asked.query)?;
+    let (container, checkpoint) = asked.name.split_once("/checkpoints/").unwrap_or((&asked.name, ""));
+    asked.engine.containers().remove_checkpoint(container, checkpoint, &query.dir).await?;
+    reply::no_content()
+}
