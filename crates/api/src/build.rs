@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use hako_model::attestation::Attestations;
 use hako_model::container::Ulimit;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +29,10 @@ pub struct Order {
     pub labels: BTreeMap<String, String>,
     /// The platform.
     pub platform: String,
+    /// The platforms, if they are several.
+    pub platforms: Vec<String>,
+    /// What is to be attested of the image.
+    pub attest: Attestations,
     /// Use nothing of earlier builds.
     pub no_cache: bool,
     /// Use nothing of earlier builds in these stages.
@@ -206,11 +211,19 @@ pub enum Message {
     Image {
         /// The id.
         id: String,
+        /// The digest of the index it is in, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        index: Option<String>,
     },
     /// The build is done, and no image was wanted: the topmost layer.
     Layer {
         /// The layer.
         id: Option<String>,
+    },
+    /// The same for several platforms: each with its topmost layer.
+    Layers {
+        /// The layers.
+        layers: Vec<(String, Option<String>)>,
     },
     /// The build failed.
     Refused {

@@ -28,6 +28,9 @@ pub struct Summary {
     /// Its manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub descriptor: Option<Descriptor>,
+    /// What is in its index, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<Vec<Part>>,
     /// `name@digest` each; `null` for none before 1.43.
     pub repo_digests: Option<Vec<String>>,
     /// `name:tag` each.
@@ -40,6 +43,71 @@ pub struct Summary {
     /// The size again, for versions before 1.44.
     #[serde(skip_serializing_if = "is_default")]
     pub virtual_size: i64,
+}
+
+/// One manifest of an image's index.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Part {
+    /// Its digest.
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// The manifest, as the index has it.
+    #[serde(rename = "Descriptor")]
+    pub descriptor: Descriptor,
+    /// Whether all of it is here.
+    #[serde(rename = "Available")]
+    pub available: bool,
+    /// How much room it takes.
+    #[serde(rename = "Size")]
+    pub size: PartSize,
+    /// `image`, `attestation` or `unknown`.
+    #[serde(rename = "Kind")]
+    pub kind: String,
+    /// Of an image.
+    #[serde(rename = "ImageData", skip_serializing_if = "Option::is_none")]
+    pub image: Option<PartImage>,
+    /// Of an attestation.
+    #[serde(rename = "AttestationData", skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<PartAttestation>,
+}
+
+/// How much room a manifest's content takes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct PartSize {
+    /// Bytes of its blobs.
+    pub content: i64,
+    /// Bytes of all.
+    pub total: i64,
+}
+
+/// An image in an index.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct PartImage {
+    /// What it is for.
+    pub platform: Platform,
+    /// The containers that use it.
+    pub containers: Vec<String>,
+    /// Bytes of its layers.
+    pub size: PartUnpacked,
+}
+
+/// Bytes of unpacked layers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct PartUnpacked {
+    /// Bytes.
+    pub unpacked: i64,
+}
+
+/// Whom an attestation is about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub struct PartAttestation {
+    /// The digest of an image's manifest.
+    pub r#for: String,
 }
 
 /// `GET /images/{name}/json`.
@@ -98,6 +166,9 @@ pub struct Image {
     /// Its manifest.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub descriptor: Option<Descriptor>,
+    /// What is in its index, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifests: Option<Vec<Part>>,
 }
 
 /// One result of `GET /images/search`.

@@ -3,10 +3,12 @@
 mod copying;
 mod key;
 mod layered;
+mod material;
 mod meta;
 mod mounts;
 mod reading;
 mod run;
+mod series;
 mod slots;
 mod source;
 mod stage;
@@ -14,8 +16,7 @@ mod state;
 
 pub(crate) use meta::PROXIES;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Scope;
 
@@ -25,11 +26,13 @@ use hako_model::platform::Platform;
 use hako_model::word::Lexer;
 use hako_store::{ChainId, LayerPin, Store};
 
+pub use self::material::Material;
+pub use self::series::Series;
 use self::slots::Slots;
 pub use self::state::State;
 use crate::cache::{Cache, now_text};
 use crate::dockerfile::mount;
-use crate::dockerfile::{Dockerfile, Kind, SyntaxError, did_you_mean};
+use crate::dockerfile::{Dockerfile, Kind, Lines, SyntaxError, did_you_mean};
 use crate::progress::{Event, Watcher};
 use crate::request::Request;
 use crate::workshop::{Cancel, Workshop};
@@ -47,6 +50,8 @@ pub struct Tools<'a> {
     pub watcher: &'a dyn Watcher,
     /// What stops it.
     pub cancel: &'a Cancel,
+    /// What it shares with the builds for other platforms.
+    pub series: &'a Series,
 }
 
 /// What a build made.
@@ -57,6 +62,8 @@ pub struct Product {
     pub state: Arc<State>,
     /// The layers of all stages that were needed, in the order in which they were there; held, too.
     pub steps: Vec<Kept>,
+    /// What it took from elsewhere.
+    pub materials: BTreeSet<Material>,
 }
 
 /// A step's layer, for caches outside.
@@ -68,6 +75,12 @@ pub struct Kept {
     pub layer: ChainId,
     /// When it was made, as images write it.
     pub created: String,
+    /// The instruction, with its variables expanded.
+    pub text: String,
+    /// Where it stands in the Dockerfile.
+    pub lines: Lines,
+    /// The step it stands on.
+    pub below: Option<Digest>,
     /// Keeps the layer.
     pub(crate) _pin: Option<Arc<LayerPin>>,
 }
@@ -83,10 +96,10 @@ pub(crate) struct Build<'a> {
     stages: Mutex<Vec<Slot>>,
     changed: Condvar,
     slots: Slots,
-    steps: AtomicUsize,
     first_error: Mutex<Option<Error>>,
     images: Mutex<HashMap<String, Arc<State>>>,
     kept: Mutex<Vec<Kept>>,
+    materials: Mutex<BTreeSet<Material>>,
 }
 
 /// How far a stage is.
@@ -120,10 +133,10 @@ pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
         stages,
         changed: Condvar::new(),
         slots: Slots::new(parallel),
-        steps: AtomicUsize::new(0),
         first_error: Mutex::default(),
         images: Mutex::default(),
         kept: Mutex::default(),
+        materials: Mutex::default(),
     };
     let target = build.target()?;
     build.check_circles(target, &mut Vec::new())?;
@@ -135,7 +148,8 @@ pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
         (None, Ok(state)) => {
             saved?;
             let steps = std::mem::take(&mut *build.kept.lock().unwrap_or_else(PoisonError::into_inner));
-            Ok(Product { config: build.image(&state), state, steps })
+            let materials = std::mem::take(&mut *build.materials.lock().unwrap_or_else(PoisonError::into_inner));
+            Ok(Product { config: build.image(&state), state, steps, materials })
         }
     }
 }
@@ -307,7 +321,7 @@ impl<'a> Build<'a> {
     }
 
     fn next_step(&self) -> usize {
-        self.steps.fetch_add(1, Ordering::Relaxed)
+        self.tools.series.next_step()
     }
 
     /// Whether what earlier builds made is not to be used for a stage.

@@ -47,8 +47,8 @@ pub trait Workshop: Send + Sync {
         Ok(())
     }
 
-    /// Checks a git repository out into an empty directory: an address with an optional `#ref:folder`.
-    fn checkout(&self, address: &str, keep_git: bool, into: &std::path::Path, cancel: &Cancel) -> Result<()>;
+    /// Checks a git repository out into an empty directory: an address with an optional `#ref:folder`. Gives the commit.
+    fn checkout(&self, address: &str, keep_git: bool, into: &std::path::Path, cancel: &Cancel) -> Result<String>;
 }
 
 /// A layer from a cache outside.

@@ -1,5 +1,6 @@
 //! Building images: the builder's work with the engine's images, containers and network.
 
+mod attest;
 mod check;
 mod checkout;
 pub mod context;
@@ -23,13 +24,17 @@ use futures_util::Stream;
 use hako_builder::cache::Cache;
 pub use hako_builder::dockerfile::{Dockerfile, Kind, Lines, Stage, SyntaxError, mount};
 use hako_builder::progress::{Event, Watcher};
-use hako_builder::solve::{self, Product, Tools};
+use hako_builder::solve::{self, Product, Series, Tools};
 use hako_builder::workshop::Cancel;
 pub use hako_builder::{Error as BuildError, lint, progress, request};
+pub use hako_model::attestation::Attestations;
 use hako_model::digest::Digest;
-use hako_store::{ChainId, NewImage, Store};
+use hako_model::image::Descriptor;
+use hako_model::platform::Platform;
+use hako_store::{ChainId, Store};
 use tokio::sync::mpsc;
 
+use self::attest::Story;
 pub use self::check::CheckRequest;
 use self::desk::Desk;
 pub use self::outside::{CacheTarget, Caches, Outside};
@@ -40,7 +45,7 @@ pub(crate) use self::sweep::sweep;
 pub(crate) use self::usage::list;
 pub use self::usage::{Kept, KeptKind};
 use crate::house::House;
-use crate::images::{Credential, Images};
+use crate::images::{Credential, Images, Member};
 use crate::{Error, Result};
 
 /// How many messages may wait for a client; then the build waits, too.
@@ -58,6 +63,10 @@ pub struct Builds {
 pub struct BuildRequest {
     /// What to build.
     pub build: request::Request,
+    /// The platforms to build for, if they are several; otherwise it is that of `build`.
+    pub platforms: Vec<Platform>,
+    /// What is to be attested of the image.
+    pub attest: Attestations,
     /// Names for the image.
     pub tags: Vec<String>,
     /// What the result becomes.
@@ -86,6 +95,7 @@ pub enum Becomes {
 #[derive(Clone)]
 pub struct Made {
     product: Arc<Product>,
+    story: Arc<Story>,
 }
 
 impl std::fmt::Debug for Made {
@@ -100,6 +110,21 @@ impl Made {
     pub fn layer(&self) -> Option<Digest> {
         self.product.state.top()
     }
+
+    /// The platform it is for.
+    #[must_use]
+    pub fn platform(&self) -> Platform {
+        self.product.state.platform.normalised()
+    }
+}
+
+/// An image that was made.
+#[derive(Debug, Clone)]
+pub struct NewImage {
+    /// Its id; of several platforms' the one that its names lead to.
+    pub id: Digest,
+    /// The index it is in, if there is one.
+    pub index: Option<Descriptor>,
 }
 
 /// What a build tells.
@@ -107,12 +132,12 @@ impl Made {
 pub enum Told {
     /// Something happened to a step.
     Step(Event),
-    /// It is done: this is the image's id.
-    Image(Digest),
-    /// It is done and no image was wanted: this is its topmost layer.
-    Layer(Option<Digest>),
-    /// It is done, and nothing was made of it yet.
-    Made(Made),
+    /// It is done: this is the image.
+    Image(NewImage),
+    /// It is done and no image was wanted: these are the topmost layers, for each platform in turn.
+    Layers(Vec<(Platform, Option<Digest>)>),
+    /// It is done, for each platform in turn, and nothing was made of it yet.
+    Made(Vec<Made>),
     /// It failed.
     Failed(Failure),
 }
@@ -199,45 +224,87 @@ impl Builds {
             keys: keys.clone(),
             imports: Imports::new(request.caches.from),
             runtime: runtime.clone(),
+            exact: request.platforms.len() > 1,
             failed: Mutex::default(),
         };
         let cache = &self.house.cache;
         make_room(cache, store);
-        let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel };
-        let product = solve::build(&request.build, tools).map_err(|error| {
-            let image = shop.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-            Failure { image, ..failure(error) }
-        })?;
+        let series = Series::new(request.platforms.len() > 1);
+        let mut made = Vec::new();
+        for build in for_each(&request.build, &request.platforms) {
+            let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel, series: &series };
+            let mut story = Story::begin(&build);
+            let product = solve::build(&build, tools).map_err(|error| {
+                let image = shop.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Failure { image, ..failure(error) }
+            })?;
+            story.end();
+            made.push(Made { product: Arc::new(product), story: Arc::new(story) });
+        }
         prune::clear_stale_contexts(&self.house);
-        let made = Made { product: Arc::new(product) };
         for target in &request.caches.to {
             runtime.block_on(self.give(&made, target, &keys)).map_err(|error| plain(&error))?;
         }
         let inline = request.caches.to.iter().any(|target| matches!(target.place, Outside::Inline));
         match request.result {
             Becomes::Open => Ok(Told::Made(made)),
-            Becomes::Files => Ok(Told::Layer(made.layer())),
+            Becomes::Files => Ok(Told::Layers(made.iter().map(|made| (made.platform(), made.layer())).collect())),
             Becomes::Image => {
-                let image = runtime.block_on(self.keep(&made, request.tags, inline));
+                let image = runtime.block_on(self.keep(&made, request.tags, inline, &request.attest));
                 image.map(Told::Image).map_err(|error| plain(&error))
             }
         }
     }
 
     /// Gives a result's layers to a cache outside, with what the client lends.
-    pub async fn export_cache(&self, made: &Made, target: &CacheTarget, desk: Option<Arc<dyn Desk>>) -> Result<()> {
+    pub async fn export_cache(&self, made: &[Made], target: &CacheTarget, desk: Option<Arc<dyn Desk>>) -> Result<()> {
         self.give(made, target, &Keys { credentials: BTreeMap::new(), desk }).await
     }
 
-    /// Makes an image of a result, with these names; with `inline` it holds what other builds may take of it.
-    pub async fn keep(&self, made: &Made, tags: Vec<String>, inline: bool) -> Result<Digest> {
+    /// Makes an image of a result for each platform, with these names; with `inline` it holds what other builds may take
+    /// of it. Several platforms, and what is attested, make an index.
+    pub async fn keep(
+        &self,
+        made: &[Made],
+        tags: Vec<String>,
+        inline: bool,
+        attest: &Attestations,
+    ) -> Result<NewImage> {
+        let (builds, made, attest) = (self.clone(), made.to_vec(), attest.clone());
+        let (alone, plain) = (made.len() == 1, attest.is_empty());
+        let described = tokio::task::spawn_blocking(move || {
+            let all = made.iter().map(|made| builds.member(made, inline, &attest));
+            all.collect::<Result<Vec<_>>>()
+        });
+        let mut members = described.await.map_err(|e| Error::io("describe image", e))??;
+        if alone
+            && plain
+            && let Some(Member { config, .. }) = members.pop()
+        {
+            let image = hako_store::NewImage { config, manifest: None, parent: None };
+            return Ok(NewImage { id: self.images.add_built(image, tags).await?, index: None });
+        }
+        let (id, index) = self.images.add_bundle(members, tags).await?;
+        Ok(NewImage { id, index: Some(index) })
+    }
+
+    fn member(&self, made: &Made, inline: bool, attest: &Attestations) -> Result<Member> {
         let product = &made.product;
         let mut config = product.config.clone();
         config.extra.extend(outside::inlined(product).filter(|_| inline));
         let config = serde_json::to_vec(&config).map_err(|error| Error::io("write image", error))?;
-        let image = NewImage { config, manifest: None, parent: None };
-        self.images.add_built(image, tags).await
+        let statements = attest::statements(attest, &made.story, product, || self.view(made))?;
+        Ok(Member { config, statements })
     }
+}
+
+/// The build for each platform.
+fn for_each(build: &request::Request, platforms: &[Platform]) -> Vec<request::Request> {
+    if platforms.is_empty() {
+        return vec![build.clone()];
+    }
+    let one = |platform: &Platform| request::Request { platform: Some(platform.clone()), ..build.clone() };
+    platforms.iter().map(one).collect()
 }
 
 /// Forgets steps that were not used for long, when the cache is too large. Before a build, for by then what the last one made

@@ -3,6 +3,7 @@
 
 mod answer;
 mod archive;
+mod bundle;
 mod change;
 mod failure;
 mod hello;
@@ -26,9 +27,10 @@ use std::fs::File;
 use std::sync::Arc;
 
 pub use answer::{
-    CommitRequest, Credential, Details, Distribution, Found, HistoryEntry, ImportRequest, ListRequest, Login, Pruned,
-    PullRequest, PushRequest, Removed, SaveRequest, Summary, Usage,
+    CommitRequest, Credential, Details, Distribution, Found, HistoryEntry, ImportRequest, ListRequest, Login, Part,
+    PartKind, Pruned, PullRequest, PushRequest, Removed, SaveRequest, Summary, Usage,
 };
+pub(crate) use bundle::{Member, Predicate};
 use hako_model::digest::Digest;
 use hako_model::filter::Filters;
 use hako_store::Store;

@@ -9,6 +9,7 @@ mod export;
 mod job;
 mod order;
 mod question;
+mod results;
 mod session;
 
 use std::sync::Arc;

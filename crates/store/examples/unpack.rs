@@ -249,7 +249,7 @@ fn archive(place: &Path, tars: &[PathBuf]) -> Outcome<()> {
         ids.join(",")
     );
     let image = store.images().add(NewImage { config: config.into_bytes(), ..NewImage::default() })?;
-    let saved = Saved { id: image.id, references: vec!["bench:latest".to_owned()] };
+    let saved = Saved { id: image.id, references: vec!["bench:latest".to_owned()], bundle: None };
     Ok(hako_store::archive::save(&store, &[saved], File::create(place.join("image.tar"))?)?)
 }
 
@@ -262,7 +262,8 @@ fn load(place: &Path) -> Outcome<()> {
 fn save(place: &Path) -> Outcome<()> {
     let store = Store::open(&place.join("store"))?;
     let images = store.images().list();
-    let saved: Vec<Saved> = images.into_iter().map(|image| Saved { id: image.id, references: Vec::new() }).collect();
+    let saved: Vec<Saved> =
+        images.into_iter().map(|image| Saved { id: image.id, references: Vec::new(), bundle: None }).collect();
     Ok(hako_store::archive::save(&store, &saved, File::create(place.join("again.tar"))?)?)
 }
 

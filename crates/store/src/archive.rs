@@ -12,7 +12,7 @@ use std::io::{Read, Write};
 use hako_model::digest::Digest;
 use hako_model::platform::Platform;
 
-use crate::{Limits, Result, Store};
+use crate::{Bundle, Limits, Result, Store};
 
 /// An image that came out of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,8 @@ pub struct Saved {
     pub id: Digest,
     /// The references to write (`nginx:latest`, familiar form), empty when it was named by id.
     pub references: Vec<String>,
+    /// The index to write with all that is in it, and not only the image.
+    pub bundle: Option<Bundle>,
 }
 
 /// Writes images as one archive: an OCI layout with Docker's `manifest.json` and `repositories` beside it. Layers are

@@ -13,12 +13,16 @@ use hako_model::digest::Digest;
 use hako_model::image::{DOCUMENT_LIMIT, Descriptor, ImageConfig};
 use hako_model::time::Timestamp;
 
+pub use record::Bundle;
 pub(crate) use record::{ImageEntry, ReferenceRecord};
 
 use crate::index::Index;
 use crate::layers::chain_ids;
 use crate::store::Shared;
 use crate::{Blobs, ChainId, Error, Layers, Result};
+
+/// How references begin that only keep an index. No name of an image begins so: that would have a domain first.
+const UNTAGGED: &str = "untagged@";
 
 /// The images of a store. Cheap to clone.
 ///
@@ -52,6 +56,10 @@ pub struct Image {
     pub created: Timestamp,
     /// When it last got a tag.
     pub tagged: Timestamp,
+    /// The index it was reached by; not by reference, that of its newest reference that has one.
+    pub bundle: Option<Bundle>,
+    /// Whether it is in the index of a reference that leads to another image.
+    pub member: bool,
     /// Why its record or configuration cannot be read; it can still be removed.
     pub damage: Option<String>,
 }
@@ -168,26 +176,54 @@ impl Images {
 
     /// The image a reference points to.
     pub fn by_reference(&self, reference: &str) -> Result<Image> {
-        let id = self.shared.index().references.get(reference).map(|pointer| pointer.image.clone());
-        self.get(&id.ok_or_else(|| Error::not_found("image", reference))?)
+        let found = self.shared.index().references.get(reference).cloned();
+        let found = found.ok_or_else(|| Error::not_found("image", reference))?;
+        Ok(Image { bundle: found.bundle, ..self.get(&found.image)? })
     }
 
     /// All references with the ids they point to, sorted.
     pub fn references(&self) -> Vec<(String, Digest)> {
         let index = self.shared.index();
-        index.references.iter().map(|(name, pointer)| (name.clone(), pointer.image.clone())).collect()
+        let named = index.references.iter().filter(|(name, _)| !name.starts_with(UNTAGGED));
+        named.map(|(name, pointer)| (name.clone(), pointer.image.clone())).collect()
     }
 
     /// Points a reference to an image; returns where it pointed before.
     pub fn tag(&self, reference: &str, id: &Digest) -> Result<Option<Digest>> {
+        self.tag_bundle(reference, id, None)
+    }
+
+    /// The same for an image that comes with an index, whose images and blobs are in place. They are kept as long as the
+    /// reference is.
+    pub fn tag_bundle(&self, reference: &str, id: &Digest, bundle: Option<Bundle>) -> Result<Option<Digest>> {
+        if bundle.is_some() {
+            self.shared.sync()?;
+        }
         let mut index = self.shared.index();
         if !index.images.contains_key(id) {
             return Err(Error::not_found("image", id.as_str()));
         }
         let time = Timestamp::from(SystemTime::now());
-        let record = ReferenceRecord { reference: reference.to_owned(), image: id.clone(), time };
+        let record = ReferenceRecord { reference: reference.to_owned(), image: id.clone(), time, bundle };
         record.write(&self.shared)?;
         Ok(index.references.insert(reference.to_owned(), record).map(|before| before.image))
+    }
+
+    /// Keeps an index that has no name, as long as its image stays.
+    pub fn keep_bundle(&self, id: &Digest, bundle: Bundle) -> Result<()> {
+        let reference = format!("{UNTAGGED}{}", bundle.index.digest);
+        self.tag_bundle(&reference, id, Some(bundle)).map(drop)
+    }
+
+    /// The other images of all indexes that references to this image have.
+    pub fn kin(&self, id: &Digest) -> Vec<Digest> {
+        let index = self.shared.index();
+        let bundles = index.references.values().filter(|record| record.image == *id).filter_map(|r| r.bundle.clone());
+        let mut kin: Vec<Digest> =
+            bundles.flat_map(|bundle| bundle.images.clone()).filter(|other| other != id).collect();
+        kin.sort();
+        kin.dedup();
+        kin
     }
 
     /// Removes a reference; returns the image it pointed to, which stays.
@@ -249,8 +285,10 @@ fn view(entry: &ImageEntry, index: &Index, shared: &Shared) -> Image {
     let pointing: Vec<&ReferenceRecord> = index.references.values().filter(|record| record.image == entry.id).collect();
     let names = |digest: bool| -> Vec<String> {
         let names = pointing.iter().map(|record| &record.reference);
-        names.filter(|name| name.contains('@') == digest).cloned().collect()
+        names.filter(|name| name.contains('@') == digest && !name.starts_with(UNTAGGED)).cloned().collect()
     };
+    let newest = pointing.iter().filter(|record| record.bundle.is_some()).max_by_key(|record| record.time);
+    let holds = |record: &ReferenceRecord| record.bundle.as_ref().is_some_and(|it| it.images.contains(&entry.id));
     let missing = entry.layers.iter().find(|id| !index.layers.contains_key(id));
     let damage = missing.map(|id| format!("layer {id} is missing below {}", shared.root.display()));
     Image {
@@ -264,6 +302,8 @@ fn view(entry: &ImageEntry, index: &Index, shared: &Shared) -> Image {
         parent: entry.parent.clone(),
         created: entry.config.created.as_deref().and_then(|text| Timestamp::parse(text).ok()).unwrap_or_default(),
         tagged: pointing.iter().map(|record| record.time).max().unwrap_or_default(),
+        bundle: newest.and_then(|record| record.bundle.clone()),
+        member: index.references.values().any(|record| record.image != entry.id && holds(record)),
         damage: entry.damage.clone().or(damage),
     }
 }

@@ -71,6 +71,10 @@ impl Index {
             needed.insert(image.id.clone());
             needed.extend(image.manifest.iter().map(|manifest| manifest.digest.clone()));
         }
+        for bundle in self.references.values().filter_map(|record| record.bundle.as_ref()) {
+            needed.insert(bundle.index.digest.clone());
+            needed.extend(bundle.blobs.iter().cloned());
+        }
         let kept = layers.iter().filter_map(|id| self.layers.get(id));
         needed.extend(kept.flat_map(|layer| layer.blobs.iter().map(|blob| blob.digest.clone())));
         needed

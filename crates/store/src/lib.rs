@@ -28,7 +28,7 @@ pub use changes::{Change, ChangeKind};
 pub use collect::Collected;
 pub use error::{Error, Result};
 pub use hash::{HashReader, Hasher};
-pub use images::{Deleted, Image, Images, NewImage};
+pub use images::{Bundle, Deleted, Image, Images, NewImage};
 pub use layers::{ChainId, Claim, Layer, LayerClaim, LayerDraft, LayerPin, Layers, Limits, Staged, Unpack, chain_ids};
 pub use rootfs::Rootfs;
 pub use store::{Hold, Store};

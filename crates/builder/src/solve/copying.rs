@@ -11,6 +11,7 @@ use hako_store::{Hasher, LayerDraft};
 use hako_sys::confined::Root;
 
 use super::key::Inputs;
+use super::material::Material;
 use super::stage::{Made, Stage};
 use crate::dockerfile::{Copying, Instruction};
 use crate::files::contents;
@@ -140,13 +141,16 @@ impl Stage<'_, '_, '_> {
     fn remote(&self, source: &str, copying: &Copying, place: &Path) -> Result<Found> {
         let tools = &self.build.tools;
         if is_repository(source) {
-            tools.workshop.checkout(source, copying.keep_git, place, tools.cancel)?;
+            let commit = tools.workshop.checkout(source, copying.keep_git, place, tools.cancel)?;
+            self.build.took(Material { uri: source.to_owned(), algorithm: "sha1".to_owned(), hash: commit });
             return whole(place, false);
         }
         let fetched = tools.workshop.fetch(source, tools.cancel)?;
         let name = fetched.name.clone().unwrap_or_else(|| file_name(source));
         let target = place.join(&name);
         check_sum(&fetched.content, copying.checksum.as_deref(), source)?;
+        let hash = content_hash(&fetched.content, Algorithm::Sha256)?.hex().to_owned();
+        self.build.took(Material { uri: source.to_owned(), algorithm: "sha256".to_owned(), hash });
         keep(fetched.content, &target, fetched.modified)?;
         let mut found = whole(place, copying.unpack == Some(true))?;
         found.sources = select(&found.tree, &[name], &Selection::default())?;
@@ -267,18 +271,22 @@ fn check_sum(content: &File, wanted: Option<&str>, url: &str) -> Result<()> {
     let Some(wanted) = wanted else { return Ok(()) };
     let expected =
         Digest::parse(wanted).map_err(|error| Error::refused(format!("invalid checksum {wanted}: {error}")))?;
+    let actual = content_hash(content, expected.algorithm())?;
+    if actual == expected {
+        return Ok(());
+    }
+    Err(Error::refused(format!("digest mismatch for {url}: {actual} (expected: {expected})")))
+}
+
+fn content_hash(content: &File, algorithm: Algorithm) -> Result<Digest> {
     let mut copy = content.try_clone().map_err(|cause| Error::io("read download", cause))?;
-    let mut hasher = Hasher::new(expected.algorithm());
+    let mut hasher = Hasher::new(algorithm);
     let mut writer = HashWriter(&mut hasher);
     use std::io::Seek;
     copy.rewind()
         .and_then(|()| std::io::copy(&mut copy, &mut writer))
         .map_err(|cause| Error::io("read download", cause))?;
-    let actual = hasher.finish();
-    if actual == expected {
-        return Ok(());
-    }
-    Err(Error::refused(format!("digest mismatch for {url}: {actual} (expected: {expected})")))
+    Ok(hasher.finish())
 }
 
 struct HashWriter<'a>(&'a mut Hasher);

@@ -1,5 +1,6 @@
 //! RUN: a layer made by a container.
 
+use hako_model::platform::Platform;
 use hako_store::LayerDraft;
 
 use super::copying::together;
@@ -143,7 +144,8 @@ impl Stage<'_, '_, '_> {
         let output = |error: bool, bytes: &[u8]| {
             self.build.tell(Event::Output { step, error, bytes: bytes.to_vec() });
         };
-        let code = tools.workshop.run(&container, &output, tools.cancel)?;
+        let ran = tools.workshop.run(&container, &output, tools.cancel);
+        let code = ran.map_err(|error| self.foreign(&plan.command, error))?;
         drop(furniture);
         if code != 0 {
             tools.cancel.check()?;
@@ -155,6 +157,20 @@ impl Stage<'_, '_, '_> {
             return Err(Error::Exit { command: plan.command.join(" "), code });
         }
         self.freeze(draft)
+    }
+
+    /// Says of programs for another processor, which did not run, what makes them run.
+    fn foreign(&self, command: &[String], error: Error) -> Error {
+        let (own, host) = (self.state.platform.normalised(), Platform::host());
+        if host.accepts(&own) || !error.to_string().contains("exec format error") {
+            return error;
+        }
+        let command = command.join(" ");
+        Error::refused(format!(
+            "process \"{command}\" did not start: exec format error: it is for {own}, and this machine ({host}) has no \
+             emulator for that: register one (package qemu-user-static, or an image that sets up binfmt_misc), or do the \
+             work in a stage FROM --platform=$BUILDPLATFORM and copy what it made"
+        ))
     }
 
     /// Makes an image of what the command left, with a shell where it ran. Secrets it had as variables stay out.

@@ -28,6 +28,8 @@ pub(super) struct Stage<'b, 'scope, 'env> {
     pub(super) scope: Scope<'scope>,
     number: usize,
     total: usize,
+    /// The platform as steps say it, if there are several.
+    shown: String,
 }
 
 /// Runs a stage to its end.
@@ -38,7 +40,11 @@ pub(super) fn run<'b, 'scope>(
 ) -> Result<State> {
     let scope = Scope { lexer: build.lexer(), globals: &build.globals, request: build.request };
     let state = State::default();
-    let mut stage = Stage { build, threads, index, state, scope, number: 0, total: 0 };
+    let mut stage = Stage { build, threads, index, state, scope, number: 0, total: 0, shown: String::new() };
+    if build.tools.series.several {
+        // What is no platform is said by its FROM.
+        stage.shown = stage.platform().map(|platform| platform.to_string()).unwrap_or_default();
+    }
     let own = &build.file.stages[index];
     stage.total = usize::from(stage.has_own_base())
         + own.instructions.iter().filter(|instruction| makes_layers(&instruction.kind)).count();
@@ -128,6 +134,7 @@ impl<'scope> Stage<'_, 'scope, '_> {
         let tools = &self.build.tools;
         let tell = |text: &str| self.build.tell(Event::Note { step, text: text.to_owned() });
         let image = tools.workshop.image(name, &platform, self.build.request.pull, &tell)?;
+        self.build.took_image(name, &image, &platform);
         let state = Arc::new(State::of(&image, tools.store)?);
         let mut images = self.build.images.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Ok(Arc::clone(images.entry(key).or_insert(state)))
@@ -151,6 +158,7 @@ impl<'scope> Stage<'_, 'scope, '_> {
         let own = &self.build.file.stages[self.index];
         let name = own.from.name.clone().unwrap_or_else(|| format!("stage-{}", self.index));
         let stage = if self.build.has_stages() { name } else { String::new() };
+        let stage = [self.shown.as_str(), stage.as_str()].join(" ").trim().to_owned();
         let number = if counts { self.number } else { 0 };
         self.build.tell(Event::Begun(Step { step, stage, number, total: self.total, whole: self.build.whole(), text }));
         step
@@ -175,12 +183,12 @@ impl<'scope> Stage<'_, 'scope, '_> {
     ) -> Result<()> {
         let build = self.build;
         let place = self.place(instruction);
-        let fresh = self.is_fresh();
         let key = inputs.key();
+        let fresh = self.is_fresh() && !build.tools.series.has(&key);
         let making = match build.tools.cache.find(&key, fresh, build.tools.cancel)? {
             Found::Here(record) => {
                 build.tell(Event::Cached { step });
-                return self.stand_on(key, &record.layer, record.created, text);
+                return self.stand_on(key, &record.layer, record.created, text, instruction);
             }
             Found::Missing(making) => making,
         };
@@ -198,7 +206,7 @@ impl<'scope> Stage<'_, 'scope, '_> {
             let (layer, created) = (found.layer, found.created);
             build.tools.cache.keep(making, record(&layer.chain_id, &created, layer.size), &[])?;
             build.tell(Event::Cached { step });
-            return self.stand_on(key, &layer.chain_id, created, text);
+            return self.stand_on(key, &layer.chain_id, created, text, instruction);
         }
         self.explain(step, inputs, &place, fresh);
         let slot = build.slots.take();
@@ -206,13 +214,23 @@ impl<'scope> Stage<'_, 'scope, '_> {
         drop(slot);
         let created = build.request.epoch.map_or_else(now_text, moment);
         build.tools.cache.keep(making, record(&made.layer, &created, made.size), &made.placed)?;
-        self.stand_on(key, &made.layer, created, text)
+        build.tools.series.note(&key);
+        self.stand_on(key, &made.layer, created, text, instruction)
     }
 
     /// Puts a step's layer on top.
-    fn stand_on(&mut self, key: Digest, layer: &ChainId, created: String, text: String) -> Result<()> {
-        self.state.push(layer, created.clone(), text, self.build.tools.store)?;
-        let kept = Kept { key, layer: layer.clone(), created, _pin: self.state.pin.clone() };
+    fn stand_on(
+        &mut self,
+        key: Digest,
+        layer: &ChainId,
+        created: String,
+        text: String,
+        instruction: &Instruction,
+    ) -> Result<()> {
+        self.state.push(layer, created.clone(), text.clone(), self.build.tools.store)?;
+        let below = self.state.last.replace(key.clone());
+        let (layer, lines, _pin) = (layer.clone(), instruction.lines, self.state.pin.clone());
+        let kept = Kept { key, layer, created, text, lines, below, _pin };
         self.build.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(kept);
         Ok(())
     }

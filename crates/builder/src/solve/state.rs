@@ -40,6 +40,8 @@ pub struct State {
     pub(super) arguments: Vec<(String, String)>,
     /// Whether CMD was given in this stage.
     pub(super) own_cmd: bool,
+    /// The last step that made a layer.
+    pub(super) last: Option<Digest>,
     /// Keeps the layers.
     pub(super) pin: Option<Arc<LayerPin>>,
 }

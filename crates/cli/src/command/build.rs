@@ -39,7 +39,7 @@ const FLAGS: &[Flag] = &[
     list("add-host", "Add a custom host-to-IP mapping (format: \"host:ip\")").word("strings"),
     list("allow", "Allow extra privileged entitlement (e.g., \"network.host\", \"security.insecure\")").word("stringArray").refused("steps have no more privileges than containers; use --network host for the host's network"),
     list("annotation", "Add annotation to the image").word("stringArray").refused(LATER),
-    list("attest", "Attestation parameters (format: \"type=sbom,generator=image\")").word("stringArray").refused(LATER),
+    list("attest", "Attestation parameters (format: \"type=provenance,mode=max\")").word("stringArray"),
     list("build-arg", "Set build-time variables").word("stringArray"),
     list("build-context", "Additional build contexts (e.g., name=path)").word("stringArray"),
     text("builder", "Override the configured builder instance").refused("hako builds by itself"),
@@ -60,11 +60,11 @@ const FLAGS: &[Flag] = &[
     list("output", "Output destination (format: \"type=local,dest=path\")").short('o').word("stringArray"),
     list("platform", "Set target platform for build").word("stringArray"),
     text("progress", "Set type of progress output (\"auto\", \"none\",  \"plain\", \"quiet\", \"rawjson\", \"tty\"). Use plain to show container output").default("auto").check(options::check_progress),
-    text("provenance", "Shorthand for \"--attest=type=provenance\"").refused(LATER),
+    text("provenance", "Shorthand for \"--attest=type=provenance\""),
     switch("pull", "Always attempt to pull all referenced images"),
     switch("push", "Shorthand for \"--output=type=registry\""),
     switch("quiet", "Suppress the build output and print image ID on success").short('q'),
-    text("sbom", "Shorthand for \"--attest=type=sbom\"").refused(LATER),
+    text("sbom", "Shorthand for \"--attest=type=sbom\""),
     list("secret", "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")").word("stringArray"),
     bytes("shm-size", "Shared memory size for build containers"),
     list("ssh", "SSH agent socket to lend to the build (format: \"default\" or \"id=/socket\")").word("stringArray"),
@@ -84,6 +84,7 @@ pub(crate) static BUILD: Command = Command {
         ("hako build -t app .", "The Dockerfile and files of this directory, as the image app:latest"),
         ("hako build --why .", "Why is each step done again?"),
         ("hako build -o out --target files .", "Files of a stage, into the directory out"),
+        ("hako build --platform linux/amd64,linux/arm64 -t app .", "One image for two kinds of machine"),
     ],
     ..Command::new("Build an image from a Dockerfile", run!(build))
 };
@@ -203,10 +204,12 @@ async fn verify(
 
 /// What a build gave.
 pub(crate) enum Built {
-    /// An image's id.
-    Image(String),
+    /// An image's id, and the digest of the index it is in, if there is one.
+    Image(String, Option<String>),
     /// A topmost layer.
     Layer(Option<String>),
+    /// The same for several platforms.
+    Layers(Vec<(String, Option<String>)>),
     /// Nothing, as it was only looked at.
     Nothing,
 }
@@ -221,9 +224,13 @@ async fn perform(
     let mut messages = send(session, order, plan, credentials).await?;
     while let Some(message) = screen.next(&mut messages).await? {
         match message {
-            Message::Image { id } => {
+            Message::Image { id, index } => {
                 screen.finish(Some(&id), &order.tags)?;
-                return Ok(Built::Image(id));
+                return Ok(Built::Image(id, index));
+            }
+            Message::Layers { layers } => {
+                screen.finish(None, &[])?;
+                return Ok(Built::Layers(layers));
             }
             Message::Layer { id } => {
                 screen.finish(None, &[])?;
@@ -295,7 +302,7 @@ fn refused(error: hako_client::Error) -> Failure {
 }
 
 fn tell(found: &Matches, order: &Order, result: &Built, quiet: bool) -> Outcome {
-    let Built::Image(id) = result else { return Ok(()) };
+    let Built::Image(id, index) = result else { return Ok(()) };
     let write = |flag: &str, text: String| match found.text(flag) {
         "" => Ok(()),
         path => std::fs::write(path, text).map_err(|error| crate::failure::path_failure("open", path, &error)),
@@ -303,7 +310,7 @@ fn tell(found: &Matches, order: &Order, result: &Built, quiet: bool) -> Outcome 
     write("iidfile", id.clone())?;
     let mut metadata = serde_json::json!({
         "containerimage.config.digest": id,
-        "containerimage.digest": id,
+        "containerimage.digest": index.as_ref().unwrap_or(id),
     });
     if !order.tags.is_empty() {
         let name = |tag: &String| {

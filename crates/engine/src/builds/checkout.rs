@@ -12,8 +12,8 @@ use crate::{Error, Result};
 /// How often it is looked whether the build was stopped.
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// Checks out `address[#ref[:folder]]` into an empty directory.
-pub(super) async fn checkout(address: &str, keep_git: bool, into: &Path, cancel: &Cancel) -> Result<()> {
+/// Checks out `address[#ref[:folder]]` into an empty directory; gives the commit.
+pub(super) async fn checkout(address: &str, keep_git: bool, into: &Path, cancel: &Cancel) -> Result<String> {
     let (url, fragment) = address.split_once('#').unwrap_or((address, ""));
     let (reference, folder) = fragment.split_once(':').unwrap_or((fragment, ""));
     let reference = if reference.is_empty() { "HEAD" } else { reference };
@@ -21,10 +21,15 @@ pub(super) async fn checkout(address: &str, keep_git: bool, into: &Path, cancel:
     git(into, &["init", "--quiet", "."], cancel).await?;
     git(into, &["fetch", "--quiet", "--depth", "1", "--no-tags", "--", url, reference], cancel).await?;
     git(into, &["checkout", "--quiet", "FETCH_HEAD"], cancel).await?;
+    let fetched = std::fs::read_to_string(into.join(".git/FETCH_HEAD")).map_err(|e| Error::io("read the commit", e))?;
+    let commit = fetched.split_whitespace().next().unwrap_or_default().to_owned();
     if !keep_git {
         std::fs::remove_dir_all(into.join(".git")).map_err(|e| Error::io("remove .git", e))?;
     }
-    if folder.is_empty() { Ok(()) } else { narrow(into, folder) }
+    if !folder.is_empty() {
+        narrow(into, folder)?;
+    }
+    Ok(commit)
 }
 
 fn check(url: &str, reference: &str) -> Result<()> {

@@ -32,14 +32,15 @@ pub(super) struct Shop {
     pub(super) keys: Keys,
     pub(super) imports: Imports,
     pub(super) runtime: Handle,
+    /// Whether images must be of the platform that is built for, even if that is the host's.
+    pub(super) exact: bool,
     /// The image of what a failed step left.
     pub(super) failed: Mutex<Option<Digest>>,
 }
 
 impl Workshop for Shop {
     fn image(&self, reference: &str, platform: &Platform, pull: bool, tell: &dyn Fn(&str)) -> Built<Image> {
-        let found = self.runtime.block_on(self.find(reference, platform, pull, tell));
-        found.map_err(|error| Refused::refused(error.to_string()))
+        self.find(reference, platform, pull, tell).map_err(|error| Refused::refused(error.to_string()))
     }
 
     fn run(&self, step: &Step, output: &(dyn Fn(bool, &[u8]) + Sync), cancel: &Cancel) -> Built<i32> {
@@ -88,7 +89,7 @@ impl Workshop for Shop {
         Ok(self.imports.recall(around, key, below, tell))
     }
 
-    fn checkout(&self, address: &str, keep_git: bool, into: &Path, cancel: &Cancel) -> Built<()> {
+    fn checkout(&self, address: &str, keep_git: bool, into: &Path, cancel: &Cancel) -> Built<String> {
         let done = self.runtime.block_on(super::checkout::checkout(address, keep_git, into, cancel));
         done.map_err(|error| Refused::refused(error.to_string()))
     }
@@ -100,25 +101,46 @@ pub(super) fn wanted(platform: &Platform) -> String {
 }
 
 impl Shop {
-    async fn find(&self, name: &str, platform: &Platform, pull: bool, tell: &dyn Fn(&str)) -> Result<Image> {
-        let wanted = wanted(platform);
-        if !pull && let Ok(image) = self.images.local(name, &wanted).await {
-            return Ok(image);
+    fn find(&self, name: &str, platform: &Platform, pull: bool, tell: &dyn Fn(&str)) -> Result<Image> {
+        // One of several platforms must be just that one.
+        let wanted = if self.exact { platform.to_string() } else { wanted(platform) };
+        let here = || self.runtime.block_on(self.images.local(name, &wanted));
+        let local = here().ok().filter(|_| !pull);
+        let fits = |image: &&Image| {
+            let own = image.config.platform();
+            own.architecture.is_empty() || platform.accepts(&own)
+        };
+        if let Some(image) = local.as_ref().filter(fits) {
+            return Ok(image.clone());
         }
         let reference = Reference::parse_tagged(name)?;
         let mut credential = self.keys.credentials.get(reference.domain()).cloned();
         if let (None, Some(desk)) = (&credential, &self.keys.desk) {
-            credential = desk.credential(reference.domain()).await?;
+            credential = self.runtime.block_on(desk.credential(reference.domain()))?;
         }
-        let request =
-            PullRequest { image: reference.to_string(), tag: String::new(), platform: wanted.clone(), credential };
+        let request = PullRequest {
+            image: reference.to_string(),
+            platform: wanted.clone(),
+            credential,
+            beside: true,
+            ..PullRequest::default()
+        };
+        let entered = self.runtime.enter();
         let mut lines = self.images.pull(request);
-        while let Some(line) = lines.next().await {
-            if let Progress::Status { status, .. } | Progress::Layer { status, amount: None, .. } = line? {
-                tell(&status);
+        drop(entered);
+        // Told between the waits, and not while waiting: whoever hears of it may have to wait, too.
+        while let Some(line) = self.runtime.block_on(lines.next()) {
+            match (line, &local) {
+                (Ok(Progress::Status { status, .. } | Progress::Layer { status, amount: None, .. }), _) => {
+                    tell(&status);
+                }
+                (Ok(_), _) => {}
+                // What is here is for another platform, but there is nothing better.
+                (Err(_), Some(image)) => return Ok(image.clone()),
+                (Err(error), None) => return Err(error),
             }
         }
-        self.images.local(name, &wanted).await
+        here()
     }
 
     async fn download(&self, url: &str, cancel: &Cancel) -> Result<Fetched> {

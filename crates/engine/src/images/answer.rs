@@ -21,6 +21,8 @@ pub struct PullRequest {
     pub platform: String,
     /// The caller's credentials (`X-Registry-Auth`).
     pub credential: Option<Credential>,
+    /// A name that leads to an image of another platform goes on doing so; this one stands beside it in its index.
+    pub beside: bool,
 }
 
 /// What to push.
@@ -45,6 +47,8 @@ pub struct ListRequest {
     pub filters: Filters,
     /// Whether to work out how much of each image others share.
     pub shared_size: bool,
+    /// Whether to tell what is in each image's index.
+    pub manifests: bool,
 }
 
 /// A row of the list.
@@ -68,6 +72,41 @@ pub struct Summary {
     pub labels: BTreeMap<String, String>,
     /// How many containers use it; -1 when not asked for.
     pub containers: i64,
+    /// Its index, if it has one.
+    pub index: Option<Descriptor>,
+    /// What is in its index, or itself; none when not asked for.
+    pub manifests: Option<Vec<Part>>,
+}
+
+/// One manifest of an image's index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Part {
+    /// The manifest, as the index has it.
+    pub descriptor: Descriptor,
+    /// What it is.
+    pub kind: PartKind,
+    /// Whether all of it is here.
+    pub available: bool,
+    /// Bytes of its blobs that are here.
+    pub content: i64,
+}
+
+/// What a manifest in an index is.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PartKind {
+    /// An image.
+    Image {
+        /// Its id; none if it is not here.
+        id: Option<Digest>,
+        /// What it is for.
+        platform: Platform,
+        /// Bytes of its unpacked layers.
+        unpacked: i64,
+        /// The containers that use it.
+        containers: Vec<String>,
+    },
+    /// What is attested of an image: the digest of its manifest.
+    Attestation(String),
 }
 
 /// Everything about one image.
@@ -85,8 +124,10 @@ pub struct Details {
     pub size: i64,
     /// Its configuration: defaults, layers, history, platform, author, comment, …
     pub config: ImageConfig,
-    /// The manifest it was pulled by, if any.
+    /// The manifest it was pulled by, or its index, if any.
     pub descriptor: Option<Descriptor>,
+    /// What is in its index, or itself.
+    pub manifests: Vec<Part>,
     /// The layers' directories, topmost first.
     pub lower_dirs: Vec<std::path::PathBuf>,
     /// When a tag last was set here.

@@ -6,13 +6,14 @@ use std::sync::Weak;
 
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
+use hako_store::Image;
 use hako_store::archive::{self, Load, Loaded, Saved};
 
 use super::answer::SaveRequest;
 use super::job::Reporter;
 use super::progress::Progress;
 use super::resolve::{self, familiar, is_id_of, key};
-use super::{Images, failure};
+use super::{Images, bundle, failure};
 use crate::stream::{self, ByteSource, ByteStream};
 use crate::{Error, Result};
 
@@ -39,10 +40,10 @@ impl Images {
     fn meant_by(&self, request: &SaveRequest) -> Result<Vec<Saved>> {
         let mut saved: Vec<Saved> = Vec::new();
         for name in &request.names {
-            for (id, references) in self.meant(name, &request.platform)? {
-                match saved.iter_mut().find(|other| other.id == id) {
-                    Some(other) => other.references.extend(references),
-                    None => saved.push(Saved { id, references }),
+            for one in self.meant(name, &request.platform)? {
+                match saved.iter_mut().find(|other| other.id == one.id && other.bundle == one.bundle) {
+                    Some(other) => other.references.extend(one.references),
+                    None => saved.push(one),
                 }
             }
         }
@@ -55,7 +56,7 @@ impl Images {
     }
 
     /// The images a name to save means: one, or all tags of a bare repository.
-    fn meant(&self, name: &str, platform: &str) -> Result<Vec<(hako_model::digest::Digest, Vec<String>)>> {
+    fn meant(&self, name: &str, platform: &str) -> Result<Vec<Saved>> {
         let bare = Reference::parse(name).ok().filter(Reference::is_name_only);
         if let Some(repository) = bare {
             let all = self.tags_in(&repository, platform)?;
@@ -71,19 +72,21 @@ impl Images {
         let by_id = is_id_of(&image.id, name);
         let tagged = || Reference::parse_tagged(name).ok().filter(|reference| reference.digest().is_none());
         let references = if by_id { None } else { tagged() };
-        Ok(vec![(image.id, references.iter().map(Reference::familiar).collect())])
+        Ok(vec![self.saved(image, references.iter().map(Reference::familiar).collect(), platform)])
     }
 
-    fn tags_in(
-        &self,
-        repository: &Reference,
-        platform: &str,
-    ) -> Result<Vec<(hako_model::digest::Digest, Vec<String>)>> {
+    /// An image as it is saved: with all of its index, unless one platform is wanted.
+    fn saved(&self, image: Image, references: Vec<String>, platform: &str) -> Saved {
+        let whole = bundle::whole(&self.room.store, &image).filter(|_| platform.is_empty());
+        Saved { id: image.id, references, bundle: whole.map(|(bundle, _)| bundle) }
+    }
+
+    fn tags_in(&self, repository: &Reference, platform: &str) -> Result<Vec<Saved>> {
         let stored = self.room.store.images().references();
         let own = stored.iter().filter(|(text, _)| {
             Reference::parse(text).is_ok_and(|other| other.digest().is_none() && other.repository() == *repository)
         });
-        own.map(|(text, _)| Ok((self.resolve(text, platform)?.id, vec![familiar(text)]))).collect()
+        own.map(|(text, _)| Ok(self.saved(self.resolve(text, platform)?, vec![familiar(text)], platform))).collect()
     }
 
     pub(super) async fn run_load(

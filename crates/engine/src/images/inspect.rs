@@ -22,7 +22,11 @@ impl Images {
             parent: image.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
             size: signed(image.size),
             config: (*image.config).clone(),
-            descriptor: image.manifest.clone(),
+            descriptor: match &image.bundle {
+                Some(bundle) if platform.is_empty() => Some(bundle.index.clone()),
+                _ => image.manifest.clone(),
+            },
+            manifests: self.parts(&image),
             lower_dirs,
             last_tag_time: image.tagged,
             id: image.id,
@@ -55,7 +59,8 @@ impl Images {
     pub(super) fn run_tag(&self, name: &str, repository: &str, tag: &str) -> Result<()> {
         let reference = new_name(repository, tag)?.ok_or_else(|| Error::invalid("invalid reference format"))?;
         let image = self.resolve(name, "")?;
-        self.room.store.images().tag(&key(&reference), &image.id).map_err(|error| failure::of_store(&error))?;
+        let (images, bundle) = (self.room.store.images(), image.bundle.clone());
+        images.tag_bundle(&key(&reference), &image.id, bundle).map_err(|error| failure::of_store(&error))?;
         self.room.tell("tag", image.id.as_str(), &reference.familiar(), Some(&image));
         Ok(())
     }

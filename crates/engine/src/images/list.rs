@@ -24,6 +24,7 @@ impl Images {
         Ok(shown
             .filter_map(|image| {
                 let mut summary = chosen.summary(image)?;
+                summary.manifests = request.manifests.then(|| self.parts(image));
                 summary.containers = i64::try_from(self.room.around.users(&image.id).len()).unwrap_or(i64::MAX);
                 if request.shared_size {
                     summary.shared_size = self.shared_size(image, &uses);
@@ -33,9 +34,11 @@ impl Images {
             .collect())
     }
 
-    /// Whether an image has a name or nothing stands on it: steps of a build are shown only on demand.
+    /// Whether an image has a name, or nothing stands on it and it is no part of another one: steps of a build are shown
+    /// only on demand.
     fn is_top(&self, image: &Image) -> bool {
-        !(image.tags.is_empty() && image.digests.is_empty()) || self.room.store.images().children(&image.id).is_empty()
+        let named = !(image.tags.is_empty() && image.digests.is_empty());
+        named || !image.member && self.room.store.images().children(&image.id).is_empty()
     }
 
     fn shared_size(&self, image: &Image, uses: &HashMap<ChainId, usize>) -> i64 {
@@ -57,9 +60,9 @@ pub(super) fn signed(size: u64) -> i64 {
     i64::try_from(size).unwrap_or(i64::MAX)
 }
 
-/// Whether an image has no tag; digests alone do not keep it.
+/// Whether an image has no tag, and stands in no index of another one; digests alone do not keep it.
 pub(super) fn is_dangling(image: &Image) -> bool {
-    image.tags.is_empty()
+    image.tags.is_empty() && !image.member
 }
 
 /// Filters, understood.
@@ -113,6 +116,8 @@ impl<'a> Chosen<'a> {
             shared_size: -1,
             labels: image.config.config.labels.clone().unwrap_or_default(),
             containers: 0,
+            index: image.bundle.as_ref().map(|bundle| bundle.index.clone()),
+            manifests: None,
         })
     }
 

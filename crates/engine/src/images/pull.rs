@@ -1,6 +1,6 @@
 //! Pull: from a reference to an image in the store, layers in parallel, nothing visible before everything is right.
 
-use hako_model::image::ImageConfig;
+use hako_model::image::{Descriptor, ImageConfig};
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 use hako_registry::{Access, Document, Repository};
@@ -11,7 +11,7 @@ use super::answer::PullRequest;
 use super::job::Reporter;
 use super::layer::{Fetch, Fetched, Wanted, blocking};
 use super::manifest::{self, Chosen};
-use super::{Images, failure, hello, remote, resolve};
+use super::{Images, bundle, failure, hello, remote, resolve};
 use crate::{Error, Result};
 
 /// One image being pulled.
@@ -20,6 +20,7 @@ struct Pull {
     repository: Repository,
     reference: Reference,
     platform: Platform,
+    beside: bool,
     reporter: Reporter,
 }
 
@@ -54,6 +55,7 @@ impl Images {
                 repository: repository.clone(),
                 reference,
                 platform: platform.clone(),
+                beside: request.beside,
                 reporter: reporter.clone(),
             };
             pull.run().await?;
@@ -90,7 +92,8 @@ impl Pull {
         let label = self.reference.tag().map_or_else(|| document.digest.to_string(), str::to_owned);
         let label = self.reference.digest().map_or(label, ToString::to_string);
         self.reporter.status(Some(&label), format!("Pulling from {}", self.reference.path()));
-        let digest = document.digest.clone();
+        let (digest, size) = (document.digest.clone(), document.bytes.len() as u64);
+        let index = (Descriptor::new(&document.media_type, digest.clone(), size), document.bytes.to_vec());
         let before = self.known(&resolve::key(&self.reference));
         // Kept until the image has its names: nobody collects what it is made of meanwhile.
         let _hold = self.images.room.store.hold();
@@ -98,9 +101,9 @@ impl Pull {
             Some(image) => image,
             None => self.fetch(document).await?,
         };
-        self.name(&image, self.reference.repository().with_digest(digest.clone())).await?;
+        self.name(&image, self.reference.repository().with_digest(digest.clone()), &index).await?;
         if self.reference.digest().is_none() {
-            self.name(&image, self.reference.clone()).await?;
+            self.name(&image, self.reference.clone(), &index).await?;
         }
         self.reporter.status(None, format!("Digest: {digest}"));
         let name = self.reference.familiar();
@@ -120,12 +123,28 @@ impl Pull {
     /// The image this very document brought before, when it serves the platform.
     fn same(&self, document: &Document) -> Option<Image> {
         let known = self.known(&self.reference.repository().with_digest(document.digest.clone()).to_string())?;
-        self.platform.accepts(&known.config.platform()).then_some(known)
+        if self.platform.accepts(&known.config.platform()) {
+            return Some(known);
+        }
+        self.images.member_for(&known, &self.platform)
     }
 
-    async fn name(&self, image: &Image, reference: Reference) -> Result<()> {
-        let (store, id) = (self.images.room.store.clone(), image.id.clone());
-        blocking(move || store.images().tag(&resolve::key(&reference), &id)).await.map(drop)
+    async fn name(&self, image: &Image, reference: Reference, index: &(Descriptor, Vec<u8>)) -> Result<()> {
+        let (store, image, beside) = (self.images.room.store.clone(), image.clone(), self.beside);
+        let (key, (index, bytes)) = (resolve::key(&reference), index.clone());
+        blocking(move || {
+            let known = store.images().by_reference(&key).ok();
+            let same = known.is_some_and(|known| {
+                known.id == image.id && known.bundle.is_some_and(|it| it.index.digest == index.digest)
+            });
+            match (beside, same) {
+                (true, _) => bundle::stand_beside(&store, &key, &image, (index, &bytes)),
+                // Others stand beside it: they stay.
+                (false, true) => Ok(()),
+                (false, false) => store.images().tag(&key, &image.id).map(drop),
+            }
+        })
+        .await
     }
 
     async fn fetch(&self, document: Document) -> Result<Image> {

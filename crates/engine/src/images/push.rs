@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use hako_model::digest::Digest;
 use hako_model::image::media::{self, Compression};
-use hako_model::image::{DOCUMENT_LIMIT, Descriptor, Manifest, ManifestOrIndex};
+use hako_model::image::{DOCUMENT_LIMIT, Descriptor, Index, Manifest, ManifestOrIndex};
 use hako_model::reference::Reference;
 use hako_registry::{Access, Begun, Repository, Sent};
-use hako_store::{ChainId, Image, Store};
+use hako_store::{Bundle, ChainId, Image, Store};
 use tokio::task::JoinSet;
 
 use super::answer::PushRequest;
 use super::job::Reporter;
 use super::layer::blocking;
 use super::progress::Progress;
-use super::{Images, failure, resolve};
+use super::{Images, bundle, failure, resolve};
 use crate::{Error, Result};
 
 /// How often a layer tells how far it is.
@@ -64,7 +64,12 @@ impl Images {
                 reporter: reporter.clone(),
                 sources: sources.clone(),
             };
-            push.run(&image).await?;
+            let store = self.room.store.clone();
+            let (own, all) = (image.clone(), request.platform.is_empty());
+            match blocking(move || Ok(bundle::whole(&store, &own).filter(|_| all))).await? {
+                Some((bundle, index)) => push.all(&image, bundle, &index).await?,
+                None => push.run(&image).await?,
+            }
         }
         Ok(())
     }
@@ -113,12 +118,58 @@ impl Push {
         let put = self.repository.put_manifest(tag, &parcel.media_type, &parcel.manifest).await;
         let digest = put.map_err(|error| failure::of_registry(&error))?;
         self.remember(image, &digest, &parcel).await?;
-        let size = parcel.manifest.len() as u64;
+        self.tell_pushed(image, tag, &digest, parcel.manifest.len() as u64);
+        Ok(())
+    }
+
+    /// Pushes an index with all that is in it.
+    async fn all(&self, image: &Image, bundle: Bundle, index: &Index) -> Result<()> {
+        let _hold = self.images.room.store.hold();
+        let refused = |error: hako_registry::Error| failure::of_registry(&error);
+        for descriptor in &index.manifests {
+            let parcel = self.listed(descriptor).await?;
+            match self.images.room.store.images().get(&parcel.config.digest) {
+                Ok(image) => self.layers(&image, &parcel).await?,
+                // What is attested belongs to no image.
+                Err(_) => {
+                    for blob in &parcel.layers {
+                        self.blob(blob, None).await?;
+                    }
+                }
+            }
+            self.blob(&parcel.config, None).await?;
+            let put = self.repository.put_manifest(descriptor.digest.as_str(), &parcel.media_type, &parcel.manifest);
+            put.await.map_err(refused)?;
+        }
+        let tag = self.reference.tag().unwrap_or(hako_model::reference::DEFAULT_TAG);
+        let (bytes, size) = (self.document(&bundle.index.digest).await?, bundle.index.size);
+        let put = self.repository.put_manifest(tag, &bundle.index.media_type, &bytes).await;
+        let digest = put.map_err(refused)?;
+        let (store, id) = (self.images.room.store.clone(), image.id.clone());
+        let stored = self.reference.repository().with_digest(digest.clone()).to_string();
+        blocking(move || store.images().tag_bundle(&stored, &id, Some(bundle))).await?;
+        self.tell_pushed(image, tag, &digest, size);
+        Ok(())
+    }
+
+    async fn document(&self, digest: &Digest) -> Result<Vec<u8>> {
+        let (store, digest) = (self.images.room.store.clone(), digest.clone());
+        blocking(move || store.blobs().read(&digest, DOCUMENT_LIMIT)).await
+    }
+
+    /// A manifest of an index, as it is.
+    async fn listed(&self, descriptor: &Descriptor) -> Result<Parcel> {
+        let bytes = self.document(&descriptor.digest).await?;
+        let parsed: Manifest = serde_json::from_slice(&bytes).map_err(|error| Error::io("read manifest", error))?;
+        let media_type = descriptor.media_type.clone();
+        Ok(Parcel { manifest: bytes, media_type, config: parsed.config, layers: parsed.layers })
+    }
+
+    fn tell_pushed(&self, image: &Image, tag: &str, digest: &Digest, size: u64) {
         self.reporter.status(None, format!("{tag}: digest: {digest} size: {size}"));
         self.reporter.tell(Progress::Pushed { tag: tag.to_owned(), digest: digest.to_string(), size });
         let name = self.reference.familiar();
         self.images.room.tell("push", &name, &self.reference.familiar_name(), Some(image));
-        Ok(())
     }
 
     /// The short diff id, as Docker names layers of a push.

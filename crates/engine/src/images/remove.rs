@@ -28,18 +28,43 @@ impl Images {
     pub(super) fn run_remove(&self, text: &str, force: bool, prune: bool) -> Result<Vec<Removed>> {
         let image = self.resolve(text, "")?;
         let mut removed = Vec::new();
+        let kin = self.room.store.images().kin(&image.id);
+        self.remove_one(&image, text, force, prune, &mut removed)?;
+        for id in kin {
+            self.delete_kin(&id, &mut removed)?;
+        }
+        Ok(removed)
+    }
+
+    fn remove_one(
+        &self,
+        image: &Image,
+        text: &str,
+        force: bool,
+        prune: bool,
+        removed: &mut Vec<Removed>,
+    ) -> Result<()> {
         let by_name = !is_id_of(&image.id, text);
         if by_name {
-            self.untag_one(&image, text, force, &mut removed)?;
+            self.untag_one(image, text, force, removed)?;
             if !names(&self.refreshed(&image.id)?).is_empty() {
-                return Ok(removed);
+                return Ok(());
             }
-        } else if is_single(&image) {
-            self.check(&image, Strictness { soft: !force, names: false })?;
-            self.untag_all(&image, &mut removed)?;
+        } else if is_single(image) {
+            self.check(image, Strictness { soft: !force, names: false })?;
+            self.untag_all(image, removed)?;
         }
-        self.delete(&image.id, force, prune, by_name, &mut removed)?;
-        Ok(removed)
+        self.delete(&image.id, force, prune, by_name, removed)
+    }
+
+    /// An image that stood in an index of one that lost a name goes along when nothing else holds it.
+    fn delete_kin(&self, id: &Digest, removed: &mut Vec<Removed>) -> Result<()> {
+        let Ok(image) = self.refreshed(id) else { return Ok(()) };
+        let strict = Strictness { soft: true, names: true };
+        if image.member || !names(&image).is_empty() || self.check(&image, strict).is_err() {
+            return Ok(());
+        }
+        self.delete(id, false, true, true, removed)
     }
 
     fn refreshed(&self, id: &Digest) -> Result<Image> {
@@ -126,6 +151,10 @@ impl Images {
             |kind: &str, container: &str| format!("image is being used by {kind} container {}", short(container));
         if let Some(user) = users.iter().find(|user| user.running) {
             return Some(Conflict { hard: true, reason: used("running", &user.container) });
+        }
+        if image.member {
+            let reason = "it belongs to an image for several platforms: remove that by its name".to_owned();
+            return Some(Conflict { hard: true, reason });
         }
         if !self.room.store.images().children(&image.id).is_empty() {
             return Some(Conflict { hard: true, reason: "image has dependent child images".to_owned() });

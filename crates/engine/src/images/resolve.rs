@@ -20,6 +20,9 @@ impl Images {
         if wanted.accepts(&offered) {
             return Ok(image);
         }
+        if let Some(other) = self.member_for(&image, &wanted) {
+            return Ok(other);
+        }
         Err(Error::not_found(format!(
             "image with reference {text} was found but its platform ({offered}) does not match the specified platform ({wanted})"
         )))

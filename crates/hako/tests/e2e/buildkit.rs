@@ -112,8 +112,6 @@ fn a_failing_step_shows_its_place_and_output() {
     assert!(told.contains("cache docker.io/no/such") || told.contains("cache no/such"), "{told}");
     let refused = docker(&house, &fine, &["buildx", "build", "--load", "--annotation", "a=b", "."]).unwrap();
     assert_ne!(refused.code, 0, "{}", refused.stderr);
-    let refused = docker(&house, &dir, &["buildx", "build", "--platform", "linux/amd64,linux/arm64", "."]).unwrap();
-    assert_ne!(refused.code, 0, "what is not done is not passed over");
 }
 
 #[test]

@@ -49,6 +49,7 @@ mod networking;
 mod networks;
 mod output;
 mod peers;
+mod platforms;
 mod probe;
 mod publishing;
 mod reasons;

@@ -18,7 +18,7 @@ use hako_engine::Engine;
 use hako_engine::builds::desk::Desk;
 use hako_engine::builds::request::{Context, MAIN, Remote};
 use hako_engine::builds::{
-    Becomes, BuildRequest, Builds, CacheTarget, Caches, Failure, Kept, KeptKind, Outside, Told, context,
+    Becomes, BuildRequest, Builds, CacheTarget, Caches, Failure, Kept, KeptKind, Made, Outside, Told, context,
 };
 use hako_engine::stream::ByteSource;
 
@@ -27,7 +27,7 @@ use super::context::{Local, texts};
 use super::desk::Lent;
 use super::job::Job;
 use super::order::Order;
-use super::{Bench, export, question};
+use super::{Bench, export, question, results};
 
 /// The frontend that hako is.
 const FRONTEND: &str = "dockerfile.v0";
@@ -74,6 +74,7 @@ const OPERATIONS: &[&str] = &[
     "file.base",
     "platform",
     "constraints",
+    "exporter.image.attestations",
 ];
 
 /// Where uploads of a session are said to be.
@@ -90,11 +91,11 @@ impl Workbench {
         Self { bench, engine }
     }
 
-    /// Builds, and gives the name of the result.
-    async fn build(&self, job: &Arc<Job>, words: &HashMap<String, String>) -> Result<String, Status> {
+    /// Builds, and gives the name of the result for each platform.
+    async fn build(&self, job: &Arc<Job>, words: &HashMap<String, String>) -> Result<Vec<(String, Made)>, Status> {
         let builds = self.engine.builds();
         let order = Order(words);
-        order.check()?;
+        job.attest(order.attestations()?);
         let inputs = Inputs::gather(job, &builds, &order).await?;
         question::warn(job, &builds, &order, (&inputs.vertex, inputs.sources())).await?;
         let (from, unknown) = order.caches();
@@ -105,15 +106,16 @@ impl Workbench {
         }
         let build = order.request(inputs.dockerfile.clone(), inputs.contexts)?;
         let (desk, caches) = (desk(job), Caches { from, to: Vec::new() });
-        let request = BuildRequest { build, result: Becomes::Open, desk, caches, ..BuildRequest::default() };
+        let platforms = Some(order.platforms()?).filter(|all| all.len() > 1).unwrap_or_default();
+        let request = BuildRequest { build, platforms, result: Becomes::Open, desk, caches, ..BuildRequest::default() };
         let mut told = builds.build(request, inputs.kept);
         let mut board = Board::new(job);
         while let Some(told) = told.next().await {
             match told {
                 Told::Step(event) => board.tell(event).await,
-                Told::Made(made) => return Ok(job.keep(made)),
+                Told::Made(all) => return Ok(all.into_iter().map(|made| (job.keep(made.clone()), made)).collect()),
                 Told::Failed(failure) => return Err(refusal(failure, order.file(), &inputs.dockerfile)),
-                Told::Image(_) | Told::Layer(_) => {}
+                Told::Image(_) | Told::Layers(_) => {}
             }
         }
         Err(Status::internal("the build ended without a result"))
@@ -139,35 +141,33 @@ impl Workbench {
         words: &HashMap<String, String>,
     ) -> Result<HashMap<String, String>, Status> {
         let result = match frontend {
-            FRONTEND => self.build(job, words).await?,
+            FRONTEND => self.build(job, words).await?.into_iter().map(|(_, made)| made).collect(),
             "" => {
                 let returned = job.returned().await?;
                 if let Some(error) = returned.error.filter(|error| error.code != Code::Ok as i32) {
                     return Err(error.into());
                 }
-                let reference = returned.result.and_then(|result| result.reference);
-                reference.map(|reference| reference.id).unwrap_or_default()
+                results::named(job, returned.result.unwrap_or_default())?
             }
             other => return Err(only_dockerfiles(&format!("frontend {other:?}"))),
         };
         self.export(job, &result).await
     }
 
-    async fn export(&self, job: &Job, result: &str) -> Result<HashMap<String, String>, Status> {
+    async fn export(&self, job: &Job, made: &[Made]) -> Result<HashMap<String, String>, Status> {
         let mut answer = HashMap::new();
-        if (job.exporters.is_empty() && job.caches.is_empty()) || result.is_empty() {
+        if (job.exporters.is_empty() && job.caches.is_empty()) || made.is_empty() {
             return Ok(answer);
         }
-        let made = job.made(result).ok_or_else(|| Status::not_found(format!("no such result {result}")))?;
         for target in job.caches.iter().filter(|target| !matches!(target.place, Outside::Inline)) {
             let shown = job.begin(format!("exporting cache to {}", target.place)).await;
-            let given = self.engine.builds().export_cache(&made, target, desk(job)).await;
+            let given = self.engine.builds().export_cache(made, target, desk(job)).await;
             let message = given.as_ref().err().map(ToString::to_string);
             job.end(shown, false, message.as_deref()).await;
             given.map_err(failed)?;
         }
         for (number, exporter) in job.exporters.iter().enumerate() {
-            answer.extend(export::export(job, &self.engine.builds(), number, exporter, &made).await?);
+            answer.extend(export::export(job, &self.engine, number, exporter, made).await?);
         }
         Ok(answer)
     }
@@ -308,7 +308,7 @@ impl Inputs {
 }
 
 /// What the client lends.
-fn desk(job: &Job) -> Option<Arc<dyn Desk>> {
+pub(super) fn desk(job: &Job) -> Option<Arc<dyn Desk>> {
     job.session.as_ref().map(|session| Arc::new(Lent(session.caller.clone())) as Arc<dyn Desk>)
 }
 
@@ -442,7 +442,11 @@ impl Service for Workbench {
         let platform = Platform { architecture: host.architecture, os: host.os, variant: host.variant };
         let record = WorkerRecord {
             id: "hako".to_owned(),
-            labels: HashMap::from([("org.mobyproject.buildkit.worker.executor".to_owned(), "hako".to_owned())]),
+            labels: HashMap::from([
+                ("org.mobyproject.buildkit.worker.executor".to_owned(), "hako".to_owned()),
+                // By this clients know that images of several platforms can be kept here.
+                ("org.mobyproject.buildkit.worker.snapshotter".to_owned(), "hako".to_owned()),
+            ]),
             platforms: vec![platform],
             version: Some(version()),
         };
@@ -496,9 +500,8 @@ impl Service for Workbench {
             let result = Some(self.answer(&job, question, &asked.frontend_opt).await?);
             return Ok(gateway::SolveResponse { result });
         }
-        let id = self.build(&job, &asked.frontend_opt).await?;
-        let result = gateway::Outcome { reference: Some(gateway::Ref { id }), ..gateway::Outcome::default() };
-        Ok(gateway::SolveResponse { result: Some(result) })
+        let made = self.build(&job, &asked.frontend_opt).await?;
+        Ok(gateway::SolveResponse { result: Some(results::told(made)) })
     }
 
     async fn evaluate(

@@ -2,39 +2,55 @@
 
 use std::collections::HashMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::StreamExt;
 use hako_buildkit::Status;
 use hako_buildkit::caller::Caller;
 use hako_buildkit::wire::client::BytesMessage;
 use hako_buildkit::wire::control::Exporter;
 use hako_buildkit::wire::fault;
-use hako_engine::builds::{Builds, Made, Outside};
+use hako_engine::Engine;
+use hako_engine::builds::{Builds, Made, NewImage, Outside};
+use hako_engine::images::{PushRequest, SaveRequest};
+use hako_engine::stream::ByteStream;
 use hako_model::reference::Reference;
 use hako_sys::confined::Root;
 use tokio::runtime::Handle;
 
+use super::control::desk;
 use super::job::Job;
 
-/// Exports a result; gives what the client is told of it.
+/// Exports a result for each platform; gives what the client is told of it.
 pub(super) async fn export(
     job: &Job,
-    builds: &Builds,
+    engine: &Engine,
     number: usize,
     exporter: &Exporter,
-    made: &Made,
+    made: &[Made],
 ) -> Result<HashMap<String, String>, Status> {
+    let builds = &engine.builds();
     let caller = || {
         let session = job.session.as_ref().map(|session| session.caller.clone());
         session.ok_or_else(|| failed("the client has no session to send files by"))
     };
     // How clients tell several outputs apart.
     let id = exporter.attrs.get("id").cloned().unwrap_or_else(|| number.to_string());
-    match exporter.kind.as_str() {
-        "moby" | "image" => image(job, builds, exporter, made).await,
-        "local" => files(job, builds, &caller()?, &id, made).await,
-        "tar" => tar(job, builds, &caller()?, &id, made).await,
-        other => Err(Status::unimplemented(format!(
-            "hako has no exporter {other:?} for BuildKit's clients: use image, local or tar, or `hako build --output`"
+    match (exporter.kind.as_str(), made) {
+        ("moby" | "image", _) => {
+            let (names, _, answer) = image(job, builds, exporter, made).await?;
+            push(job, engine, exporter, &names).await?;
+            Ok(answer)
+        }
+        ("oci" | "docker", _) => archive(job, engine, (&caller()?, &id), exporter, made).await,
+        ("local", [made]) => files(job, builds, &caller()?, &id, made).await,
+        ("tar", [made]) => tar(job, builds, &caller()?, &id, made).await,
+        ("local" | "tar", _) => Err(Status::unimplemented(
+            "files of several platforms at once are not sent to BuildKit's clients: name one --platform, or use \
+             `hako build --output type=local`",
+        )),
+        (other, _) => Err(Status::unimplemented(format!(
+            "hako has no exporter {other:?} for BuildKit's clients: use image, oci, docker, local or tar"
         ))),
     }
 }
@@ -43,14 +59,12 @@ fn failed(message: impl Into<String>) -> Status {
     fault::Status::about(message, None).into()
 }
 
-async fn image(
-    job: &Job,
-    builds: &Builds,
-    exporter: &Exporter,
-    made: &Made,
-) -> Result<HashMap<String, String>, Status> {
-    if let Some(name) = ["push", "push-by-digest"].iter().find(|name| is_on(exporter, name)) {
-        let why = format!("the output's {name}=true is not supported: push the image after the build");
+/// The names of an image, the image, and what the client is told of it.
+type Imaged = (Vec<String>, NewImage, HashMap<String, String>);
+
+async fn image(job: &Job, builds: &Builds, exporter: &Exporter, made: &[Made]) -> Result<Imaged, Status> {
+    if is_on(exporter, "push-by-digest") {
+        let why = "the output's push-by-digest=true is not supported: give the image a name";
         return Err(Status::unimplemented(why));
     }
     if let Some(name) = exporter.attrs.keys().find(|name| name.starts_with("annotation")) {
@@ -63,27 +77,82 @@ async fn image(
     let shown = job.begin("exporting to image").await;
     job.part(&shown, "exporting layers", "", 0, true).await;
     let inline = job.caches.iter().any(|target| matches!(target.place, Outside::Inline));
-    let kept = builds.keep(made, names.clone(), inline).await;
-    let id = match kept {
-        Ok(id) => id.to_string(),
+    let kept = match builds.keep(made, names.clone(), inline, &job.attestations()).await {
+        Ok(kept) => kept,
         Err(error) => {
             job.end(shown, false, Some(&error.to_string())).await;
             return Err(failed(error.to_string()));
         }
     };
-    job.part(&shown, &format!("writing image {id}"), "", 0, true).await;
+    let id = kept.id.to_string();
+    let digest = kept.index.as_ref().map_or_else(|| id.clone(), |index| index.digest.to_string());
+    job.part(&shown, &format!("writing image {digest}"), "", 0, true).await;
     for name in &names {
         job.part(&shown, &format!("naming to {name}"), "", 0, true).await;
     }
     job.end(shown, false, None).await;
-    let mut answer = HashMap::from([
-        ("containerimage.config.digest".to_owned(), id.clone()),
-        ("containerimage.digest".to_owned(), id),
-    ]);
+    let mut answer =
+        HashMap::from([("containerimage.config.digest".to_owned(), id), ("containerimage.digest".to_owned(), digest)]);
+    if let Some(index) = &kept.index {
+        let described = serde_json::to_vec(index).unwrap_or_default();
+        answer.insert("containerimage.descriptor".to_owned(), STANDARD.encode(described));
+    }
     if !names.is_empty() {
         answer.insert("image.name".to_owned(), names.join(","));
     }
-    Ok(answer)
+    Ok((names, kept, answer))
+}
+
+/// Pushes an image if its client wants that, with the client's credentials.
+async fn push(job: &Job, engine: &Engine, exporter: &Exporter, names: &[String]) -> Result<(), Status> {
+    if !is_on(exporter, "push") {
+        return Ok(());
+    }
+    if names.is_empty() {
+        return Err(Status::invalid_argument("tag is needed when pushing to registry"));
+    }
+    for name in names {
+        let reference = Reference::parse_tagged(name).map_err(|error| failed(error.to_string()))?;
+        let credential = match desk(job) {
+            Some(desk) => desk.credential(reference.domain()).await.map_err(|error| failed(error.to_string()))?,
+            None => None,
+        };
+        let shown = job.begin(format!("pushing {name}")).await;
+        let request = PushRequest { image: reference.to_string(), credential, ..PushRequest::default() };
+        let mut lines = engine.images().push(request);
+        let mut broke = None;
+        while let Some(line) = lines.next().await {
+            broke = broke.or(line.err().map(|error| error.to_string()));
+        }
+        job.end(shown, false, broke.as_deref()).await;
+        if let Some(message) = broke {
+            return Err(failed(format!("failed to push {name}: {message}")));
+        }
+    }
+    Ok(())
+}
+
+/// An image as an archive, which the client writes.
+async fn archive(
+    job: &Job,
+    engine: &Engine,
+    (caller, id): (&Caller, &str),
+    exporter: &Exporter,
+    made: &[Made],
+) -> Result<HashMap<String, String>, Status> {
+    if exporter.attrs.get("tar").is_some_and(|value| value == "false") {
+        return Err(Status::unimplemented("an image is sent as an archive: tar=false is not supported"));
+    }
+    let (names, kept, answer) = image(job, &engine.builds(), exporter, made).await?;
+    let names = if names.is_empty() { vec![kept.id.to_string()] } else { names };
+    let shown = job.begin("sending tarball").await;
+    let archive = engine.images().save(SaveRequest { names, ..SaveRequest::default() }).await;
+    let sent = match archive {
+        Ok(archive) => stream(caller, id, archive).await,
+        Err(error) => Err(error.to_string()),
+    };
+    job.end(shown, false, sent.as_ref().err().map(String::as_str)).await;
+    sent.map(|()| answer).map_err(failed)
 }
 
 fn is_on(exporter: &Exporter, name: &str) -> bool {
@@ -119,15 +188,19 @@ async fn tar(
 ) -> Result<HashMap<String, String>, Status> {
     let shown = job.begin("exporting to client tarball").await;
     let archive = builds.export(made.layer()).map_err(|error| failed(error.to_string()))?;
+    let sent = stream(caller, id, archive).await;
+    job.part(&shown, "sending tarball", "", 0, true).await;
+    job.end(shown, false, sent.as_ref().err().map(String::as_str)).await;
+    sent.map(|()| HashMap::new()).map_err(failed)
+}
+
+/// Sends a file to the client. One that breaks off must not pass for a whole one.
+async fn stream(caller: &Caller, id: &str, archive: ByteStream) -> Result<(), String> {
     let (broke, mut broken) = tokio::sync::mpsc::unbounded_channel();
     let pieces = archive.scan(broke, |broke, piece| {
-        // An archive that breaks off must not pass for a whole one.
         let piece = piece.map_err(|error| broke.send(error.to_string())).ok();
         std::future::ready(piece.map(|piece| BytesMessage { data: piece.to_vec() }))
     });
     let sent = caller.send_file(id, pieces).await.map_err(|error| error.to_string());
-    let sent = broken.try_recv().map_or(sent, Err);
-    job.part(&shown, "sending tarball", "", 0, true).await;
-    job.end(shown, false, sent.as_ref().err().map(String::as_str)).await;
-    sent.map(|()| HashMap::new()).map_err(failed)
+    broken.try_recv().map_or(sent, Err)
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use hako_buildkit::Status;
 use hako_buildkit::wire::control::{Exporter, StatusResponse, Vertex, VertexStatus};
 use hako_buildkit::wire::gateway::ReturnRequest;
-use hako_engine::builds::{CacheTarget, Made};
+use hako_engine::builds::{Attestations, CacheTarget, Made};
 use prost_types::Timestamp;
 use tokio::sync::{Notify, mpsc, watch};
 
@@ -36,6 +36,8 @@ pub(super) struct Job {
     asked: Notify,
     vertices: AtomicUsize,
     made: Mutex<HashMap<String, Made>>,
+    /// What is to be attested of the result.
+    attest: Mutex<Attestations>,
     returned: watch::Sender<Option<ReturnRequest>>,
 }
 
@@ -72,6 +74,7 @@ impl Job {
             asked: Notify::new(),
             vertices: AtomicUsize::new(0),
             made: Mutex::default(),
+            attest: Mutex::default(),
             returned: watch::channel(None).0,
         }
     }
@@ -139,6 +142,15 @@ impl Job {
 
     pub(super) fn made(&self, name: &str) -> Option<Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Takes note of what is to be attested of the result.
+    pub(super) fn attest(&self, wanted: Attestations) {
+        *self.attest.lock().unwrap_or_else(PoisonError::into_inner) = wanted;
+    }
+
+    pub(super) fn attestations(&self) -> Attestations {
+        self.attest.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The client is done with its part.

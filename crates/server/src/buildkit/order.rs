@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use hako_buildkit::Status;
-use hako_engine::builds::Outside;
 use hako_engine::builds::request::{Context, Request, Reuse, Sandbox};
+use hako_engine::builds::{Attestations, Outside};
 use hako_model::container::{Resources, Ulimit};
 use hako_model::platform::Platform;
 
@@ -50,19 +50,13 @@ impl<'a> Order<'a> {
         (known, unknown)
     }
 
-    /// Words that mean something hako does not do are refused, not passed over.
-    pub(super) fn check(&self) -> Result<(), Status> {
-        for (name, value) in self.words("attest:") {
-            let disabled = value.split(',').any(|part| part == "disabled=true");
-            if !disabled {
-                let why = format!("hako makes no attestations yet: give the build --{name}=false");
-                return Err(Status::unimplemented(why));
-            }
+    /// What is to be attested. What is not done is refused, not passed over.
+    pub(super) fn attestations(&self) -> Result<Attestations, Status> {
+        let mut wanted = Attestations::default();
+        for (kind, text) in self.words("attest:") {
+            wanted.set(kind, text).map_err(Status::unimplemented)?;
         }
-        if self.word("platform").is_some_and(|platforms| platforms.contains(',')) {
-            return Err(Status::unimplemented("hako builds for one platform at a time: name one --platform"));
-        }
-        Ok(())
+        Ok(wanted)
     }
 
     /// The engine's request.
@@ -88,8 +82,16 @@ impl<'a> Order<'a> {
         })
     }
 
+    /// The platform, if it is one.
     pub(super) fn platform(&self) -> Result<Option<Platform>, Status> {
-        let parsed = self.word("platform").map(Platform::parse).transpose();
+        let mut all = self.platforms()?;
+        Ok(if all.len() == 1 { all.pop() } else { None })
+    }
+
+    /// The platforms to build for.
+    pub(super) fn platforms(&self) -> Result<Vec<Platform>, Status> {
+        let named = self.word("platform").into_iter().flat_map(|text| text.split(','));
+        let parsed = named.map(Platform::parse).collect::<Result<_, _>>();
         parsed.map_err(|error| Status::invalid_argument(error.to_string()))
     }
 
@@ -193,11 +195,14 @@ mod tests {
 
     #[test]
     fn what_is_not_done_is_refused() {
-        let refused = |name, value| Order(&order(&[(name, value)])).check().is_err();
-        assert!(refused("attest:sbom", ""));
-        assert!(refused("attest:provenance", "mode=max"));
-        assert!(!refused("attest:provenance", "disabled=true"));
-        assert!(refused("platform", "linux/amd64,linux/arm64"));
+        let attested = |name, value| Order(&order(&[(name, value)])).attestations();
+        assert!(attested("attest:sbom", "").unwrap().packages);
+        assert!(attested("attest:sbom", "generator=a/b").is_err());
+        assert!(attested("attest:provenance", "mode=max").unwrap().provenance.unwrap().max);
+        // Those that buildx asks for by itself are not made.
+        assert!(attested("attest:provenance", "mode=min,inline-only=true").unwrap().is_empty());
+        let words = order(&[("platform", "linux/amd64,linux/arm64")]);
+        assert_eq!(Order(&words).platforms().unwrap().len(), 2);
         let request = |name, value| Order(&order(&[(name, value)])).request(Vec::new(), BTreeMap::new()).map(drop);
         assert!(request("shm-size", "much").is_err());
         assert!(request("ulimit", "nofile").is_err());

@@ -186,7 +186,11 @@ async fn assemble(
             .map(|goal| Ok(CacheTarget { place: outside(peer, &goal.place)?, max: goal.max }))
             .collect::<Result<_, Failure>>()?,
     };
-    Ok((BuildRequest { build, tags: order.tags, result, credentials, desk, caches }, left_out, kept))
+    let platforms = order.platforms.iter().map(|text| platform(text)).collect::<Result<Vec<_>, _>>()?;
+    let platforms = platforms.into_iter().flatten().collect();
+    let request =
+        BuildRequest { build, platforms, attest: order.attest, tags: order.tags, result, credentials, desk, caches };
+    Ok((request, left_out, kept))
 }
 
 fn no_dockerfile(name: &str) -> Failure {
@@ -262,10 +266,20 @@ fn credentials(asked: &Asked) -> Result<BTreeMap<String, Credential>, Failure> {
 
 fn message(told: Told) -> Option<Message> {
     Some(match told {
-        Told::Image(id) => Message::Image { id: id.to_string() },
+        Told::Image(image) => {
+            Message::Image { id: image.id.to_string(), index: image.index.map(|index| index.digest.to_string()) }
+        }
         // Only asked for by BuildKit's clients.
         Told::Made(_) => return None,
-        Told::Layer(id) => Message::Layer { id: id.map(|id| id.to_string()) },
+        Told::Layers(mut layers) => {
+            let text = |id: Option<Digest>| id.map(|id| id.to_string());
+            match layers.len() {
+                1 => Message::Layer { id: text(layers.remove(0).1) },
+                _ => Message::Layers {
+                    layers: layers.into_iter().map(|(platform, id)| (platform.to_string(), text(id))).collect(),
+                },
+            }
+        }
         Told::Failed(failure) => {
             let lines = failure.lines.unwrap_or_default();
             Message::Refused {

@@ -22,15 +22,25 @@ pub(super) async fn list(asked: Asked) -> Outcome {
     if asked.version < ApiVersion::minor(41) && !query.filter.is_empty() {
         query.filters.add("reference", &query.filter);
     }
-    let request = ListRequest { all: query.all, filters: query.filters, shared_size: query.shared_size };
+    let manifests = query.manifests && asked.version >= ApiVersion::minor(47);
+    let request = ListRequest { all: query.all, filters: query.filters, shared_size: query.shared_size, manifests };
     let found = asked.engine.images().list(request).await?;
     reply::json(&found.into_iter().map(|line| wire::image::summary(line, asked.version)).collect::<Vec<_>>())
 }
 
 pub(super) async fn inspect(asked: Asked) -> Outcome {
-    let platform = wanted_platform(&query::InspectImage::read(&asked.query)?.platform)?;
-    let found = asked.engine.images().inspect(&asked.name, &platform).await?;
-    reply::json(&wire::image::details(found, asked.version))
+    let query = query::InspectImage::read(&asked.query)?;
+    let platform = wanted_platform(&query.platform)?;
+    if query.manifests && !platform.is_empty() {
+        return Err(Failure::invalid("conflicting options: manifests and platform options cannot both be set"));
+    }
+    let mut found = asked.engine.images().inspect(&asked.name, &platform).await?;
+    let parts = std::mem::take(&mut found.manifests);
+    let mut details = wire::image::details(found, asked.version);
+    if query.manifests && asked.version >= ApiVersion::minor(48) {
+        details.manifests = Some(parts.into_iter().map(wire::image::part).collect());
+    }
+    reply::json(&details)
 }
 
 pub(super) async fn history(asked: Asked) -> Outcome {
@@ -73,6 +83,7 @@ async fn pull(asked: Asked, query: query::CreateImage) -> Outcome {
         tag: query.tag,
         platform: query.platform,
         credential: credential(&asked)?,
+        beside: false,
     };
     messages(asked.engine.images().pull(request)).await
 }

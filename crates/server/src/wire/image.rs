@@ -6,7 +6,9 @@ use hako_api::image as wire;
 use hako_api::inspect::GraphDriver;
 use hako_api::progress as message;
 use hako_api::version::ApiVersion;
-use hako_engine::images::{Amount, Details, Distribution, HistoryEntry, Progress, Pruned, Removed, Summary};
+use hako_engine::images::{
+    Amount, Details, Distribution, HistoryEntry, Part, PartKind, Progress, Pruned, Removed, Summary,
+};
 use serde_json::{Map, Value, json};
 
 use super::null_if_empty;
@@ -25,7 +27,8 @@ pub(crate) fn summary(found: Summary, version: ApiVersion) -> wire::Summary {
         id: found.id.to_string(),
         labels: null_if_empty(found.labels),
         parent_id: found.parent,
-        descriptor: None,
+        descriptor: found.index.filter(|_| version >= ApiVersion::minor(48)),
+        manifests: found.manifests.map(|parts| parts.into_iter().map(part).collect()),
         repo_digests: (version >= ApiVersion::minor(43) || !found.repo_digests.is_empty())
             .then_some(found.repo_digests),
         repo_tags: found.repo_tags,
@@ -76,7 +79,31 @@ pub(crate) fn details(found: Details, version: ApiVersion) -> wire::Image {
         },
         metadata: wire::Metadata { last_tag_time: found.last_tag_time.to_string() },
         descriptor: found.descriptor,
+        manifests: None,
     }
+}
+
+/// One manifest of an image's index.
+pub(crate) fn part(found: Part) -> wire::Part {
+    let mut part = wire::Part {
+        id: found.descriptor.digest.to_string(),
+        descriptor: found.descriptor,
+        available: found.available,
+        size: wire::PartSize { content: found.content, total: found.content },
+        ..wire::Part::default()
+    };
+    match found.kind {
+        PartKind::Attestation(about) => {
+            part.kind = "attestation".to_owned();
+            part.attestation = Some(wire::PartAttestation { r#for: about });
+        }
+        PartKind::Image { platform, unpacked, containers, .. } => {
+            part.kind = "image".to_owned();
+            part.size.total += unpacked;
+            part.image = Some(wire::PartImage { platform, containers, size: wire::PartUnpacked { unpacked } });
+        }
+    }
+    part
 }
 
 /// The image's own comment, or else that of its newest step, as Docker does.

@@ -5,14 +5,14 @@ use std::io::{BufWriter, Read, Write};
 
 use hako_model::digest::Digest;
 use hako_model::image::media::{self, Compression};
-use hako_model::image::{Descriptor, Index, Manifest};
+use hako_model::image::{DOCUMENT_LIMIT, Descriptor, Index, Manifest};
 use hako_model::reference::Reference;
 
 use super::Saved;
 use super::describe::{Described, blob_name, named};
 use crate::hash::HashReader;
 use crate::tar::{Entry, Kind, Writer};
-use crate::{ChainId, Error, Hasher, Image, Result, Store};
+use crate::{Bundle, ChainId, Error, Hasher, Image, Result, Store};
 
 /// Writes an archive, each blob once.
 struct Archive<'a, W: Write> {
@@ -38,7 +38,10 @@ pub(super) fn run(store: &Store, images: &[Saved], out: impl Write) -> Result<()
     archive.directory("blobs/sha256/")?;
     for saved in images {
         let image = store.images().get(&saved.id)?;
-        archive.image(&image, &saved.references)?;
+        match &saved.bundle {
+            Some(bundle) => archive.bundle(&image, bundle, &saved.references)?,
+            None => archive.image(&image, &saved.references)?,
+        }
     }
     archive.finish()
 }
@@ -88,8 +91,32 @@ impl<W: Write> Archive<'_, W> {
         let config = self.store.images().config_bytes(&image.id)?;
         self.blob(&image.id, config.len() as u64, &mut &config[..])?;
         let manifest = self.manifest(image, config.len() as u64, &layers)?;
+        let manifest = Descriptor { platform: Some(image.config.platform()), ..manifest };
         self.point(image, manifest, references);
         self.describe(image, &layers, references);
+        Ok(())
+    }
+
+    /// Writes an index with all that is in it. Readers that know no index find the image that names lead to.
+    fn bundle(&mut self, image: &Image, bundle: &Bundle, references: &[String]) -> Result<()> {
+        let bad = |digest: &Digest| Error::malformed(format!("index {digest}"), "it is not readable".to_owned());
+        let bytes = self.store.blobs().read(&bundle.index.digest, DOCUMENT_LIMIT)?;
+        let index: Index = serde_json::from_slice(&bytes).map_err(|_| bad(&bundle.index.digest))?;
+        let mut own = Vec::new();
+        for descriptor in &index.manifests {
+            let bytes = self.store.blobs().read(&descriptor.digest, DOCUMENT_LIMIT)?;
+            let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|_| bad(&descriptor.digest))?;
+            for blob in manifest.layers.iter().chain([&manifest.config]) {
+                self.kept(&blob.digest, blob.size)?;
+            }
+            self.kept(&descriptor.digest, descriptor.size)?;
+            if manifest.config.digest == image.id {
+                own = manifest.layers;
+            }
+        }
+        self.kept(&bundle.index.digest, bundle.index.size)?;
+        self.point(image, bundle.index.clone(), references);
+        self.describe(image, &own, references);
         Ok(())
     }
 
@@ -123,7 +150,6 @@ impl<W: Write> Archive<'_, W> {
     }
 
     fn point(&mut self, image: &Image, manifest: Descriptor, references: &[String]) {
-        let manifest = Descriptor { platform: Some(image.config.platform()), ..manifest };
         if references.is_empty() {
             self.index.push(manifest.clone());
         }

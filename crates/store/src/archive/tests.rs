@@ -201,8 +201,8 @@ fn what_is_saved_loads_elsewhere() {
         attempt(&here, &packed(&docker(&[("1/layer.tar", layer("a")), ("2/layer.tar", layer("b"))], "null"))).unwrap();
     let oci = attempt(&here, &layout("")).unwrap();
     let images = [
-        Saved { id: plain[0].id.clone(), references: vec!["p:1".to_owned(), "p:2".to_owned()] },
-        Saved { id: oci[0].id.clone(), references: Vec::new() },
+        Saved { id: plain[0].id.clone(), references: vec!["p:1".to_owned(), "p:2".to_owned()], bundle: None },
+        Saved { id: oci[0].id.clone(), references: Vec::new(), bundle: None },
     ];
     let mut archive = Vec::new();
     save(&here.store, &images, &mut archive).unwrap();

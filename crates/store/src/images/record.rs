@@ -36,6 +36,20 @@ pub(crate) struct ReferenceRecord {
     pub(crate) image: Digest,
     #[serde(default)]
     pub(crate) time: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bundle: Option<Bundle>,
+}
+
+/// What a reference leads to besides its image: an index as registries have it, of images for several platforms, or with
+/// what is attested of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// The index.
+    pub index: Descriptor,
+    /// The images in it, in its order.
+    pub images: Vec<Digest>,
+    /// Blobs of it that nothing else keeps: manifests, configurations and statements of attestations.
+    pub blobs: Vec<Digest>,
 }
 
 /// The longest file name made of a reference's own text.

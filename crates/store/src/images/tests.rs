@@ -188,3 +188,27 @@ fn long_references_have_files_too() {
 }
 
 use crate::Hasher;
+
+#[test]
+fn an_index_keeps_what_is_in_it_as_long_as_its_name() {
+    let fixture = fixture();
+    let ids = [layer(&fixture, "a", None).diff_id];
+    let (one, two) = (image(&fixture, &ids, "1", None), image(&fixture, &ids, "2", None));
+    let images = fixture.store.images();
+    let (index, blob) = (fixture.store.blobs().put(b"index").unwrap(), fixture.store.blobs().put(b"more").unwrap());
+    let index = Descriptor::new("application/x", index, 5);
+    let bundle = Bundle { index, images: vec![one.id.clone(), two.id.clone()], blobs: vec![blob.clone()] };
+    images.tag_bundle("x:1", &one.id, Some(bundle.clone())).unwrap();
+    images.keep_bundle(&one.id, bundle.clone()).unwrap();
+    let store = Store::open(fixture.store.root()).unwrap();
+    store.collect().unwrap();
+    let images = store.images();
+    assert!(store.blobs().contains(&blob) && store.blobs().contains(&bundle.index.digest));
+    let found = images.by_reference("x:1").unwrap();
+    assert_eq!((found.bundle, found.member, found.digests), (Some(bundle), false, Vec::new()));
+    assert!(images.get(&two.id).unwrap().member);
+    assert_eq!(images.kin(&one.id), std::slice::from_ref(&two.id));
+    assert_eq!(images.references(), [("x:1".to_owned(), one.id.clone())]);
+    images.delete(&one.id, false).unwrap();
+    assert!(!images.get(&two.id).unwrap().member && !store.blobs().contains(&blob));
+}

@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hako_api::build::Order;
+use hako_model::attestation::Attestations;
+use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 
 use super::context::Plan;
@@ -33,12 +35,7 @@ pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
     for tag in &tags {
         Reference::parse(tag).map_err(|error| Failure::local(format!("invalid tag {tag:?}: {error}")))?;
     }
-    let platforms: Vec<&str> = found.list("platform").iter().flat_map(|text| text.split(',')).collect();
-    let platform = match platforms[..] {
-        [] => String::new(),
-        [one] => one.to_owned(),
-        _ => return Err(Failure::local("several platforms in one build come with a later version")),
-    };
+    let (platform, platforms) = platforms(&found.list("platform"))?;
     let limits = found.list("ulimit").iter().map(|text| ulimit(text)).collect::<Result<_, _>>();
     Ok(Order {
         dockerfile: plan.dockerfile.clone(),
@@ -47,6 +44,8 @@ pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
         arguments,
         labels: pairs(found.list("label").into_iter()),
         platform,
+        platforms,
+        attest: attestations(found)?,
         no_cache: found.on("no-cache"),
         no_cache_filter: found.strings("no-cache-filter"),
         pull: found.on("pull"),
@@ -62,6 +61,36 @@ pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
         epoch,
         ..Order::default()
     })
+}
+
+/// The platform, or the platforms if they are several, each once and in its usual spelling.
+fn platforms(flags: &[&str]) -> Result<(String, Vec<String>), Failure> {
+    let mut all: Vec<String> = Vec::new();
+    for text in flags.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|text| !text.is_empty()) {
+        let platform = match text {
+            "local" => Platform::host(),
+            text => Platform::parse(text).map_err(|error| Failure::local(error.to_string()))?,
+        };
+        if !all.contains(&platform.to_string()) {
+            all.push(platform.to_string());
+        }
+    }
+    Ok(if all.len() > 1 { (String::new(), all) } else { (all.pop().unwrap_or_default(), Vec::new()) })
+}
+
+/// What is to be attested; the short flags have the last word.
+fn attestations(found: &Matches) -> Result<Attestations, Failure> {
+    let refused = |why: String| Failure::local(format!("ERROR: {why}"));
+    let mut wanted = Attestations::default();
+    for text in found.list("attest") {
+        wanted.take(text).map_err(refused)?;
+    }
+    for kind in ["provenance", "sbom"] {
+        if let Some(text) = found.text_given(kind) {
+            wanted.set(kind, text).map_err(refused)?;
+        }
+    }
+    Ok(wanted)
 }
 
 /// `NAME=value`, or `NAME` for the caller's own value; without one it is not given at all.

@@ -102,8 +102,11 @@ pub(super) async fn deliver(
                     upload(session, &name, String::new(), Where::Nowhere).await?;
                 }
             }
-            (Output::Archive(path), Built::Image(id)) => {
-                let options = query::Save { names: vec![id.clone()], ..query::Save::default() };
+            (Output::Archive(path), Built::Image(id, index)) => {
+                // Its names are in the archive, where there are any; an id alone may be in several indexes.
+                let named = index.is_some() && !tags.is_empty();
+                let names = if named { tags.to_vec() } else { vec![id.clone()] };
+                let options = query::Save { names, ..query::Save::default() };
                 write(session.client()?.images().save(&options).await?, path).await?;
             }
             (Output::Local(path), Built::Layer(layer)) => {
@@ -111,6 +114,16 @@ pub(super) async fn deliver(
             }
             (Output::Tar(path), Built::Layer(layer)) => {
                 write(session.client()?.builds().files(layer.as_deref()).await?, path).await?;
+            }
+            (Output::Local(path), Built::Layers(layers)) => {
+                for (platform, layer) in layers {
+                    let own = Path::new(path).join(platform.replace('/', "_")).display().to_string();
+                    local(session.client()?.builds().files(layer.as_deref()).await?, &own).await?;
+                }
+            }
+            (Output::Tar(_), Built::Layers(_)) => {
+                let why = "the files of several platforms do not go into one tar: use --output type=local,dest=DIR";
+                return Err(Failure::local(why));
             }
             _ => return Err(Failure::local("the daemon made something else than what was asked for")),
         }

@@ -30,11 +30,11 @@ pub(super) static BUILD: Command = Command {
             .refused("limit the steps' containers by --cgroup-parent of `hako build`"),
         switch("no-cache", "Do not use cache when building the image"),
         switch("print", "Print equivalent bake file").refused(LATER),
-        text("provenance", "Add a provenance attestation").refused(LATER),
+        text("provenance", "Add a provenance attestation"),
         switch("pull", "Always attempt to pull a newer version of the image"),
         switch("push", "Push service images").refused("build, then `hako compose push`"),
         switch("quiet", "Suppress the build output").short('q'),
-        text("sbom", "Add a SBOM attestation").refused(LATER),
+        text("sbom", "Add a SBOM attestation"),
         text("ssh", "Set SSH authentications used when building service images").refused(LATER),
         switch("with-dependencies", "Also build dependencies (transitively)"),
     ]],
@@ -53,6 +53,8 @@ pub(super) struct Extra {
     pub(super) pull: bool,
     /// Without a word.
     pub(super) quiet: bool,
+    /// What is to be attested, as flags of `build`: they win over what files say.
+    pub(super) attest: Vec<(&'static str, String)>,
 }
 
 async fn build(session: &Session, found: &Matches) -> Outcome {
@@ -63,6 +65,10 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
         no_cache: found.on("no-cache"),
         pull: found.on("pull"),
         quiet: found.on("quiet"),
+        attest: ["provenance", "sbom"]
+            .into_iter()
+            .filter_map(|flag| Some((flag, found.text_given(flag)?.to_owned())))
+            .collect(),
     };
     let built: Vec<&String> =
         project.services.iter().filter(|(_, it)| it.get("build").is_some()).map(|(name, _)| name).collect();
@@ -101,6 +107,10 @@ pub(super) async fn service(session: &Session, project: &Project, name: &str, ex
     for (key, flag) in [("cache_from", "cache-from"), ("cache_to", "cache-to")] {
         words.extend(build.texts(key).iter().map(|cache| format!("--{flag}={cache}")));
     }
+    for (flag, text) in ["provenance", "sbom"].map(|flag| (flag, build.text(flag))) {
+        words.extend((!text.is_empty()).then(|| format!("--{flag}={text}")));
+    }
+    words.extend(extra.attest.iter().map(|(flag, text)| format!("--{flag}={text}")));
     words.extend(secrets(project, build)?);
     words.extend(extra.args.iter().map(|arg| format!("--build-arg={arg}")));
     for (on, flag) in [
@@ -130,7 +140,7 @@ fn dockerfile(context: &str, name: &str) -> String {
 }
 
 fn refuse_unsupported(name: &str, build: &Node) -> Outcome {
-    let refused = ["ssh", "provenance", "sbom", "privileged", "entitlements", "isolation", "ulimits"];
+    let refused = ["ssh", "privileged", "entitlements", "isolation", "ulimits"];
     // What says what is so anyway is no reason to refuse it.
     let harmless = |key: &str| key == "isolation" && build.text(key) == "default";
     match refused.iter().find(|key| build.get(key).is_some() && !harmless(key)) {

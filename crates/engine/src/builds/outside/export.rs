@@ -33,13 +33,14 @@ struct Parcel {
 
 impl Builds {
     /// Gives a result's layers to a cache outside.
-    pub(in crate::builds) async fn give(&self, made: &Made, target: &CacheTarget, keys: &Keys) -> Result<()> {
+    pub(in crate::builds) async fn give(&self, made: &[Made], target: &CacheTarget, keys: &Keys) -> Result<()> {
         let failed = |error: Error| broken(&format!("export cache to {}", target.place), error);
         if matches!(target.place, Outside::Inline) {
             return Ok(());
         }
-        let (store, product, max) = (self.house.store.clone(), Arc::clone(&made.product), target.max);
-        let parcel = tokio::task::spawn_blocking(move || parcel(&store, &product, max));
+        let products: Vec<Arc<Product>> = made.iter().map(|made| Arc::clone(&made.product)).collect();
+        let (store, max) = (self.house.store.clone(), target.max);
+        let parcel = tokio::task::spawn_blocking(move || parcel(&store, &products, max));
         let parcel = parcel.await.map_err(|e| Error::io("pack cache", e))?.map_err(failed)?;
         match &target.place {
             Outside::Registry(name) => self.push_cache(&parcel, name, keys).await.map_err(failed),
@@ -91,11 +92,16 @@ fn chosen(product: &Product, max: bool) -> Vec<Kept> {
     product.steps.iter().filter(|step| max || own.contains(&step.layer)).cloned().collect()
 }
 
-fn parcel(store: &Store, product: &Product, max: bool) -> Result<Parcel> {
+fn parcel(store: &Store, products: &[Arc<Product>], max: bool) -> Result<Parcel> {
     let mut blobs: Vec<(Descriptor, ChainId)> = Vec::new();
     let mut document = Document::default();
     let mut places: HashMap<ChainId, usize> = HashMap::new();
-    for step in chosen(product, max) {
+    let mut known: HashSet<Digest> = HashSet::new();
+    for step in products.iter().flat_map(|product| chosen(product, max)) {
+        // Builds for several platforms share steps.
+        if !known.insert(step.key.clone()) {
+            continue;
+        }
         let at = match places.get(&step.layer) {
             Some(at) => *at,
             None => {

@@ -150,10 +150,11 @@ impl Lines {
     fn of(&mut self, told: Told) -> Vec<Progress> {
         match told {
             Told::Step(event) if !self.quiet => self.event(event),
-            Told::Step(_) | Told::Layer(_) | Told::Made(_) => Vec::new(),
+            Told::Step(_) | Told::Layers(_) | Told::Made(_) => Vec::new(),
             Told::Failed(failure) => vec![failed(failure)],
-            Told::Image(id) if self.quiet => vec![text(format!("{id}\n"))],
-            Told::Image(id) => {
+            Told::Image(image) if self.quiet => vec![text(format!("{}\n", image.id))],
+            Told::Image(image) => {
+                let id = image.id;
                 let aux = Progress { aux: Some(json!({"ID": id.to_string()})), ..Progress::default() };
                 let mut all = vec![aux, text(format!("Successfully built {}\n", short(id.hex())))];
                 let name = |tag: &String| Reference::parse_tagged(tag).map_or_else(|_| tag.clone(), |r| r.familiar());

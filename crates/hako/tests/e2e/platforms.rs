@@ -1,0 +1,243 @@
+//! Builds for several platforms, and what is attested of their images: what comes out, where it goes, and what is left of it.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::house::{Ended, House, finish, run_tool};
+use crate::registry::Registry;
+
+const BOTH: &str = "linux/amd64,linux/arm64";
+
+/// What is made on this machine's platform is made once; the platform that is built for is an argument.
+const FILE: &str = "FROM --platform=$BUILDPLATFORM busybox AS make
+ARG BUILDPLATFORM
+RUN echo \"on $BUILDPLATFORM\" > /shared && head -c 8 /dev/urandom | od -An -tx1 >> /shared
+FROM --platform=$BUILDPLATFORM busybox AS own
+ARG TARGETPLATFORM
+RUN echo \"for $TARGETPLATFORM\" > /own
+FROM scratch
+COPY --from=make /shared /shared
+COPY --from=own /own /own
+";
+
+fn context(house: &House, files: &[(&str, &str)]) -> PathBuf {
+    let dir = house.path().join("context");
+    for (name, text) in files {
+        let path = dir.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    dir
+}
+
+/// Builds; gives what was said.
+fn build(house: &House, dir: &Path, flags: &[&str]) -> String {
+    let args = [&["build", "--progress", "plain"], flags, &[dir.to_str().unwrap()]].concat();
+    let ended = house.run(&args);
+    assert_eq!(ended.code, 0, "hako {args:?}\n{}{}", ended.stdout, ended.stderr);
+    ended.stderr
+}
+
+fn docker(house: &House, dir: &Path, args: &[&str]) -> Option<Ended> {
+    Some(finish(house.clients()?.args(args).current_dir(dir).output().expect("the docker CLI")))
+}
+
+/// A document out of an image archive.
+fn document(archive: &Path, name: &str) -> Value {
+    let text = run_tool("tar", ["-xOf", archive.to_str().unwrap(), name]);
+    serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}\n{text}"))
+}
+
+/// The blob that a descriptor in an image archive points to.
+fn blob(archive: &Path, descriptor: &Value) -> Value {
+    let digest = descriptor["digest"].as_str().unwrap();
+    document(archive, &format!("blobs/{}", digest.replace(':', "/")))
+}
+
+/// The index of the only image of an archive.
+fn index(archive: &Path) -> Value {
+    let outer = document(archive, "index.json");
+    assert_eq!(outer["manifests"].as_array().unwrap().len(), 1, "{outer}");
+    blob(archive, &outer["manifests"][0])
+}
+
+fn platforms(index: &Value) -> Vec<String> {
+    let name = |it: &Value| format!("{}/{}", it["platform"]["os"], it["platform"]["architecture"]).replace('"', "");
+    index["manifests"].as_array().unwrap().iter().map(name).collect()
+}
+
+#[test]
+fn one_build_is_for_several_platforms() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", FILE)]);
+    let told = build(&house, &dir, &["--no-cache", "--platform", BOTH, "-t", "app:1"]);
+    assert!(
+        told.contains("[linux/amd64 make 2/2] RUN echo") && told.contains("[linux/arm64 stage-2 2/2] COPY"),
+        "{told}"
+    );
+
+    // A name leads to this machine's image, and to the other one when that is asked for.
+    let shown = |platform: &str| {
+        let format = "{{.Architecture}} {{.Id}} {{.Descriptor.mediaType}}";
+        house.ok(["image", "inspect", "--platform", platform, "--format", format, "app:1"])
+    };
+    let (own, other) = (shown("linux/amd64"), shown("linux/arm64"));
+    assert!(own.starts_with("amd64 ") && other.starts_with("arm64 ") && own.contains(".manifest."), "{own}\n{other}");
+    assert_eq!(house.inspect("app:1", "{{.Descriptor.mediaType}}"), "application/vnd.oci.image.index.v1+json");
+    house.fails(1, ["image", "inspect", "--platform", "linux/s390x", "app:1"]);
+    let tree = house.ok(["image", "ls", "--tree"]);
+    assert!(tree.contains("├─ linux/amd64") && tree.contains("└─ linux/arm64"), "{tree}");
+    assert_eq!(house.ok(["images", "-q"]).lines().count(), 2, "app and busybox; a part is no image of its own");
+    house.ok(["image", "prune", "-f"]);
+
+    // Files of each platform in a directory of its own; the stage they share was made once.
+    let out = house.path().join("out");
+    build(&house, &dir, &["--platform", BOTH, "-o", out.to_str().unwrap()]);
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    assert_eq!(
+        (read("linux_amd64/own"), read("linux_arm64/own")),
+        ("for linux/amd64\n".into(), "for linux/arm64\n".into())
+    );
+    assert_eq!(read("linux_amd64/shared"), read("linux_arm64/shared"));
+    assert!(read("linux_arm64/shared").starts_with("on linux/amd64\n"));
+
+    // An archive has all of it, and is loaded by who wants one.
+    let archive = house.path().join("app.tar");
+    house.ok(["tag", "app:1", "app:2"]);
+    house.ok(["save", "-o", archive.to_str().unwrap(), "app:2"]);
+    assert_eq!(platforms(&index(&archive)), ["linux/amd64", "linux/arm64"]);
+
+    // The parts go with the last name, and so does everything they were made of.
+    house.ok(["rmi", "app:1"]);
+    assert!(house.inspect("app:2", "{{.Descriptor.mediaType}}").contains(".index."));
+    house.ok(["rmi", "app:2"]);
+    assert_eq!(house.ok(["images", "-aq"]).lines().count(), 1, "only busybox is left");
+    house.ok(["load", "-i", archive.to_str().unwrap()]);
+    assert_eq!(house.inspect("app:2", "{{.Architecture}}"), "amd64");
+}
+
+#[test]
+fn registries_get_the_whole_index() {
+    let (house, registry) = (House::new(), Registry::start());
+    let dir = context(&house, &[("Dockerfile", FILE)]);
+    let name = format!("{}/app:1", registry.address());
+    build(&house, &dir, &["--platform", BOTH, "--provenance=true", "--push", "-t", &name]);
+    let listed = house.ok(["manifest", "inspect", "--insecure", &name]);
+    assert!(listed.contains("\"amd64\"") && listed.contains("\"arm64\"") && listed.contains("\"unknown\""), "{listed}");
+    let before = house.ok(["image", "inspect", "--platform", "linux/arm64", "--format", "{{.Id}}", &name]);
+    for platform in ["linux/arm64", "linux/amd64"] {
+        house.ok(["rmi", "-f", &name]);
+        house.ok(["pull", "-q", "--platform", platform, &name]);
+        assert_eq!(house.inspect(&name, "{{.Os}}/{{.Architecture}}"), platform);
+    }
+    // A build that needs another platform of a base takes it from there, and the name stays what it was.
+    let base = format!("FROM {name}\nCOPY Dockerfile /more\n");
+    std::fs::write(dir.join("Dockerfile"), base).unwrap();
+    build(&house, &dir, &["--platform", BOTH, "-t", "above"]);
+    assert_eq!(house.inspect(&name, "{{.Architecture}}"), "amd64");
+    let other = house.ok(["image", "inspect", "--platform", "linux/arm64", "--format", "{{.Id}}", &name]);
+    assert_eq!(other, before, "it stands beside the one that was here");
+    let above = house.ok(["image", "inspect", "--platform", "linux/arm64", "--format", "{{.Architecture}}", "above"]);
+    assert_eq!(above, "arm64");
+}
+
+#[test]
+fn a_foreign_step_says_what_it_needs() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", "FROM scratch\nCOPY sh /bin/sh\nRUN true\n")]);
+    // The head of a program for arm64, and nothing more: the kernel looks no further.
+    let mut program = b"\x7fELF\x02\x01\x01".to_vec();
+    program.resize(16, 0);
+    program.extend([2, 0, 183, 0, 1, 0, 0, 0]);
+    program.resize(120, 0);
+    std::fs::write(dir.join("sh"), program).unwrap();
+    run_tool("chmod", ["+x", dir.join("sh").to_str().unwrap()]);
+    let said = house.fails(1, ["build", "--platform", "linux/arm64", dir.to_str().unwrap()]);
+    for part in ["exec format error", "linux/arm64", "--platform=$BUILDPLATFORM", ">>> RUN true"] {
+        assert!(said.contains(part), "{part:?} in:\n{said}");
+    }
+}
+
+const STATUS: &str = "Package: tea\nStatus: install ok installed\nVersion: 1:2.0-3\nArchitecture: amd64\n";
+
+#[test]
+fn what_is_attested_stands_in_the_index() {
+    let house = House::new();
+    let file = "FROM busybox\nARG MODE\nCOPY status /var/lib/dpkg/status\nRUN --mount=type=secret,id=word true $MODE\n";
+    let dir = context(&house, &[("Dockerfile", file), ("status", STATUS), ("word", "hush")]);
+    let (archive, word) = (house.path().join("app.tar"), dir.join("word"));
+    let (output, secret) = (format!("type=oci,dest={}", archive.display()), format!("id=word,src={}", word.display()));
+    let flags = ["-t", "app", "--secret", &secret, "--build-arg", "MODE=fast", "-o", &output];
+    let attested = |more: &[&str]| {
+        build(&house, &dir, &[&flags, more].concat());
+        let index = index(&archive);
+        let attestation = index["manifests"][1].clone();
+        assert_eq!(attestation["annotations"]["vnd.docker.reference.type"], "attestation-manifest");
+        assert_eq!(attestation["annotations"]["vnd.docker.reference.digest"], index["manifests"][0]["digest"]);
+        assert_eq!(platforms(&index), ["linux/amd64", "unknown/unknown"]);
+        let manifest = blob(&archive, &attestation);
+        let layers = manifest["layers"].as_array().unwrap().clone();
+        assert!(layers.iter().all(|layer| layer["mediaType"] == "application/vnd.in-toto+json"), "{manifest}");
+        let statements: Vec<Value> = layers.iter().map(|layer| blob(&archive, layer)).collect();
+        for (layer, statement) in layers.iter().zip(&statements) {
+            assert_eq!(layer["annotations"]["in-toto.io/predicate-type"], statement["predicateType"]);
+            let digest = index["manifests"][0]["digest"].as_str().unwrap();
+            assert_eq!(format!("sha256:{}", statement["subject"][0]["digest"]["sha256"].as_str().unwrap()), digest);
+        }
+        statements
+    };
+
+    let all = attested(&["--provenance=mode=max", "--sbom=true"]);
+    let (packages, made) = (&all[0]["predicate"], &all[1]["predicate"]);
+    assert_eq!(packages["spdxVersion"], "SPDX-2.3");
+    assert_eq!(packages["packages"][0]["name"], "tea");
+    assert_eq!(made["invocation"]["parameters"]["args"]["build-arg:MODE"], "fast");
+    assert_eq!(made["invocation"]["parameters"]["secrets"][0]["id"], "word");
+    assert!(made["materials"][0]["uri"].as_str().unwrap().starts_with("pkg:docker/busybox@latest"), "{made}");
+    assert_eq!(made["buildConfig"]["llbDefinition"].as_array().unwrap().len(), 2);
+    assert!(!made.to_string().contains("hush"));
+
+    // Little is said unless more is wanted.
+    let little = attested(&["--attest", "type=provenance,version=v1"]);
+    assert_eq!(little[0]["predicateType"], "https://slsa.dev/provenance/v1");
+    assert!(!little[0].to_string().contains("fast") && !little[0].to_string().contains("word"), "{}", little[0]);
+
+    // The same twice, where the moment is given; and nothing at all where nobody asks.
+    let twice: Vec<String> = (0..2)
+        .map(|_| {
+            attested(&["--provenance=mode=max", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", "--no-cache"]);
+            document(&archive, "index.json")["manifests"][0]["digest"].to_string()
+        })
+        .collect();
+    assert_eq!(twice[0], twice[1]);
+    build(&house, &dir, &flags);
+    assert_eq!(
+        document(&archive, "index.json")["manifests"][0]["mediaType"],
+        "application/vnd.oci.image.manifest.v1+json"
+    );
+    house.fails(1, ["build", "--sbom=generator=some/scanner", dir.to_str().unwrap()]);
+}
+
+#[test]
+fn buildx_builds_for_several_platforms_too() {
+    let (house, registry) = (House::new(), Registry::start());
+    let dir = context(&house, &[("Dockerfile", FILE)]);
+    let name = format!("{}/app:1", registry.address());
+    let args = ["buildx", "build", "--platform", BOTH, "--provenance=mode=max", "--push", "-t", &name, "."];
+    let Some(ended) = docker(&house, &dir, &args) else { return };
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+    let listed = house.ok(["manifest", "inspect", "--insecure", &name]);
+    assert!(listed.contains("\"arm64\"") && listed.contains("attestation-manifest"), "{listed}");
+    let tree = docker(&house, &dir, &["image", "ls", "--tree"]).unwrap().stdout;
+    assert!(tree.contains("linux/amd64") && tree.contains("linux/arm64"), "{tree}");
+    let format = "{{.Architecture}}";
+    let shown = docker(&house, &dir, &["image", "inspect", "--platform", "linux/arm64", "-f", format, &name]).unwrap();
+    assert_eq!(shown.stdout.trim(), "arm64", "{}", shown.stderr);
+
+    let archive = house.path().join("app.tar");
+    let output = format!("type=oci,dest={}", archive.display());
+    let ended = docker(&house, &dir, &["buildx", "build", "--platform", BOTH, "-o", &output, "."]).unwrap();
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(platforms(&index(&archive)), ["linux/amd64", "linux/arm64"], "what buildx adds by itself is not made");
+}
