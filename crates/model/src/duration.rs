@@ -69,9 +69,62 @@ fn nanos(amount: &str, unit: i64) -> Option<i64> {
     Some(nanos)
 }
 
+/// A duration as Go prints it: `1h0m0s`, `1.5s`, `500ms`.
+#[must_use]
+pub fn text(nanos: i64) -> String {
+    if nanos == 0 {
+        return "0s".to_owned();
+    }
+    let sign = if nanos < 0 { "-" } else { "" };
+    let nanos = nanos.unsigned_abs();
+    let fraction = |unit: u64| {
+        let (whole, rest) = (nanos / unit, nanos % unit);
+        let width = unit.ilog10() as usize;
+        let digits = format!("{rest:0width$}");
+        let digits = digits.trim_end_matches('0');
+        if rest == 0 { whole.to_string() } else { format!("{whole}.{digits}") }
+    };
+    match nanos {
+        0..1_000 => format!("{sign}{nanos}ns"),
+        1_000..1_000_000 => format!("{sign}{}µs", fraction(1_000)),
+        1_000_000..1_000_000_000 => format!("{sign}{}ms", fraction(1_000_000)),
+        _ => {
+            let (minutes, rest) = (nanos / 60_000_000_000, nanos % 60_000_000_000);
+            let seconds = seconds_text(rest);
+            match (minutes / 60, minutes % 60) {
+                (0, 0) => format!("{sign}{seconds}s"),
+                (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
+            }
+        }
+    }
+}
+
+fn seconds_text(nanos: u64) -> String {
+    let (whole, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
+    let digits = format!("{rest:09}");
+    let digits = digits.trim_end_matches('0');
+    if rest == 0 { whole.to_string() } else { format!("{whole}.{digits}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_written_as_go_writes_them() {
+        for (nanos, expect) in [
+            (0, "0s"),
+            (30_000_000_000, "30s"),
+            (1_500_000_000, "1.5s"),
+            (500_000_000, "500ms"),
+            (60_000_000_000, "1m0s"),
+            (3_600_000_000_000, "1h0m0s"),
+            (-1_500, "-1.5µs"),
+        ] {
+            assert_eq!(text(nanos), expect);
+        }
+    }
 
     #[test]
     fn durations_are_gos() {

@@ -15,8 +15,8 @@ impl Command {
         Ok(match list(rest)? {
             Some(words) => Self { words, shell: false },
             None => {
-                let line = Some(rest.to_owned()).filter(|line| !line.is_empty());
-                Self { words: line.into_iter().collect(), shell: true }
+                // An empty line is one, too: the shell has nothing to do then.
+                Self { words: vec![rest.to_owned()], shell: true }
             }
         })
     }

@@ -162,12 +162,12 @@ fn parse(word: &str, rest: &str, heredocs: &[Heredoc], escape: char) -> Result<K
     match upper.as_str() {
         "ARG" => arguments(&lexer, rest).map(Kind::Arg),
         "CMD" => Command::parse(rest).map(Kind::Cmd),
-        "ENTRYPOINT" => command(&upper, rest).map(Kind::Entrypoint),
+        "ENTRYPOINT" => Command::parse(rest).map(Kind::Entrypoint),
         "ENV" => pairs(&lexer, "ENV", rest).map(Kind::Env),
         "EXPOSE" => several("EXPOSE", words(rest)).map(Kind::Expose),
         "LABEL" => pairs(&lexer, "LABEL", rest).map(Kind::Label),
         "MAINTAINER" => one("MAINTAINER", rest).map(Kind::Maintainer),
-        "ONBUILD" => onbuild(rest, heredocs, escape).map(Kind::Onbuild),
+        "ONBUILD" => onbuild(rest, heredocs).map(Kind::Onbuild),
         "SHELL" => shell(rest).map(Kind::Shell),
         "STOPSIGNAL" => one("STOPSIGNAL", rest).map(Kind::StopSignal),
         "USER" => one("USER", rest).map(Kind::User),
@@ -186,11 +186,6 @@ fn one(word: &str, rest: &str) -> Result<String, String> {
 
 fn several(word: &str, words: Vec<String>) -> Result<Vec<String>, String> {
     if words.is_empty() { Err(format!("{word} requires at least one argument")) } else { Ok(words) }
-}
-
-fn command(word: &str, rest: &str) -> Result<Command, String> {
-    let command = Command::parse(rest)?;
-    if rest.is_empty() { Err(format!("{word} requires at least one argument")) } else { Ok(command) }
 }
 
 fn from(flags: &[String], rest: &str) -> Result<From, String> {
@@ -224,9 +219,6 @@ fn run(flags: &[String], rest: &str, heredocs: &[Heredoc]) -> Result<Run, String
         security: flags.text("security"),
         devices: flags.texts("device"),
     };
-    if run.command.words.is_empty() {
-        return Err("RUN requires at least one argument".to_owned());
-    }
     choice("network", run.network.as_deref(), &["default", "none", "host"])?;
     choice("security", run.security.as_deref(), &["sandbox", "insecure"])?;
     for mount in &run.mounts {
@@ -278,8 +270,8 @@ fn pairs(lexer: &Lexer, word: &str, rest: &str) -> Result<Vec<Text>, String> {
     words.into_iter().map(pair).collect()
 }
 
-/// A trigger must be an instruction that can be one; its text is kept for later builds, here-documents and all.
-fn onbuild(rest: &str, heredocs: &[Heredoc], escape: char) -> Result<String, String> {
+/// A trigger's text is kept for later builds, here-documents and all; whether it is an instruction is seen there.
+fn onbuild(rest: &str, heredocs: &[Heredoc]) -> Result<String, String> {
     let word = rest.split_whitespace().next().unwrap_or_default();
     match word.to_ascii_uppercase().as_str() {
         "" => return Err("ONBUILD requires at least one argument".to_owned()),
@@ -287,7 +279,6 @@ fn onbuild(rest: &str, heredocs: &[Heredoc], escape: char) -> Result<String, Str
         upper @ ("MAINTAINER" | "FROM") => return Err(format!("{upper} isn't allowed as an ONBUILD trigger")),
         _ => {}
     }
-    parse(word, &rest[word.len()..], heredocs, escape)?;
     let documents = heredocs.iter().map(|heredoc| format!("\n{}{}", heredoc.content, heredoc.name));
     Ok(rest.to_owned() + &documents.collect::<String>())
 }

@@ -82,9 +82,10 @@ impl<'a> Placer<'a> {
         self.placed
     }
 
-    /// Copies sources to a destination, by the rules of COPY.
-    pub fn copy(&mut self, tree: &Tree, sources: &[Source], destination: &str, many: bool) -> Result<()> {
-        let is_folder = many || destination.ends_with('/') || destination.ends_with("/.");
+    /// Copies sources to a destination, by the rules of COPY: one after the other, so that of several files the last one
+    /// is what a destination becomes that is not said to be a folder.
+    pub fn copy(&mut self, tree: &Tree, sources: &[Source], destination: &str) -> Result<()> {
+        let is_folder = destination.ends_with('/') || destination.ends_with("/.");
         let path = self.real(destination)?;
         if is_folder {
             self.folder(&path)?;

@@ -63,13 +63,16 @@ impl Stage<'_, '_, '_> {
         let shown: Vec<&str> = copying.sources.iter().map(String::as_str).collect();
         let names: Vec<String> = copying.inline.iter().map(|inline| format!("<<{}", inline.name)).collect();
         let shown = shown.into_iter().chain(names.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
-        let text = format!("{word} {shown} {} # buildkit", copying.destination);
-        let many = copying.sources.len() + copying.inline.len() > 1;
+        let flag = |name: &str, value: &Option<String>| {
+            value.as_ref().map(|value| format!("--{name}={value} ")).unwrap_or_default()
+        };
+        let flags = flag("chown", &copying.chown) + &flag("chmod", &copying.chmod);
+        let text = format!("{word} {flags}{shown} {} # buildkit", copying.destination);
         self.layer(step, &inputs, instruction, text, |stage| {
             // Archives are unpacked over what is there, which must not be another layer's then.
             let plain = !stage.is_fresh() && found.iter().all(|part| !part.unpack);
             let model = plain.then(|| stage.build.tools.cache.model_at(&stage.place(instruction))).flatten();
-            stage.place_files(&found, &destination, many, &manners, model.as_ref())
+            stage.place_files(&found, &destination, &manners, model.as_ref())
         })
     }
 
@@ -161,7 +164,6 @@ impl Stage<'_, '_, '_> {
         &self,
         found: &[Found],
         destination: &str,
-        many: bool,
         manners: &Manners,
         model: Option<&Model>,
     ) -> Result<Made> {
@@ -177,7 +179,7 @@ impl Stage<'_, '_, '_> {
                 continue;
             }
             let mut placer = Placer::new(&draft, view.as_ref().map(AsFd::as_fd), manners)?.after(model);
-            placer.copy(&part.tree, &part.sources, destination, many)?;
+            placer.copy(&part.tree, &part.sources, destination)?;
             placed.extend(placer.into_placed());
         }
         drop(view);
@@ -327,7 +329,9 @@ fn unpack(part: &Found, draft: &LayerDraft, destination: &str, manners: &Manners
         let path = source.top.path.clone();
         {
             let view = draft.below()?;
-            let mut placer = Placer::new(draft, view.as_ref().map(AsFd::as_fd), manners)?;
+            // The mode is for files that are copied: what an archive holds keeps its own.
+            let manners = Manners { mode: None, ..manners.clone() };
+            let mut placer = Placer::new(draft, view.as_ref().map(AsFd::as_fd), &manners)?;
             placer.make_folder(destination)?;
         }
         let archive = part.tree.root().open_regular(Path::new(&path))?;

@@ -1,7 +1,8 @@
 //! Instructions that change only what an image says of itself.
 
-use hako_model::container::Empty;
+use hako_model::container::{Empty, HealthConfig};
 use hako_model::platform::Platform;
+use hako_model::quote::quote;
 use hako_model::word::Lexer;
 
 use super::find;
@@ -92,7 +93,7 @@ impl Scope<'_> {
             Kind::Env(pairs) => self.env(state, pairs)?,
             Kind::Expose(words) => self.expose(state, words)?,
             Kind::Healthcheck(check) => {
-                state.note(format!("HEALTHCHECK {}", check.test.join(" ")));
+                state.note(format!("HEALTHCHECK {}", probe(check)));
                 state.config.healthcheck = Some(check.clone());
             }
             Kind::Label(pairs) => self.label(state, pairs)?,
@@ -102,7 +103,6 @@ impl Scope<'_> {
             }
             Kind::Onbuild(text) => {
                 state.config.on_build.get_or_insert_default().push(text.clone());
-                state.note(format!("ONBUILD {text}"));
             }
             Kind::Shell(words) => {
                 state.note(format!("SHELL [{}]", words.join(" ")));
@@ -143,7 +143,7 @@ impl Scope<'_> {
 
     fn cmd(&self, state: &mut State, command: &Command) {
         let words = command.with_shell(&state.shell());
-        state.note(format!("CMD {}", json(&words)));
+        state.note(format!("CMD {}", quoted(&words)));
         state.config.cmd = Some(words);
         state.config.args_escaped = Some(true);
         state.own_cmd = true;
@@ -152,7 +152,7 @@ impl Scope<'_> {
     /// A new entry point takes the arguments of the old one away.
     fn entrypoint(&self, state: &mut State, command: &Command) {
         let words = command.with_shell(&state.shell());
-        state.note(format!("ENTRYPOINT {}", json(&words)));
+        state.note(format!("ENTRYPOINT {}", quoted(&words)));
         state.config.entrypoint = Some(words);
         if !state.own_cmd {
             state.config.cmd = None;
@@ -213,14 +213,32 @@ impl Scope<'_> {
 
     fn stop_signal(&self, state: &mut State, signal: &str) -> Result<()> {
         let signal = self.expand(state, signal)?;
-        let plain = signal.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-'));
-        if signal.is_empty() || !plain {
+        if hako_model::signal::number(&signal).is_none() {
             return Err(Error::refused(format!("invalid signal: {signal}")));
         }
         state.note(format!("STOPSIGNAL {signal}"));
         state.config.stop_signal = signal;
         Ok(())
     }
+}
+
+/// A list of texts as Go prints it with `%q`: what BuildKit writes into the history.
+fn quoted(words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| quote(word)).collect();
+    format!("[{}]", words.join(" "))
+}
+
+/// A health check as Go prints the structure, its count of retries as a character.
+fn probe(check: &HealthConfig) -> String {
+    let span = |nanos: i64| quote(&hako_model::duration::text(nanos));
+    let retries = u32::try_from(check.retries).ok().and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER);
+    let retries = match quote(&retries.to_string()).trim_matches('"') {
+        "'" => "\\'".to_owned(),
+        "\\\"" => "\"".to_owned(),
+        other => other.to_owned(),
+    };
+    let spans = [check.interval, check.timeout, check.start_period, check.start_interval].map(span).join(" ");
+    format!("&{{{} {spans} '{retries}'}}", quoted(&check.test))
 }
 
 /// A list of texts as JSON.

@@ -47,7 +47,9 @@ impl Wanted {
             (Kind::Cache(cache), _) => inputs.add(&name, format!("cache {:?}", cache.id)),
             (Kind::Tmpfs { size }, _) => inputs.add(&name, format!("tmpfs {size:?}")),
             (Kind::Secret(secret), _) => inputs.add(&name, format!("secret {:?} {:?}", secret.id, secret.env)),
-            (Kind::Ssh(ssh), _) => inputs.add(&name, format!("ssh {:?}", ssh.id)),
+            (Kind::Ssh(ssh), _) => {
+                inputs.add(&name, format!("ssh {:?}{}", ssh.id, if ssh.required { " required" } else { "" }))
+            }
         }
     }
 }
@@ -253,7 +255,7 @@ impl<'a> Furniture<'a> {
         let manners = Manners::default();
         let mut placer = Placer::new(&draft, None, &manners)?;
         let folder = files.sources.iter().any(|source| source.top.is_directory());
-        placer.copy(&files.tree, &files.sources, if folder { "/" } else { "/file" }, false)?;
+        placer.copy(&files.tree, &files.sources, if folder { "/" } else { "/file" })?;
         let upper = draft.upper();
         let path = if folder { upper } else { upper.join("file") };
         self.drafts.push(draft);
@@ -287,7 +289,7 @@ impl<'a> Furniture<'a> {
         let tree = stage.tree(origin, std::slice::from_ref(&cache.source))?;
         let sources = select(&tree, std::slice::from_ref(&cache.source), &Selection::default())?;
         let manners = Manners::default();
-        Placer::into(path, &manners)?.copy(&tree, &sources, "/", false)
+        Placer::into(path, &manners)?.copy(&tree, &sources, "/")
     }
 
     /// A socket that leads to an agent of the caller's.

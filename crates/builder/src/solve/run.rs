@@ -124,7 +124,10 @@ impl Stage<'_, '_, '_> {
         if arguments.is_empty() {
             return format!("RUN {line} # buildkit");
         }
-        let shown: Vec<String> = arguments.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        // A variable of the same name has the last word.
+        let value = |name: &str, given: &str| self.state.value(name).unwrap_or_else(|| given.to_owned());
+        let shown: Vec<String> =
+            arguments.iter().map(|(name, given)| format!("{name}={}", value(name, given))).collect();
         format!("RUN |{} {} {line} # buildkit", arguments.len(), shown.join(" "))
     }
 

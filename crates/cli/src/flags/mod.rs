@@ -7,7 +7,7 @@ mod value;
 
 pub(crate) use matches::Matches;
 pub(crate) use parse::{Fault, parse};
-pub(crate) use value::{parse_bool, parse_bytes, parse_duration, parse_int, quote};
+pub(crate) use value::{parse_bool, parse_bytes, parse_duration, parse_int};
 
 /// Checks one value the moment it is read; the error is the text after `flag: `.
 pub(crate) type Check = fn(&str) -> Result<(), String>;

@@ -1,7 +1,9 @@
 //! The command line grammar of Go's pflag: long and short flags, grouped letters, attached values, `--`, and words in
 //! between when a command allows it.
 
-use super::value::{parse_bool, parse_bytes, parse_cpus, parse_duration, parse_int, parse_uint16, quote};
+use hako_model::quote::quote;
+
+use super::value::{parse_bool, parse_bytes, parse_cpus, parse_duration, parse_int, parse_uint16};
 use super::{Flag, Kind, Matches, Support};
 
 /// Why a command line could not be read. The text is pflag's.

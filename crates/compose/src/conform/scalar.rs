@@ -1,5 +1,7 @@
 //! Single values: texts cast to what they stand for, in the canonical spelling.
 
+use hako_model::duration::text as text_of;
+
 use crate::error::Refusal;
 use crate::expand::refuse;
 use crate::shape::{Kind, Trail};
@@ -153,7 +155,7 @@ pub(crate) fn amount(text: &str) -> Result<i64, String> {
 
 fn span(value: &Value) -> Cast {
     let Value::Text(text) = value else { return Err("must be a string, as \"1m30s\"".to_owned()) };
-    duration(text).map(|nanos| Value::Text(duration_text(nanos)))
+    duration(text).map(|nanos| Value::Text(text_of(nanos)))
 }
 
 /// Compose's durations: Go's, and days and weeks.
@@ -186,43 +188,6 @@ pub(crate) fn duration(text: &str) -> Result<i64, String> {
         "" if total > 0 => Ok(total),
         rest => hako_model::duration::parse(rest).ok().and_then(|nanos| nanos.checked_add(total)).ok_or_else(invalid),
     }
-}
-
-/// A duration as Go prints it: `1h0m0s`, `1.5s`, `500ms`.
-pub(crate) fn duration_text(nanos: i64) -> String {
-    if nanos == 0 {
-        return "0s".to_owned();
-    }
-    let sign = if nanos < 0 { "-" } else { "" };
-    let nanos = nanos.unsigned_abs();
-    let fraction = |unit: u64| {
-        let (whole, rest) = (nanos / unit, nanos % unit);
-        let width = unit.ilog10() as usize;
-        let digits = format!("{rest:0width$}");
-        let digits = digits.trim_end_matches('0');
-        if rest == 0 { whole.to_string() } else { format!("{whole}.{digits}") }
-    };
-    match nanos {
-        0..1_000 => format!("{sign}{nanos}ns"),
-        1_000..1_000_000 => format!("{sign}{}µs", fraction(1_000)),
-        1_000_000..1_000_000_000 => format!("{sign}{}ms", fraction(1_000_000)),
-        _ => {
-            let (minutes, rest) = (nanos / 60_000_000_000, nanos % 60_000_000_000);
-            let seconds = duration_seconds(rest);
-            match (minutes / 60, minutes % 60) {
-                (0, 0) => format!("{sign}{seconds}s"),
-                (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
-                (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
-            }
-        }
-    }
-}
-
-fn duration_seconds(nanos: u64) -> String {
-    let (whole, rest) = (nanos / 1_000_000_000, nanos % 1_000_000_000);
-    let digits = format!("{rest:09}");
-    let digits = digits.trim_end_matches('0');
-    if rest == 0 { whole.to_string() } else { format!("{whole}.{digits}") }
 }
 
 fn mode(value: &Value) -> Cast {
@@ -278,7 +243,7 @@ mod tests {
 
     #[test]
     fn durations_are_gos_and_days_and_weeks() {
-        let check = |text: &str, wanted: &str| assert_eq!(duration(text).map(duration_text).as_deref(), Ok(wanted));
+        let check = |text: &str, wanted: &str| assert_eq!(duration(text).map(text_of).as_deref(), Ok(wanted));
         check("1m30s", "1m30s");
         check("90s", "1m30s");
         check("1500ms", "1.5s");

@@ -168,7 +168,8 @@ fn record(house: &House, id: ContainerId, step: &Step) -> Record {
     let config = Config {
         hostname: step.hostname.clone(),
         user: step.user.clone(),
-        env: Some(step.env.clone()),
+        // Without a value it goes: a step knows no name of its host.
+        env: Some(std::iter::once("HOSTNAME".to_owned()).chain(step.env.iter().cloned()).collect()),
         cmd: Some(step.command.clone()),
         working_dir: step.directory.clone(),
         ..Config::default()

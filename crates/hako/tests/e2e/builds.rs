@@ -446,3 +446,52 @@ fn archives_are_unpacked_however_they_are_packed() {
     build(&house, &dir, &["-t", "a"]);
     assert_eq!(house.ok(["run", "--rm", "a", "cat", "/all"]), "a\nb");
 }
+
+#[test]
+fn histories_and_rare_forms_are_buildkits() {
+    let house = House::new();
+    let text = "FROM busybox\n\
+        ARG V=1\n\
+        ENV V=2\n\
+        RUN echo $V; env > /variables\n\
+        SHELL [\"/bin/sh\", \"-e\", \"-c\"]\n\
+        CMD say \"it\"\n\
+        ENTRYPOINT [\"a\", \"b c\"]\n\
+        HEALTHCHECK --interval=5s --start-period=1m --retries=4 CMD curl x\n\
+        ONBUILD RUN later\n\
+        COPY --chown=1:2 --chmod=640 one /x\n\
+        STOPSIGNAL term\n\
+        COPY one two /dst\n\
+        RUN\n";
+    let dir = context(&house, &[("Dockerfile", text), ("one", "1"), ("two", "2")]);
+    build(&house, &dir, &["-t", "rare"]);
+    let shown = house.ok(["history", "--no-trunc", "--format", "{{.CreatedBy}}", "rare"]);
+    // As docker 28.5 shows them for the same file.
+    let wanted = [
+        "RUN |1 V=2 /bin/sh -e -c  # buildkit",
+        "COPY one two /dst # buildkit",
+        "STOPSIGNAL term",
+        "COPY --chown=1:2 --chmod=640 one /x # buildkit",
+        r#"HEALTHCHECK &{["CMD-SHELL" "curl x"] "5s" "0s" "1m0s" "0s" '\x04'}"#,
+        r#"ENTRYPOINT ["a" "b c"]"#,
+        r#"CMD ["/bin/sh" "-e" "-c" "say \"it\""]"#,
+        "SHELL [/bin/sh -e -c]",
+        "RUN |1 V=2 /bin/sh -c echo $V; env > /variables # buildkit",
+        "ENV V=2",
+        "ARG V=1",
+    ];
+    assert_eq!(shown.lines().take(wanted.len()).collect::<Vec<_>>(), wanted);
+    // The last of several sources is what a destination becomes that is not said to be a folder.
+    assert_eq!(house.ok(["run", "--rm", "--entrypoint", "cat", "rare", "/dst"]), "2");
+    let variables = house.ok(["run", "--rm", "--entrypoint", "cat", "rare", "/variables"]);
+    assert!(variables.contains("V=2") && !variables.contains("HOSTNAME"), "{variables}");
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nSTOPSIGNAL FOO\n")]);
+    let ended = house.run(["build", dir.to_str().unwrap()]);
+    assert!(ended.code != 0 && ended.stderr.contains("invalid signal: FOO"), "{}", ended.stderr);
+    let text = "FROM busybox\nRUN --mount=type=ssh,required true\n";
+    let dir = context(&house, &[("Dockerfile", &text.replace(",required", ""))]);
+    build(&house, &dir, &[]);
+    let dir = context(&house, &[("Dockerfile", text)]);
+    let ended = house.run(["build", dir.to_str().unwrap()]);
+    assert!(ended.code != 0 && ended.stderr.contains("unset ssh forward key default"), "{}", ended.stderr);
+}

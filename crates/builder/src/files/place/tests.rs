@@ -48,7 +48,7 @@ impl Bench {
         let draft = self.store.layers().draft(parent)?;
         let view = parent.map(|_| self.store.rootfs(draft.lowers())).transpose()?;
         let mut placer = Placer::new(&draft, view.as_ref().map(AsFd::as_fd), manners)?;
-        placer.copy(&tree, &found, to, sources.len() > 1)?;
+        placer.copy(&tree, &found, to)?;
         let layer = draft.freeze(None)?.place(parent, None)?;
         Ok(self.store.layers().diff_dir(&layer.chain_id))
     }
@@ -161,7 +161,7 @@ fn after(bench: &Bench, model: Option<&Model>, manners: &Manners) -> (PathBuf, V
     let found = select(&tree, &["/".to_owned()], &Selection::default()).unwrap();
     let draft = bench.store.layers().draft(None).unwrap();
     let mut placer = Placer::new(&draft, None, manners).unwrap().after(model);
-    placer.copy(&tree, &found, "/to/", false).unwrap();
+    placer.copy(&tree, &found, "/to/").unwrap();
     let placed = placer.into_placed();
     let layer = draft.freeze(None).unwrap().place(None, None).unwrap();
     (bench.store.layers().diff_dir(&layer.chain_id), placed)

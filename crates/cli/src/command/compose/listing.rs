@@ -12,7 +12,7 @@ use hako_model::filter::Filters;
 use super::project::present;
 use crate::command::container::list::ports;
 use crate::failure::Failure;
-use crate::flags::{Matches, filter, int, list, quote, switch, text};
+use crate::flags::{Matches, filter, int, list, switch, text};
 use crate::output;
 use crate::render::clock::{ago, go_local, seconds};
 use crate::render::listing::{Listing, column, joined_labels, text as value};
@@ -20,6 +20,7 @@ use crate::render::table::align_with;
 use crate::render::units::{ellipsis, human_size_with, short_id};
 use crate::session::Session;
 use crate::tree::{Arity, Command, Outcome, run};
+use hako_model::quote::quote;
 
 const FORMAT: crate::flags::Flag = crate::command::LIST_FORMAT;
 

@@ -5,13 +5,14 @@ use hako_api::container::{Port, Summary};
 use hako_api::query;
 
 use crate::command::{LIST_FORMAT, filters};
-use crate::flags::{Matches, filter, int, quote, switch};
+use crate::flags::{Matches, filter, int, switch};
 use crate::output;
 use crate::render::clock::{ago, go_local};
 use crate::render::listing::{Listing, column, joined_labels, text};
 use crate::render::units::{ellipsis, human_size_with, short_id};
 use crate::session::Session;
 use crate::tree::{Command, Outcome, run};
+use hako_model::quote::quote;
 
 pub(crate) static LIST: Command = Command {
     usage: &["[OPTIONS]"],

@@ -6,7 +6,7 @@ use hako_api::usage::{BuildCache, DiskUsage};
 use hako_model::time::Timestamp;
 
 use crate::command::{LIST_FORMAT, volume};
-use crate::flags::{Matches, quote, switch};
+use crate::flags::{Matches, switch};
 use crate::output;
 use crate::render::clock::ago;
 use crate::render::listing::{Listing, column, text};
@@ -14,6 +14,7 @@ use crate::render::table::align;
 use crate::render::units::{ellipsis, human_size, human_size_with, short_id};
 use crate::session::Session;
 use crate::tree::{Command, Outcome, run};
+use hako_model::quote::quote;
 
 pub(crate) static USAGE: Command = Command {
     usage: &["[OPTIONS]"],
