@@ -17,7 +17,7 @@ use hako_api::query;
 use hako_api::volume;
 
 use crate::canonical::{network_hash, volume_hash};
-use crate::creation::strings;
+use crate::creation::{strings, without_effect};
 use crate::label;
 use crate::plan::{Existing, Plan, Resource, Step};
 use crate::project::Project;
@@ -256,6 +256,12 @@ impl Work<'_> {
     async fn service(&self, name: &str) -> Outcome {
         let steps = self.plan.services.get(name).map(Vec::as_slice).unwrap_or_default();
         let node = self.project.service(name).cloned().unwrap_or_default();
+        if steps.iter().any(|step| matches!(step, Step::Create { .. } | Step::Recreate { .. })) {
+            for key in without_effect(&node) {
+                let said = format!("service {name:?}: {key} has no effect on one host");
+                self.world.report.tell("", &said, Mood::Warning);
+            }
+        }
         self.await_namespaces(&node).await;
         let (rolled, plain): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| self.rolls(&node, step));
         let made: Vec<Member> = match self.make_all(name, &plain).await {

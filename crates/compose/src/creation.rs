@@ -15,7 +15,7 @@ use crate::canonical::{hashed_service, service_hash};
 use crate::conform::duration;
 use crate::label;
 use crate::project::Project;
-use crate::yaml::{Node, json};
+use crate::yaml::{Node, Value, json};
 
 /// What sets one container of a service apart from the others.
 #[derive(Clone, Debug, Default)]
@@ -142,6 +142,28 @@ fn refuse_unsupported(service: &str, node: &Node) -> Result<(), String> {
         () => return Ok(()),
     };
     Err(format!("service {service:?} cannot be run: {why}"))
+}
+
+/// What a service says that means nothing on one host, where no scheduler chooses among several.
+pub(crate) fn without_effect(node: &Node) -> Vec<&'static str> {
+    let text = |path: &[&str]| node.at_path(path).and_then(Node::as_text).unwrap_or_default();
+    let given = |path: &[&str]| {
+        node.at_path(path).is_some_and(|value| match &value.value {
+            Value::Map(map) => !map.is_empty(),
+            Value::List(items) => !items.is_empty(),
+            other => *other != Value::Null,
+        })
+    };
+    let reserved = |key| given(&["deploy", "resources", "reservations", key]);
+    let all = [
+        ("deploy.mode", !matches!(text(&["deploy", "mode"]), "" | "replicated")),
+        ("deploy.endpoint_mode", given(&["deploy", "endpoint_mode"])),
+        ("deploy.labels", given(&["deploy", "labels"])),
+        ("deploy.placement", given(&["deploy", "placement"])),
+        ("deploy.resources.reservations.cpus", reserved("cpus")),
+        ("deploy.resources.reservations.generic_resources", reserved("generic_resources")),
+    ];
+    all.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
 }
 
 /// A mapping of texts.
@@ -282,4 +304,31 @@ fn dependencies(node: &Node) -> String {
     let mut all: Vec<String> = node.entries("depends_on").map(each).collect();
     all.sort();
     all.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::yaml::{Limits, read};
+
+    #[test]
+    fn what_needs_several_hosts_is_named() {
+        let effects = |text: &str| without_effect(&read(text, 0, Limits::default()).unwrap().remove(0));
+        assert_eq!(effects("{image: x, deploy: {mode: replicated, replicas: 2, labels: {}, placement: {}}}"), [""; 0]);
+        let all = "deploy: {mode: global, endpoint_mode: dnsrr, labels: {a: b}, placement: {constraints: [node.role==x]}, \
+                   resources: {reservations: {cpus: 0.5, memory: 64m, generic_resources: [{discrete_resource_spec: {kind: gpu, value: 2}}]}}}";
+        let named = effects(all);
+        assert_eq!(named.len(), 6, "{named:?}");
+        assert!(named.contains(&"deploy.resources.reservations.cpus"));
+    }
+
+    #[test]
+    fn the_pauses_of_a_deployed_restart_policy_are_the_containers() {
+        let policy = |text: &str| resources::restart(&read(text, 0, Limits::default()).unwrap().remove(0)).unwrap();
+        let found = policy("deploy: {restart_policy: {condition: on-failure, delay: 5s, window: 2m, max_attempts: 3}}");
+        assert_eq!((found.minimum_delay, found.maximum_delay), (5_000_000_000, 5_000_000_000));
+        assert_eq!((found.reset_after, found.maximum_retry_count), (120_000_000_000, 3));
+        let never = policy("deploy: {restart_policy: {condition: none, delay: 5s}}");
+        assert_eq!((never.minimum_delay, never.reset_after), (0, 0));
+    }
 }

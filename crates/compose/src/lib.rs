@@ -9,6 +9,7 @@ pub mod dotenv;
 mod environment;
 mod error;
 mod expand;
+mod halves;
 pub mod label;
 mod load;
 mod merge;

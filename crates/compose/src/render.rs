@@ -1,6 +1,7 @@
 //! The canonical form of a project, as `config` prints it and as the configuration hash sees it: fields in Compose's
 //! order, what is empty left out by Go's rules.
 
+use crate::halves::halves;
 use crate::shape::{Kind, Shape};
 use crate::yaml::{Map, Node, Value, natural};
 
@@ -98,11 +99,12 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
 
 /// Named objects, if there are any.
 pub(crate) fn named(map: &Map, shape: &Shape, form: Form) -> Option<Value> {
-    let each = |(key, value): (&String, &Node)| {
-        let shown = if value.is_null() { value.clone() } else { object(value, shape, form) };
-        (key.clone(), shown)
+    let each = |(key, value): &(&String, &Node)| {
+        let shown = if value.is_null() { Node::clone(value) } else { object(value, shape, form) };
+        ((*key).clone(), shown)
     };
-    (!map.is_empty()).then(|| Value::Map(sorted(map.iter(), form).map(each).collect()))
+    let members: Vec<(&String, &Node)> = sorted(map.iter(), form).collect();
+    (!map.is_empty()).then(|| Value::Map(halves(&members, each).into_iter().collect()))
 }
 
 fn external(node: &Node) -> Option<Value> {

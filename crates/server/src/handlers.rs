@@ -106,7 +106,6 @@ async fn dispatch(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::BuildFiles => build::files(asked),
         Endpoint::BuildPrune => build::prune(asked).await,
         Endpoint::PluginList => system::plugins(),
-        Endpoint::PluginInspect => Err(system::no_plugin(&asked.name)),
         Endpoint::Refused(why) => refuse(asked, why).await,
     }
 }
@@ -117,6 +116,7 @@ async fn refuse(asked: Asked, why: Refusal) -> Outcome {
         Refusal::NoManager => Failure::no_manager(),
         Refusal::NoMember => Failure::no_member(),
         Refusal::NoCluster => Failure::no_cluster(),
+        Refusal::NoPlugin => system::no_plugin(&asked.name),
         Refusal::Absent(what) => Failure::absent(what),
     })
 }

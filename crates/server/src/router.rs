@@ -86,7 +86,6 @@ pub(crate) enum Endpoint {
     Session,
     Grpc,
     PluginList,
-    PluginInspect,
     /// Never done.
     Refused(Refusal),
 }
@@ -100,6 +99,8 @@ pub(crate) enum Refusal {
     NoMember,
     /// Only volumes of a cluster can be changed.
     NoCluster,
+    /// There is no plugin, of whatever name.
+    NoPlugin,
     /// Docker has it and hako does not have it yet, or never will.
     Absent(&'static str),
 }
@@ -156,6 +157,7 @@ const fn put(path: &'static str, endpoint: Endpoint) -> Pattern {
 }
 
 const PLUGINS: Endpoint = Endpoint::Refused(Refusal::Absent("plugins"));
+const NO_PLUGIN: Endpoint = Endpoint::Refused(Refusal::NoPlugin);
 const SWARM: Endpoint = Endpoint::Refused(Refusal::NoManager);
 
 const PATTERNS: &[Pattern] = &[
@@ -247,15 +249,15 @@ const PATTERNS: &[Pattern] = &[
     post("/grpc", Endpoint::Grpc),
     get("/plugins", Endpoint::PluginList),
     get("/plugins/privileges", PLUGINS),
-    get("/plugins/*/json", Endpoint::PluginInspect),
-    delete("/plugins/*", Endpoint::PluginInspect),
+    get("/plugins/*/json", NO_PLUGIN),
+    delete("/plugins/*", NO_PLUGIN),
     post("/plugins/pull", PLUGINS),
     post("/plugins/create", PLUGINS),
-    post("/plugins/*/enable", Endpoint::PluginInspect),
-    post("/plugins/*/disable", Endpoint::PluginInspect),
-    post("/plugins/*/upgrade", Endpoint::PluginInspect),
-    post("/plugins/*/push", Endpoint::PluginInspect),
-    post("/plugins/*/set", Endpoint::PluginInspect),
+    post("/plugins/*/enable", NO_PLUGIN),
+    post("/plugins/*/disable", NO_PLUGIN),
+    post("/plugins/*/upgrade", NO_PLUGIN),
+    post("/plugins/*/push", NO_PLUGIN),
+    post("/plugins/*/set", NO_PLUGIN),
     get("/swarm", SWARM),
     post("/swarm/leave", Endpoint::Refused(Refusal::NoMember)),
     get("/swarm/*", SWARM),

@@ -5,7 +5,7 @@ use hako_model::container::{
     DeviceMapping, DeviceRequest, Resources, RestartName, RestartPolicy, ThrottleDevice, Ulimit, WeightDevice,
 };
 
-use super::{bytes, strings};
+use super::{bytes, span, strings};
 use crate::yaml::Node;
 
 const EMPTY: Node = Node {
@@ -124,7 +124,8 @@ fn ulimit((name, limit): (&String, &Node)) -> Ulimit {
 
 /// When it is started again: `deploy.restart_policy`, or `restart`.
 pub(super) fn restart(node: &Node) -> Result<RestartPolicy, String> {
-    let (condition, attempts) = match node.at_path(&["deploy", "restart_policy"]) {
+    let deployed = node.at_path(&["deploy", "restart_policy"]);
+    let (condition, attempts) = match deployed {
         Some(policy) => {
             let condition = Some(policy.text("condition")).filter(|text| !text.is_empty()).unwrap_or("any");
             (condition.to_owned(), policy.int("max_attempts").unwrap_or(0))
@@ -143,5 +144,14 @@ pub(super) fn restart(node: &Node) -> Result<RestartPolicy, String> {
     };
     let name = RestartName::try_from(name.to_owned()).map_err(|_| format!("invalid restart policy: {condition}"))?;
     let counts = name == RestartName::OnFailure;
-    Ok(RestartPolicy { name, maximum_retry_count: if counts { attempts } else { 0 }, ..RestartPolicy::default() })
+    // A pause that is said does not grow from restart to restart.
+    let span =
+        |key: &str| deployed.and_then(|policy| span(policy, key)).filter(|_| name != RestartName::No).unwrap_or(0);
+    Ok(RestartPolicy {
+        name,
+        maximum_retry_count: if counts { attempts } else { 0 },
+        minimum_delay: span("delay"),
+        maximum_delay: span("delay"),
+        reset_after: span("window"),
+    })
 }

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{Group, Loader, Trouble};
-use crate::error::Fault;
+use crate::conform::Conform;
+use crate::error::{Fault, Refusal};
+use crate::halves::halves;
 use crate::merge::merge;
 use crate::shape::{Kind, SERVICE, SERVICES, Trail};
 use crate::yaml::{Directive, Keyed, Map, Mark, Node, Value};
@@ -29,9 +31,12 @@ impl Loader<'_> {
         };
         let shelf = Shelf { services, path, directory: &group.directory, foreign: group.foreign };
         let mut found = Map::with_capacity_and_hasher(services.len(), Keyed);
-        for (name, service) in services {
-            let whole = self.service(&shelf, name, service.mark, group, &mut Chain::new())?;
-            found.insert(name.clone(), whole);
+        let entries: Vec<(&String, &Node)> = services.iter().collect();
+        let conform = self.conform(shelf.directory, &group.environment, shelf.foreign);
+        let own = halves(&entries, |(name, service)| own(&conform, name, Node::clone(service)));
+        for ((name, _), own) in entries.into_iter().zip(own) {
+            let chain = &mut vec![(path.to_owned(), name.clone())];
+            found.insert(name.clone(), self.whole(&shelf, own?, group, chain)?);
         }
         Ok(Node { value: Value::Map(found), mark: node.mark, directive: node.directive })
     }
@@ -55,21 +60,19 @@ impl Loader<'_> {
             let reason = format!("cannot extend service {name:?} in {}: service not found", shelf.path.display());
             return Err(asked.refuse(Fault::Unusable { reason }).into());
         };
-        let mut own = self.own(shelf, name, service.clone(), group)?;
+        let conform = self.conform(shelf.directory, &group.environment, shelf.foreign);
+        let own = own(&conform, name, service.clone())?;
+        self.whole(shelf, own, group, chain)
+    }
+
+    /// A service with what it extends beneath it.
+    fn whole(&mut self, shelf: &Shelf<'_>, mut own: Node, group: &Group, chain: &mut Chain) -> Result<Node, Trouble> {
         let Some(extends) = own.map_mut().and_then(|map| map.shift_remove("extends")) else { return Ok(own) };
         if extends.directive == Directive::Reset || extends.is_null() {
             return Ok(own);
         }
         let base = self.extended(shelf, &extends, group, chain)?;
         Ok(merge(Some(base), own, Kind::Object(&SERVICE)).unwrap_or_default())
-    }
-
-    fn own(&self, shelf: &Shelf<'_>, name: &str, service: Node, group: &Group) -> Result<Node, Trouble> {
-        let mut only = Map::default();
-        only.insert(name.to_owned(), service);
-        let conform = self.conform(shelf.directory, &group.environment, shelf.foreign);
-        let mut node = conform.node(Node::made(Value::Map(only)), SERVICES, &Trail::TOP.step("services"))?;
-        Ok(node.map_mut().and_then(|map| map.shift_remove(name)).unwrap_or_default())
     }
 
     fn extended(
@@ -97,4 +100,12 @@ impl Loader<'_> {
         let shelf = Shelf { services, path: &file, directory: &directory, foreign: true };
         self.service(&shelf, &name, extends.mark, group, chain)
     }
+}
+
+/// A service in canonical form, without what it extends.
+fn own(conform: &Conform, name: &str, service: Node) -> Result<Node, Refusal> {
+    let mut only = Map::default();
+    only.insert(name.to_owned(), service);
+    let mut node = conform.node(Node::made(Value::Map(only)), SERVICES, &Trail::TOP.step("services"))?;
+    Ok(node.map_mut().and_then(|map| map.shift_remove(name)).unwrap_or_default())
 }

@@ -1,8 +1,9 @@
 //! Text becomes a tree: anchors, merge keys and tags are resolved here, and what a hostile file could inflate is bounded.
 
 use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
-use saphyr_parser::{Event, Parser, ScalarStyle, Span, StrInput, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
 use super::{Directive, Map, Mark, Node, Value, scalar};
 use crate::error::{Fault, Refusal};
@@ -34,22 +35,59 @@ pub fn read(text: &str, file: u16, limits: Limits) -> Result<Vec<Node>, Refusal>
         return Err(start.refuse(Fault::TooLarge { what: "the file", limit: limits.bytes }));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut reader = Reader { parser: Parser::new_from_str(text), file, limits, anchors: HashMap::new(), aliased: 0 };
-    let mut documents = Vec::new();
+    let reader = |events| Reader { events, file, limits, anchors: HashMap::new(), aliased: 0 };
+    if text.len() < LONG {
+        return reader(Events::AsAsked(Box::new(Parser::new_from_str(text)))).documents();
+    }
+    std::thread::scope(|scope| {
+        let (tell, hear) = sync_channel(BATCHES);
+        scope.spawn(move || look_ahead(text, &tell));
+        reader(Events::Ahead { hear, batch: Vec::new().into_iter() }).documents()
+    })
+}
+
+/// Texts from so many bytes on are parsed by a thread of their own, while the tree grows in this one.
+const LONG: usize = 64 << 10;
+/// So many events are handed over at a time.
+const BATCH: usize = 512;
+/// So many batches the parser may be ahead.
+const BATCHES: usize = 16;
+
+type Parsed<'t> = Result<(Event<'t>, Span), ScanError>;
+
+/// Where events come from.
+enum Events<'t> {
+    AsAsked(Box<Parser<'t, StrInput<'t>>>),
+    Ahead { hear: Receiver<Vec<Parsed<'t>>>, batch: std::vec::IntoIter<Parsed<'t>> },
+}
+
+impl<'t> Events<'t> {
+    fn next(&mut self) -> Option<Parsed<'t>> {
+        match self {
+            Self::AsAsked(parser) => parser.next_event(),
+            Self::Ahead { hear, batch } => batch.next().or_else(|| {
+                *batch = hear.recv().ok()?.into_iter();
+                batch.next()
+            }),
+        }
+    }
+}
+
+/// Parses until the end, an error, or nobody listens any more.
+fn look_ahead<'t>(text: &'t str, tell: &SyncSender<Vec<Parsed<'t>>>) {
+    let mut parser = Parser::new_from_str(text);
     loop {
-        match reader.next()? {
-            (Event::StreamEnd, _) => return Ok(documents),
-            (Event::DocumentStart(_), _) => {
-                let (event, span) = reader.next()?;
-                documents.push(reader.node(event, span, 0)?.0);
-            }
-            _ => {}
+        let batch: Vec<Parsed<'t>> = std::iter::from_fn(|| parser.next_event()).take(BATCH).collect();
+        // After an error the parser may say anything; the reader asks no more.
+        let is_last = batch.is_empty() || batch.iter().any(Result::is_err);
+        if tell.send(batch).is_err() || is_last {
+            return;
         }
     }
 }
 
 struct Reader<'t> {
-    parser: Parser<'t, StrInput<'t>>,
+    events: Events<'t>,
     file: u16,
     limits: Limits,
     /// What anchors name, and how many values it holds. An anchor being read is not there yet: it cannot hold itself.
@@ -58,8 +96,22 @@ struct Reader<'t> {
 }
 
 impl<'t> Reader<'t> {
+    fn documents(mut self) -> Result<Vec<Node>, Refusal> {
+        let mut documents = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(documents),
+                (Event::DocumentStart(_), _) => {
+                    let (event, span) = self.next()?;
+                    documents.push(self.node(event, span, 0)?.0);
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn next(&mut self) -> Result<(Event<'t>, Span), Refusal> {
-        match self.parser.next_event() {
+        match self.events.next() {
             Some(Ok(found)) => Ok(found),
             Some(Err(error)) => {
                 let mark = self.mark_of(error.marker().line(), error.marker().col());
@@ -239,6 +291,26 @@ mod tests {
         assert_eq!(node.get("b").unwrap().directive, Directive::Override);
         let inner = node.at_path(&["c", "d"]).unwrap();
         assert_eq!((inner.mark.line, inner.mark.column), (4, 3));
+    }
+
+    #[test]
+    fn long_texts_are_read_as_short_ones_are() {
+        let mut text = String::new();
+        while text.len() < 2 * LONG {
+            let number = text.len();
+            text += &format!("k{number}: {{a: [1, two], b: &x{number} {{c: d}}, e: *x{number}}}\n");
+        }
+        let whole = one(&text).unwrap();
+        for line in text.lines() {
+            let (key, node) = one(line).unwrap().map().unwrap().clone().pop().unwrap();
+            let found = whole.get(&key).unwrap();
+            assert_eq!((found.get("b").unwrap().text("c"), found.get("e").unwrap().text("c")), ("d", "d"));
+            assert_eq!(found.list("a").len(), node.list("a").len());
+        }
+        let refusal = one(&format!("{text}k: [\n")).unwrap_err();
+        assert!(matches!(refusal.fault, Fault::Syntax { .. }), "{refusal:?}");
+        let repeated = one(&format!("a: 1\na: 2\n{text}")).unwrap_err();
+        assert!(matches!(repeated.fault, Fault::Repeated { first: 1, .. }), "the rest is not waited for");
     }
 
     #[test]

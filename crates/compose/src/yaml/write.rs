@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::scalar::{exponential, go_float, needs_quotes};
 use super::{Map, Node, Value};
+use crate::halves::{MANY, halves};
 
 /// Writes a mapping as a YAML document.
 #[must_use]
@@ -22,14 +23,28 @@ pub fn write(node: &Node) -> String {
 }
 
 fn write_map(out: &mut String, map: &Map, indent: usize) {
-    for (place, (key, node)) in map.iter().enumerate() {
-        if place > 0 {
-            push_indent(out, indent);
-        }
-        write_text(out, key, indent, true);
-        out.push(':');
-        write_under(out, node, indent);
+    if map.len() >= MANY {
+        let members: Vec<(usize, (&String, &Node))> = map.iter().enumerate().collect();
+        let written = halves(&members, |(place, member)| {
+            let mut out = String::new();
+            write_member(&mut out, *place, *member, indent);
+            out
+        });
+        out.extend(written);
+        return;
     }
+    for (place, member) in map.iter().enumerate() {
+        write_member(out, place, member, indent);
+    }
+}
+
+fn write_member(out: &mut String, place: usize, (key, node): (&String, &Node), indent: usize) {
+    if place > 0 {
+        push_indent(out, indent);
+    }
+    write_text(out, key, indent, true);
+    out.push(':');
+    write_under(out, node, indent);
 }
 
 /// A value after its key.

@@ -206,3 +206,23 @@ fn a_successor_without_its_name_gets_it_from_the_next_up() {
     assert_eq!((shop.states(), shop.id("shop-web-1")), ("shop-web-1 running".to_owned(), id));
     shop.ok(&["down"]);
 }
+
+#[test]
+fn the_rest_of_deploy_works_or_is_named() {
+    let house = House::new();
+    let shop = Described::new(
+        &house,
+        "services:\n  web:\n    image: busybox\n    command: sleep 600\n    stop_grace_period: 0s\n    deploy:\n      \
+         restart_policy: {condition: on-failure, delay: 2s, window: 1m, max_attempts: 3}\n      \
+         placement: {constraints: [node.role==manager]}\n",
+    );
+    let ended = shop.run(&["up", "-d"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains(r#"service "web": deploy.placement has no effect on one host"#), "{}", ended.stderr);
+    let policy = house.inspect("shop-web-1", "{{json .HostConfig.RestartPolicy}}");
+    for part in [r#""MaximumRetryCount":3"#, r#""MinimumDelay":2000000000"#, r#""ResetAfter":60000000000"#] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!shop.run(&["up", "-d"]).stderr.contains("placement"), "it is said when something is made");
+    shop.ok(&["down"]);
+}
