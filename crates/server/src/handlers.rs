@@ -104,7 +104,6 @@ async fn dispatch(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::BuildFiles => build::files(asked),
         Endpoint::BuildPrune => build::prune(asked).await,
         Endpoint::PluginList => system::plugins(),
-        Endpoint::PluginInspect => Err(system::no_plugin(&asked.name)),
         Endpoint::Refused(why) => refuse(asked, why).await,
     }
 }
@@ -114,6 +113,7 @@ async fn refuse(asked: Asked, why: Refusal) -> Outcome {
     Err(match why {
         Refusal::NoManager => Failure::no_manager(),
         Refusal::NoMember => Failure::no_member(),
+        Refusal::NoPlugin => system::no_plugin(&asked.name),
         Refusal::NoCluster => Failure::no_cluster(),
         Refusal::Absent(what) => Failure::absent(what),
     })

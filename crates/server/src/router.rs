@@ -84,7 +84,6 @@ pub(crate) enum Endpoint {
     Session,
     Grpc,
     PluginList,
-    PluginInspect,
     /// Never done.
     Refused(Refusal),
 }
@@ -104,6 +103,8 @@ pub(crate) enum Refusal {
     NoManager,
     /// Only a member of a cluster does it.
     NoMember,
+    /// There is no plugin, whatever its name.
+    NoPlugin,
     /// Only volumes of a cluster can be changed.
     NoCluster,
     /// Docker has it and hako does not have it yet, or never will.
@@ -253,15 +254,15 @@ const PATTERNS: &[Pattern] = &[
     post("/grpc", Endpoint::Grpc),
     get("/plugins", Endpoint::PluginList),
     get("/plugins/privileges", PLUGINS),
-    get("/plugins/*/json", Endpoint::PluginInspect),
-    delete("/plugins/*", Endpoint::PluginInspect),
+    get("/plugins/*/json", Endpoint::Refused(Refusal::NoPlugin)),
+    delete("/plugins/*", Endpoint::Refused(Refusal::NoPlugin)),
     post("/plugins/pull", PLUGINS),
     post("/plugins/create", PLUGINS),
-    post("/plugins/*/enable", Endpoint::PluginInspect),
-    post("/plugins/*/disable", Endpoint::PluginInspect),
-    post("/plugins/*/upgrade", Endpoint::PluginInspect),
-    post("/plugins/*/push", Endpoint::PluginInspect),
-    post("/plugins/*/set", Endpoint::PluginInspect),
+    post("/plugins/*/enable", Endpoint::Refused(Refusal::NoPlugin)),
+    post("/plugins/*/disable", Endpoint::Refused(Refusal::NoPlugin)),
+    post("/plugins/*/upgrade", Endpoint::Refused(Refusal::NoPlugin)),
+    post("/plugins/*/push", Endpoint::Refused(Refusal::NoPlugin)),
+    post("/plugins/*/set", Endpoint::Refused(Refusal::NoPlugin)),
     get("/swarm", SWARM),
     post("/swarm/leave", Endpoint::Refused(Refusal::NoMember)),
     get("/swarm/*", SWARM),

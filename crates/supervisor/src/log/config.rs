@@ -453,7 +453,6 @@ mod tests {
     fn refusals_name_the_option() {
         for (driver, options) in [
             ("awslogs", &[][..]),
-            ("syslog", &[("syslog-tls-ca-cert", "/nonesuch"), ("syslog-address", "tcp+tls://127.0.0.1:1")]),
             ("syslog", &[("syslog-tls-key", "/dev/null"), ("syslog-address", "tcp+tls://127.0.0.1:1")]),
             ("syslog", &[("syslog-facility", "nowhere")]),
             ("syslog", &[("max-size", "1m")]),
@@ -476,5 +475,8 @@ mod tests {
             let error = read(driver, options).unwrap_err().to_string();
             assert!(error.contains(options.first().map_or(driver, |(name, _)| name)), "{error}");
         }
+        let authority = [("syslog-tls-ca-cert", "/nonesuch"), ("syslog-address", "tcp+tls://127.0.0.1:1")];
+        let error = read("syslog", &authority).unwrap_err().to_string();
+        assert_eq!(error, "could not read CA certificate \"/nonesuch\": open /nonesuch: no such file or directory");
     }
 }
