@@ -94,7 +94,6 @@ fn refusals_speak_docker() {
             1,
         ),
         ("plugin", "hako: 'plugin' is not supported yet: plugins are not part of hako".to_owned(), 125),
-        ("run --use-api-socket x", "hako: --use-api-socket is not supported: mount the socket with -v instead".to_owned(), 125),
         (
             "run --pull foo x",
             "hako: invalid pull option: 'foo': must be one of \"always\", \"missing\" or \"never\"\n\nRun 'hako run --help' for more information".to_owned(),

@@ -12,6 +12,7 @@ pub(crate) mod security;
 pub(crate) mod user;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use hako_model::container::{HostConfig, Ulimit};
 use hako_supervisor::spec::{Linux, Namespace, NamespaceKind, Process, Rlimit, Root, Spec, User};
@@ -47,9 +48,14 @@ pub(crate) fn spec(house: &House, container: &Container, accounts: &Accounts) ->
 /// Containers that share another one's network share its files too.
 fn files_directory(house: &House, container: &Container) -> Result<std::path::PathBuf> {
     match container.record().host_config.network_mode.strip_prefix("container:") {
-        Some(other) => Ok(house.index.find(other)?.dir.clone()),
+        Some(other) => Ok(lender(house, other)?.dir.clone()),
         None => Ok(container.dir.clone()),
     }
+}
+
+/// The container whose network is to be joined.
+fn lender(house: &House, name: &str) -> Result<Arc<Container>> {
+    house.index.find(name).map_err(|error| error.during("joining network namespace of container"))
 }
 
 fn process(house: &House, record: &Record, options: &Options, accounts: &Accounts) -> Result<Process> {
@@ -168,12 +174,20 @@ fn namespaces(house: &House, host: &HostConfig) -> Result<Vec<Namespace>> {
 }
 
 fn join(house: &House, other: &str, name: &str) -> Result<String> {
-    let container = house.index.find(other)?;
-    let pid = container.status().pid();
-    if pid == 0 {
-        return Err(Error::conflict(format!("cannot join namespace of a non running container: {}", container.id)));
+    let container = if name == "net" { lender(house, other)? } else { house.index.find(other)? };
+    let (status, id) = (container.status(), &container.id);
+    match status.pid() {
+        0 if name == "net" => {
+            let (other, state) = (&container.record().name, status.state.as_str());
+            let text = "cannot join network namespace of a non running container: container";
+            Err(Error::conflict(format!("{text} {other} is {state}")))
+        }
+        0 => {
+            let kind = name.to_uppercase();
+            Err(Error::conflict(format!("failed to join {kind} namespace: container {id} is not running")))
+        }
+        pid => Ok(format!("/proc/{pid}/ns/{name}")),
     }
-    Ok(format!("/proc/{pid}/ns/{name}"))
 }
 
 /// The process of an exec instance: as confined as the container's own, unless it is privileged.

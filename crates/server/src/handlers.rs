@@ -60,9 +60,7 @@ async fn dispatch(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::ContainerAttachSocket => containers::attach_socket(asked).await,
         Endpoint::ContainerWait => containers::wait(asked).await,
         Endpoint::ContainerRemove => containers::remove(asked).await,
-        Endpoint::CheckpointList => checkpoints::list(asked).await,
-        Endpoint::CheckpointCreate => checkpoints::create(asked).await,
-        Endpoint::CheckpointRemove => checkpoints::remove(asked).await,
+        Endpoint::Checkpoints(verb) => checkpoints::answer(verb, asked).await,
         Endpoint::ContainerExport => archive::export(asked).await,
         Endpoint::ArchiveStat => archive::stat(asked).await,
         Endpoint::ArchiveGet => archive::get(asked).await,
@@ -115,8 +113,8 @@ async fn refuse(asked: Asked, why: Refusal) -> Outcome {
     Err(match why {
         Refusal::NoManager => Failure::no_manager(),
         Refusal::NoMember => Failure::no_member(),
-        Refusal::NoCluster => Failure::no_cluster(),
         Refusal::NoPlugin => system::no_plugin(&asked.name),
+        Refusal::NoCluster => Failure::no_cluster(),
         Refusal::Absent(what) => Failure::absent(what),
     })
 }

@@ -40,9 +40,7 @@ pub(crate) enum Endpoint {
     ContainerAttachSocket,
     ContainerWait,
     ContainerRemove,
-    CheckpointList,
-    CheckpointCreate,
-    CheckpointRemove,
+    Checkpoints(OnCheckpoints),
     ArchiveStat,
     ArchiveGet,
     ArchivePut,
@@ -88,6 +86,14 @@ pub(crate) enum Endpoint {
     PluginList,
     /// Never done.
     Refused(Refusal),
+}
+
+/// What can be done about a container's checkpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnCheckpoints {
+    List,
+    Create,
+    Remove,
 }
 
 /// Why something is never done.
@@ -195,8 +201,8 @@ const PATTERNS: &[Pattern] = &[
     head("/containers/*/archive", Endpoint::ArchiveStat),
     get("/containers/*/archive", Endpoint::ArchiveGet),
     put("/containers/*/archive", Endpoint::ArchivePut),
-    get("/containers/*/checkpoints", Endpoint::CheckpointList),
-    post("/containers/*/checkpoints", Endpoint::CheckpointCreate),
+    get("/containers/*/checkpoints", Endpoint::Checkpoints(OnCheckpoints::List)),
+    post("/containers/*/checkpoints", Endpoint::Checkpoints(OnCheckpoints::Create)),
     delete("/containers/*", Endpoint::ContainerRemove),
     post("/commit", Endpoint::Commit),
     post("/exec/*/start", Endpoint::ExecStart),
@@ -290,7 +296,7 @@ pub(crate) fn route(method: &Method, path: &str) -> Result<Route, Failure> {
         && let Some(both) = decoded.strip_prefix("/containers/").filter(|rest| rest.contains("/checkpoints/"))
     {
         // The one path with two variable parts.
-        return Ok(Route { endpoint: Endpoint::CheckpointRemove, name: both.to_owned(), version });
+        return Ok(Route { endpoint: Endpoint::Checkpoints(OnCheckpoints::Remove), name: both.to_owned(), version });
     }
     let found = PATTERNS.iter().filter(|pattern| pattern.method == *method);
     for pattern in found {

@@ -100,8 +100,7 @@ pub(crate) const CONTAINER: &[Flag] = &[
     list("tmpfs", "Mount a tmpfs directory"),
     switch("tty", "Allocate a pseudo-TTY").short('t'),
     list("ulimit", "Ulimit options").word("ulimit").check(check_ulimit),
-    switch("use-api-socket", "Bind mount Docker API socket and required auth")
-        .refused("mount the socket with -v instead"),
+    switch("use-api-socket", "Bind mount Docker API socket and required auth"),
     text("user", "Username or UID (format: <name|uid>[:<group|gid>])").short('u'),
     text("userns", "User namespace to use"),
     text("uts", "UTS namespace to use"),

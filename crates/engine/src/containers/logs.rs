@@ -49,7 +49,7 @@ impl Containers {
             return Err(Error::invalid("Bad parameters: you must choose at least one stream"));
         }
         let record = container.record();
-        let config = super::start::log_config(&record, &container.dir)?;
+        let config = super::start::log_files(&record, &container.dir)?;
         if config.driver == Driver::None {
             return Err(Error::not_implemented("configured logging driver does not support reading"));
         }

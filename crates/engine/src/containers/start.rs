@@ -1,6 +1,7 @@
 //! Starting containers: the run description, one message, one reply.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use hako_model::time::Timestamp;
 use hako_net::publish::Binding;
 use hako_supervisor::Image;
 use hako_supervisor::description::{Description, Network, RootfsPlan};
-use hako_supervisor::log::config::{LogConfig, Source};
+use hako_supervisor::log::config::{InvalidLogOption, LogConfig, Source};
 use hako_supervisor::protocol::{Answer, Ask, Failure};
 use hako_supervisor::spec::Mount;
 use hako_sys::file::{Durability, write_atomic};
@@ -284,7 +285,20 @@ pub(super) fn stop_signal(record: &Record) -> i32 {
 }
 
 /// Where a container's output goes.
-pub(crate) fn log_config(record: &Record, dir: &Path) -> Result<LogConfig> {
+fn log_config(record: &Record, dir: &Path) -> Result<LogConfig> {
+    read_log_config(record, dir, LogConfig::from_options)
+        .map_err(|error| error.during("failed to create task for container: failed to initialize logging driver"))
+}
+
+/// Where a container's output is read.
+pub(super) fn log_files(record: &Record, dir: &Path) -> Result<LogConfig> {
+    read_log_config(record, dir, LogConfig::of_files)
+}
+
+type ReadLogConfig =
+    fn(&str, &BTreeMap<String, String>, PathBuf, Source<'_>) -> std::result::Result<LogConfig, InvalidLogOption>;
+
+fn read_log_config(record: &Record, dir: &Path, read: ReadLogConfig) -> Result<LogConfig> {
     let log = &record.host_config.log_config;
     let (labels, command, created) = (record.labels(), record.command().join(" "), record.created.to_string());
     let source = Source {
@@ -299,7 +313,7 @@ pub(crate) fn log_config(record: &Record, dir: &Path) -> Result<LogConfig> {
     };
     let options = log.config.clone().unwrap_or_default();
     let path = dir.join(format!("{}-json.log", record.id));
-    LogConfig::from_options(&log.driver, &options, path, source).map_err(|e| Error::invalid(e.to_string()))
+    read(&log.driver, &options, path, source).map_err(|e| Error::invalid(e.to_string()))
 }
 
 /// Its health check.

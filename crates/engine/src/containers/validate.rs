@@ -2,8 +2,11 @@
 
 mod resources;
 
+use std::collections::BTreeMap;
+
 use hako_model::amount;
 use hako_model::container::{Config, HealthConfig, HostConfig, RestartName};
+use hako_supervisor::log::config::LogConfig;
 use hako_sys::caps;
 
 use super::CreateRequest;
@@ -27,6 +30,7 @@ pub(super) fn check(house: &House, request: &CreateRequest) -> Result<()> {
     check_capabilities(host)?;
     check_network_mode(&request.config, host)?;
     check_modes(house, host)?;
+    check_log(&host.log_config)?;
     check_sysctls(host)?;
     check_hosts(host)?;
     check_networks(house, request)?;
@@ -182,11 +186,14 @@ fn check_modes(house: &House, host: &HostConfig) -> Result<()> {
     one_of("UTS", &host.uts_mode, &["", "host"], false)?;
     one_of("user namespace", &host.userns_mode, &["", "host"], false)?;
     one_of("cgroup namespace", &host.cgroupns_mode, &["", "private", "host"], false)?;
-    // A network need not be there before the container is started.
-    match host.network_mode.strip_prefix("container:") {
-        Some(other) => house.index.find(other).map(|_| ()),
-        None => Ok(()),
-    }
+    // A network need not be there before the container is started, nor the container whose network it is to have.
+    Ok(())
+}
+
+/// What options say is looked at when the container starts, as in Docker: files may come meanwhile.
+fn check_log(log: &hako_model::container::LogConfig) -> Result<()> {
+    let checked = LogConfig::check_names(&log.driver, log.config.as_ref().unwrap_or(&BTreeMap::new()));
+    checked.map(drop).map_err(|error| Error::invalid(error.to_string()))
 }
 
 /// Parameters outside a container's own namespaces would change the host.

@@ -1,6 +1,6 @@
 //! `run` and what it answers: output, exit codes, environment, users, entry points.
 
-use crate::house::House;
+use crate::house::{HAKO, House};
 
 #[test]
 fn hello_runs_without_any_registry() {
@@ -150,4 +150,25 @@ fn the_log_level_decides_what_is_said_beside_the_answer() {
     assert!(house.run(["-H", &nowhere, "ps"]).stderr.contains("Hint:"));
     assert!(!house.run(["-l", "error", "-H", &nowhere, "ps"]).stderr.contains("Hint:"));
     assert!(house.fails(125, ["-l", "loud", "ps"]).contains("unable to parse logging level: loud"));
+}
+
+#[test]
+fn a_container_may_speak_to_the_daemon_as_who_started_it() {
+    let house = House::new();
+    let program = format!("{HAKO}:/bin/hako:ro");
+    let run = ["run", "--rm", "--name", "box", "--use-api-socket", "-v", &program, "busybox", "sh", "-c"];
+    let ask = "hako -H unix:///var/run/docker.sock ps --format {{.Names}}";
+    let both = format!("{ask}; echo \"($DOCKER_CONFIG)\"");
+    assert_eq!(
+        house.ok(run.into_iter().chain([both.as_str()])),
+        "box\n()",
+        "nothing is handed over where there is nothing"
+    );
+    let config = house.path().join("home/.docker/config.json");
+    std::fs::create_dir_all(config.parent().unwrap()).unwrap();
+    let auths = r#"{"auths":{"r.example:5000":{"auth":"bWU6c2VjcmV0"}}}"#;
+    std::fs::write(&config, auths.replacen('{', r#"{"psFormat":"{{.ID}}","#, 1)).unwrap();
+    let told = house
+        .ok(run.into_iter().chain(["cat $DOCKER_CONFIG/config.json; stat -c ' %a %u' $DOCKER_CONFIG/config.json"]));
+    assert_eq!(told, format!("{auths} 600 0"), "credentials, and nothing else of the file");
 }

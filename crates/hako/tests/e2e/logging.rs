@@ -110,7 +110,7 @@ fn other_drivers() {
     assert_eq!(house.ok(["logs", "local"]), "a\nb");
     let said = house.fails(125, ["run", "--log-driver", "carrier-pigeon", "busybox"]);
     assert!(said.contains("carrier-pigeon"), "{said}");
-    let said = house.fails(125, ["run", "--log-opt", "max-sighs=3", "busybox"]);
+    let said = house.fails(1, ["create", "--log-opt", "max-sighs=3", "busybox"]);
     assert!(said.contains("unknown log opt 'max-sighs' for json-file log driver"), "{said}");
 }
 

@@ -128,6 +128,19 @@ fn other_network_modes() {
     let own = house.ok(["exec", "box", "ip", "-4", "addr", "show", "eth0"]);
     let joined = house.ok(["run", "--rm", "--network", "container:box", "busybox", "ip", "-4", "addr", "show", "eth0"]);
     assert_eq!(own, joined);
+    // The other container need not be there before the start, nor run; in Docker's words.
+    house.ok(["create", "--name", "guest", "--network", "container:host", "busybox", "true"]);
+    let said = house.fails(1, ["start", "guest"]);
+    assert!(said.contains("joining network namespace of container: No such container: host"), "{said}");
+    house.ok(["create", "--name", "host", "busybox", "sleep", "600"]);
+    let said = house.fails(1, ["start", "guest"]);
+    let wanted = "cannot join network namespace of a non running container: container host is created";
+    assert!(said.contains(wanted), "{said}");
+    house.ok(["start", "host"]);
+    house.ok(["start", "-a", "guest"]);
+    house.ok(["stop", "-t", "0", "host"]);
+    let said = house.fails(125, ["run", "--ipc", "container:host", "busybox"]);
+    assert!(said.contains("failed to join IPC namespace: container ") && said.contains(" is not running"), "{said}");
     let said = house.fails(125, ["run", "--network", "nowhere", "busybox"]);
     assert!(said.contains("network nowhere not found"), "{said}");
 }

@@ -29,7 +29,7 @@ fn bad_flags_and_values_are_named() {
         (&["run", "--restart", "always:3", "busybox"], "maximum retry count"),
         (&["run", "--security-opt", "nonsense", "busybox"], "nonsense"),
         (&["run", "--env-file", "/no/such/file", "busybox"], "/no/such/file"),
-        (&["run", "--network", "container:nobody", "busybox"], "nobody"),
+        (&["run", "--rm", "--network", "container:nobody", "busybox"], "container: No such container: nobody"),
         (&["run", "--pid", "sideways", "busybox"], "invalid PID mode"),
         (&["run", "--platform", "toaster", "busybox"], "toaster"),
         (&["run", "--stop-signal", "SIGNONE", "busybox"], "SIGNONE"),

@@ -113,3 +113,22 @@ fn syslog_in_tls_trusts_who_is_to_be_trusted() {
     await_that("the careless one's word", || anybody.heard().contains("anything\n"));
     house.ok(["rm", "-f", "careless"]);
 }
+
+#[test]
+fn a_log_outlives_what_its_server_was_known_by() {
+    let house = House::new();
+    let authority = house.path().join("ca.pem").display().to_string();
+    let options = ["--log-driver", "syslog", "--log-opt", "syslog-address=tcp+tls://127.0.0.1:9", "--log-opt"];
+    let option = format!("syslog-tls-ca-cert={authority}");
+    let run = ["run", "--name", "box"].into_iter().chain(options).chain([option.as_str(), "busybox", "echo", "words"]);
+    let said = house.fails(127, run);
+    let wanted = format!(
+        "failed to create task for container: failed to initialize logging driver: could not read CA certificate \
+         \"{authority}\": open {authority}: no such file or directory"
+    );
+    assert!(said.contains(&wanted), "{said}");
+    std::fs::write(&authority, "").unwrap();
+    house.ok(["start", "-a", "box"]);
+    std::fs::remove_file(&authority).unwrap();
+    assert_eq!(house.ok(["logs", "box"]), "words");
+}

@@ -81,6 +81,22 @@ impl ConfigFile {
         self.auths().map(|auths| auths.keys().cloned().collect()).unwrap_or_default()
     }
 
+    /// A file that holds the credentials of all registries this one names, helpers' among them; none if there are none.
+    ///
+    /// # Errors
+    /// A helper failed otherwise than by not having one.
+    pub fn all_in_one(&self) -> Result<Option<Vec<u8>>, CredentialError> {
+        let helped = self.content.get("credHelpers").and_then(Value::as_object).into_iter().flat_map(Map::keys);
+        let mut auths = Map::new();
+        for key in self.plain_keys().iter().chain(helped) {
+            let domain = if key.contains("index.docker.io") { "docker.io" } else { key };
+            if let Some(credential) = self.credential(domain)? {
+                auths.insert(key.clone(), plain_entry(&credential));
+            }
+        }
+        Ok((!auths.is_empty()).then(|| json!({ "auths": auths }).to_string().into_bytes()))
+    }
+
     /// Where [`ConfigFile::store`] would put a credential for this registry.
     pub fn place(&self, domain: &str) -> Place {
         match self.helper(server_key(domain)) {

@@ -96,3 +96,14 @@ fn a_helper_keeps_the_secret() {
     helper.store("h:1", &token).unwrap();
     assert_eq!(helper.get("h:1").unwrap().unwrap().identitytoken, "tok");
 }
+
+#[test]
+fn all_credentials_fit_in_one_file() {
+    let (_dir, none) = file(r#"{"auths":{},"psFormat":"x"}"#);
+    assert_eq!(none.all_in_one().unwrap(), None);
+    let auths =
+        r#"{"auths":{"https://index.docker.io/v1/":{"auth":"bWU6c2VjcmV0"},"r.example:5000":{"auth":"eW91Ong="}}}"#;
+    let (_dir, some) = file(&auths.replacen('{', r#"{"psFormat":"x","#, 1));
+    let all = some.all_in_one().unwrap().unwrap();
+    assert_eq!(String::from_utf8(all).unwrap(), auths);
+}

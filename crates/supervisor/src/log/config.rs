@@ -151,6 +151,16 @@ pub enum InvalidLogOption {
         /// The driver.
         driver: &'static str,
     },
+    /// A file it names cannot be read.
+    #[error("could not read {what} {path:?}: open {path}: {reason}")]
+    File {
+        /// What it should hold, in Docker's words.
+        what: &'static str,
+        /// Its path.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
     /// The value makes no sense.
     #[error("invalid value for log opt {option}: {value:?}: {reason}")]
     Value {
@@ -195,18 +205,34 @@ impl LogConfig {
         path: PathBuf,
         source: Source<'_>,
     ) -> Result<Self, InvalidLogOption> {
+        let files = Self::of_files(driver, options, path, source)?;
+        let remote = Remote::from_options(files.driver, options, source, files.attributes.get("tag").cloned())?;
+        Ok(Self { remote, ..files })
+    }
+
+    /// Whether there is such a driver, and it has such options; what they say shows when it is to begin.
+    pub fn check_names(driver: &str, options: &Options) -> Result<Driver, InvalidLogOption> {
         let driver = Driver::named(driver)?;
-        if let Some(option) = options.keys().find(|option| !driver.knows(option)) {
-            return Err(InvalidLogOption::Option { option: option.clone(), driver: driver.name() });
+        match options.keys().find(|option| !driver.knows(option)) {
+            Some(option) => Err(InvalidLogOption::Option { option: option.clone(), driver: driver.name() }),
+            None => Ok(driver),
         }
+    }
+
+    /// As much of it as one must know to read what was written: where it was sent may be gone by now.
+    pub fn of_files(
+        driver: &str,
+        options: &Options,
+        path: PathBuf,
+        source: Source<'_>,
+    ) -> Result<Self, InvalidLogOption> {
+        let driver = Self::check_names(driver, options)?;
         check_mode(options)?;
         let bounds = bounds(options);
         let (max_size, max_file) = (max_size(&bounds)?, max_file(&bounds)?);
         let compress = compress(&bounds, max_size.is_some() && max_file > 1)?;
         let path = if driver.is_local() { path.with_file_name("local-logs").join("container.log") } else { path };
-        let attributes = attributes(options, source)?;
-        let remote = Remote::from_options(driver, options, source, attributes.get("tag").cloned())?;
-        Ok(Self { driver, path, max_size, max_file, compress, attributes, remote })
+        Ok(Self { driver, path, max_size, max_file, compress, attributes: attributes(options, source)?, remote: None })
     }
 
     /// The bounded default at `path`.
@@ -427,7 +453,6 @@ mod tests {
     fn refusals_name_the_option() {
         for (driver, options) in [
             ("awslogs", &[][..]),
-            ("syslog", &[("syslog-tls-ca-cert", "/nonesuch"), ("syslog-address", "tcp+tls://127.0.0.1:1")]),
             ("syslog", &[("syslog-tls-key", "/dev/null"), ("syslog-address", "tcp+tls://127.0.0.1:1")]),
             ("syslog", &[("syslog-facility", "nowhere")]),
             ("syslog", &[("max-size", "1m")]),
@@ -450,5 +475,8 @@ mod tests {
             let error = read(driver, options).unwrap_err().to_string();
             assert!(error.contains(options.first().map_or(driver, |(name, _)| name)), "{error}");
         }
+        let authority = [("syslog-tls-ca-cert", "/nonesuch"), ("syslog-address", "tcp+tls://127.0.0.1:1")];
+        let error = read("syslog", &authority).unwrap_err().to_string();
+        assert_eq!(error, "could not read CA certificate \"/nonesuch\": open /nonesuch: no such file or directory");
     }
 }

@@ -187,13 +187,14 @@ fn syslog_address(options: &Options) -> Result<Address, InvalidLogOption> {
 
 /// The options about TLS. What files hold is read with each connection; that they are there is checked now.
 fn syslog_tls(options: &Options, name: &str) -> Result<Tls, InvalidLogOption> {
-    let file = |option: &'static str| -> Result<Option<PathBuf>, InvalidLogOption> {
+    let file = |option: &'static str, what: &'static str| -> Result<Option<PathBuf>, InvalidLogOption> {
         let Some(text) = options.get(option).filter(|text| !text.is_empty()) else { return Ok(None) };
         let path = PathBuf::from(text);
-        std::fs::File::open(&path).map_err(|error| refuse(option, text, error.to_string()))?;
+        let unread = |error| InvalidLogOption::File { what, path: text.clone(), reason: reason(&error) };
+        std::fs::File::open(&path).map_err(unread)?;
         Ok(Some(path))
     };
-    let own = match (file("syslog-tls-cert")?, file("syslog-tls-key")?) {
+    let own = match (file("syslog-tls-cert", "certificate")?, file("syslog-tls-key", "key")?) {
         (Some(cert), Some(key)) => Some((cert, key)),
         (None, None) => None,
         (Some(_), None) => return Err(refuse("syslog-tls-cert", &options["syslog-tls-cert"], "needs syslog-tls-key")),
@@ -201,7 +202,13 @@ fn syslog_tls(options: &Options, name: &str) -> Result<Tls, InvalidLogOption> {
     };
     // As in Docker the option counts, whatever its value.
     let any = options.contains_key("syslog-tls-skip-verify");
-    Ok(Tls { name: name.to_owned(), authority: file("syslog-tls-ca-cert")?, own, any })
+    Ok(Tls { name: name.to_owned(), authority: file("syslog-tls-ca-cert", "CA certificate")?, own, any })
+}
+
+/// Why a file cannot be read, as Go says it.
+fn reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
 /// Docker's names of facilities, by their numbers.

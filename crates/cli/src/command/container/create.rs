@@ -8,6 +8,7 @@ use hako_api::query;
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 
+use super::api_socket;
 use crate::command::image::pull::{self, Where};
 use crate::creation::{self, CARE, CONTAINER};
 use crate::failure::Failure;
@@ -44,8 +45,8 @@ pub(crate) static CREATE: Command = Command {
 };
 
 async fn create(session: &Session, found: &Matches) -> Outcome {
-    let body = request(found).map_err(|message| refused(&message, "create"))?;
-    let created = make(session, found, &body).await?;
+    let mut body = request(found).map_err(|message| refused(&message, "create"))?;
+    let created = make(session, found, &mut body).await?;
     output::line(created.id)
 }
 
@@ -71,8 +72,9 @@ pub(crate) fn request(found: &Matches) -> Result<CreateBody, String> {
 }
 
 /// Makes the container, fetching its image first if need be; prints the daemon's warnings.
-pub(crate) async fn make(session: &Session, found: &Matches, body: &CreateBody) -> Result<Created, Failure> {
+pub(crate) async fn make(session: &Session, found: &Matches, body: &mut CreateBody) -> Result<Created, Failure> {
     let client = session.client()?;
+    let credentials = api_socket::add(session, found, body)?;
     let id_file = IdFile::claim(found.text("cidfile"))?;
     let image = found.word(0);
     // A name that is an id, whole or short, is looked up as it is; anything else must be a reference.
@@ -102,6 +104,7 @@ pub(crate) async fn make(session: &Session, found: &Matches, body: &CreateBody) 
         output::complain(format!("WARNING: {warning}\n"))?;
     }
     warn_about_published_loopback(body)?;
+    credentials.hand_over(client, &created.id).await?;
     id_file.write(&created.id)?;
     Ok(created)
 }

@@ -1,5 +1,6 @@
 //! Commands about containers.
 
+mod api_socket;
 pub(crate) mod attach;
 pub(crate) mod commit;
 pub(crate) mod copy;
