@@ -102,7 +102,7 @@ impl Workbench {
         for cache in unknown {
             // As with BuildKit, a cache that cannot be had does not end the build.
             let shown = job.begin(format!("importing cache manifest from {cache}")).await;
-            job.end(shown, false, Some("hako takes caches from registries only")).await;
+            job.end(shown, false, Some("hako takes caches from registries, directories and images")).await;
         }
         let build = order.request(inputs.dockerfile.clone(), inputs.contexts)?;
         let (desk, caches) = (desk(job), Caches { from, to: Vec::new() });
@@ -164,7 +164,11 @@ impl Workbench {
             let given = self.engine.builds().export_cache(made, target, desk(job)).await;
             let message = given.as_ref().err().map(ToString::to_string);
             job.end(shown, false, message.as_deref()).await;
-            given.map_err(failed)?;
+            if let Some(manifest) = given.map_err(failed)? {
+                // The client's own list of what is in its directory is brought up to date by this.
+                let described = serde_json::to_string(&manifest).unwrap_or_default();
+                answer.insert("cache.manifest".to_owned(), described);
+            }
         }
         for (number, exporter) in job.exporters.iter().enumerate() {
             answer.extend(export::export(job, &self.engine, number, exporter, made).await?);
@@ -318,9 +322,13 @@ fn target(entry: &CacheOptionsEntry) -> Result<CacheTarget, Status> {
     let place = match (entry.kind.as_str(), attribute("ref")) {
         ("inline", _) => Outside::Inline,
         ("registry", Some(name)) => Outside::Registry(name.to_owned()),
+        ("local", _) if attribute("dest").is_some() => {
+            let place = format!("local:{}", attribute("dest").unwrap_or_default());
+            Outside::Client { place, manifest: None }
+        }
         ("registry", None) => return Err(Status::invalid_argument("registry cache exporter requires ref")),
         (other, _) => {
-            let why = format!("hako keeps caches of BuildKit's clients in registries or images, not in type={other}");
+            let why = format!("hako keeps caches in registries, directories or images, not in type={other}");
             return Err(Status::unimplemented(why));
         }
     };
