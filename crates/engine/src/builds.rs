@@ -39,7 +39,7 @@ pub use self::check::CheckRequest;
 use self::desk::Desk;
 pub use self::outside::{CacheTarget, Caches, Outside};
 use self::outside::{Imports, Keys};
-pub use self::prune::Pruned;
+pub use self::prune::{Bounds, Pruned};
 use self::shop::Shop;
 pub(crate) use self::sweep::sweep;
 pub(crate) use self::usage::list;

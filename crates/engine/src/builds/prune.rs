@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use hako_model::digest::Digest;
 use hako_model::filter::Filters;
 use rustix::fs::FlockOperation;
 
@@ -24,18 +25,50 @@ pub struct Pruned {
     pub reclaimed: u64,
 }
 
-impl Builds {
-    /// Forgets records, with `all` also the directories of cache mounts; `until` spares those used since.
-    pub async fn prune(&self, all: bool, filters: &Filters) -> Result<Pruned> {
-        self.forget(all, until(filters)?).await
+/// How much of the cache may stay, in bytes; 0 where nothing is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// So much stays whatever else is said.
+    pub reserved: u64,
+    /// So much may stay.
+    pub most: u64,
+    /// So much of the disk is to be free.
+    pub free: u64,
+}
+
+impl Bounds {
+    fn is_empty(self) -> bool {
+        self == Self::default()
     }
 
-    /// Forgets what was last used before a moment, in seconds since the epoch, or everything; cache mounts only with `all`
-    /// and without such a moment.
-    pub async fn forget(&self, all: bool, before: Option<i64>) -> Result<Pruned> {
+    /// How much stays of a cache of a size, with so much of the disk free.
+    fn kept(self, size: u64, free: u64) -> u64 {
+        let missing = self.free.saturating_sub(free);
+        let kept = match (self.most, self.free) {
+            (0, 0) => 0,
+            (0, _) => size.saturating_sub(missing),
+            (most, _) => most.min(size.saturating_sub(missing)),
+        };
+        kept.max(self.reserved)
+    }
+}
+
+impl Builds {
+    /// Forgets records, with `all` also the directories of cache mounts; `until` spares those used since, and `bounds` those
+    /// used last.
+    pub async fn prune(&self, all: bool, filters: &Filters, bounds: Bounds) -> Result<Pruned> {
+        self.forget(all, until(filters)?, bounds).await
+    }
+
+    /// Forgets what was last used before a moment, in seconds since the epoch, or everything, or what was used longest ago
+    /// until the rest is within its bounds; cache mounts only with `all` and without any of these.
+    pub async fn forget(&self, all: bool, before: Option<i64>, bounds: Bounds) -> Result<Pruned> {
         let house = std::sync::Arc::clone(&self.house);
         let pruned = tokio::task::spawn_blocking(move || {
             let known = usage::list(&house)?;
+            if !bounds.is_empty() {
+                return within(&house, known, before, bounds);
+            }
             let ids = house.cache.forget(|record| before.is_none_or(|before| record.used < before));
             let mut gone: Vec<String> = ids.iter().map(|id| id.hex().to_owned()).collect();
             let mut reclaimed = house.store.collect().map_err(|e| Error::io("collect layers", e))?.reclaimed;
@@ -54,6 +87,31 @@ impl Builds {
         });
         pruned.await.map_err(|e| Error::io("prune build cache", e))?
     }
+}
+
+/// Forgets steps, those that were used longest ago first, until all that is kept is within its bounds. Steps whose layers
+/// images have take no room of their own.
+fn within(house: &House, known: Vec<Kept>, before: Option<i64>, bounds: Bounds) -> Result<Pruned> {
+    let own = |kept: &&Kept| !kept.shared;
+    let size: u64 = known.iter().filter(own).map(|kept| kept.size).sum();
+    let disk = rustix::fs::statvfs(house.cache.root()).map_err(|e| Error::io("measure the disk", e))?;
+    let mut excess = size.saturating_sub(bounds.kept(size, disk.f_bavail.saturating_mul(disk.f_frsize)));
+    let mut gone = Vec::new();
+    let mut layers: Vec<Kept> = known.into_iter().filter(|kept| kept.kind == KeptKind::Layer && !kept.shared).collect();
+    // Of those that were used at the same time the upper ones first: nothing is found above what is gone.
+    layers.sort_by(|one, other| one.used.cmp(&other.used).then_with(|| other.created.cmp(&one.created)));
+    for kept in layers {
+        if excess == 0 || before.is_some_and(|before| kept.used.secs() >= before) {
+            break;
+        }
+        let Ok(key) = Digest::parse(&format!("sha256:{}", kept.id)) else { continue };
+        if house.cache.forget_one(&key) {
+            excess = excess.saturating_sub(kept.size);
+            gone.push(kept);
+        }
+    }
+    let reclaimed = house.store.collect().map_err(|e| Error::io("collect layers", e))?.reclaimed;
+    Ok(Pruned { gone, reclaimed })
 }
 
 /// Removes contexts that nobody used for that long; gives their names and bytes.
@@ -99,4 +157,20 @@ fn until(filters: &Filters) -> Result<Option<i64>> {
     let nanos = hako_model::duration::parse(&text).map_err(|e| Error::invalid(format!("invalid filter until: {e}")))?;
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_secs());
     Ok(Some(i64::try_from(now).unwrap_or(i64::MAX) - nanos / 1_000_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_say_how_much_stays() {
+        let kept = |reserved, most, free, size, available| Bounds { reserved, most, free }.kept(size, available);
+        assert_eq!(kept(0, 40, 0, 100, 0), 40);
+        assert_eq!(kept(60, 40, 0, 100, 0), 60, "what is reserved stays");
+        assert_eq!(kept(0, 0, 50, 100, 20), 70, "as much goes as is missing");
+        assert_eq!(kept(0, 0, 50, 100, 80), 100, "nothing is missing");
+        assert_eq!(kept(0, 90, 50, 100, 20), 70);
+        assert_eq!(kept(30, 0, 0, 100, 0), 30);
+    }
 }

@@ -187,3 +187,21 @@ fn the_classic_builder_takes_from_an_image_that_is_here() {
     assert!(!told.contains("Using cache"), "{told}");
     assert_ne!(made(&house, "anew"), before);
 }
+
+#[test]
+fn a_prune_with_bounds_leaves_what_is_within_them() {
+    let house = House::new();
+    let step = |name: &str| format!("RUN head -c 1000000 /dev/urandom > /{name}\n");
+    let dir = context(&house, &format!("FROM busybox\n{}{}{}", step("a"), step("b"), step("c")));
+    house.ok(["build", "-o", "type=cacheonly", dir.to_str().unwrap()]);
+    let gone = |flags: &[&str]| {
+        let told = house.ok(["builder", "prune", "-f"].iter().chain(flags));
+        told.lines().filter(|line| line.len() == 64).count()
+    };
+    assert_eq!(gone(&["--reserved-space", "100mb"]), 0, "all of it is reserved");
+    assert_eq!(gone(&["--max-used-space", "2500000"]), 1, "one is too much");
+    assert_eq!(gone(&["--max-used-space", "2500000"]), 0, "two are not");
+    let again = house.run(["build", "--progress", "plain", "-o", "type=cacheonly", dir.to_str().unwrap()]).stderr;
+    assert_eq!(again.matches("CACHED").count(), 2, "the lower ones are still of use: {again}");
+    assert_eq!(gone(&[]), 3);
+}

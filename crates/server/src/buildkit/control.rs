@@ -18,7 +18,7 @@ use hako_engine::Engine;
 use hako_engine::builds::desk::Desk;
 use hako_engine::builds::request::{Context, MAIN, Remote};
 use hako_engine::builds::{
-    Becomes, BuildRequest, Builds, CacheTarget, Caches, Failure, Kept, KeptKind, Made, Outside, Told, context,
+    Becomes, Bounds, BuildRequest, Builds, CacheTarget, Caches, Failure, Kept, KeptKind, Made, Outside, Told, context,
 };
 use hako_engine::stream::ByteSource;
 
@@ -473,15 +473,17 @@ impl Service for Workbench {
 
     async fn prune(&self, asked: PruneRequest) -> Result<Answers<UsageRecord>, Status> {
         refuse_filters(&asked.filter)?;
-        if asked.reserved_space != 0 || asked.max_used_space != 0 || asked.min_free_space != 0 {
-            let why = "the build cache keeps itself below a tenth of its disk: prune takes --filter until= only";
-            return Err(Status::unimplemented(why));
-        }
+        let bytes = |asked: i64| u64::try_from(asked).unwrap_or(0);
+        let bounds = Bounds {
+            reserved: bytes(asked.reserved_space),
+            most: bytes(asked.max_used_space),
+            free: bytes(asked.min_free_space),
+        };
         let before = (asked.keep_duration > 0).then(|| {
             let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_secs());
             i64::try_from(now).unwrap_or(i64::MAX) - asked.keep_duration / 1_000_000_000
         });
-        let pruned = self.engine.builds().forget(asked.all, before).await.map_err(failed)?;
+        let pruned = self.engine.builds().forget(asked.all, before, bounds).await.map_err(failed)?;
         let records = pruned.gone.into_iter().map(|kept| Ok(record(kept)));
         Ok(Answers::new(futures_util::stream::iter(records.collect::<Vec<_>>())))
     }
