@@ -1,11 +1,13 @@
 //! Forgetting what builds keep.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use hako_model::digest::Digest;
 use hako_model::filter::Filters;
+use hako_store::ChainId;
 use rustix::fs::FlockOperation;
 
 use super::Builds;
@@ -97,11 +99,15 @@ fn within(house: &House, known: Vec<Kept>, before: Option<i64>, bounds: Bounds) 
     let disk = rustix::fs::statvfs(house.cache.root()).map_err(|e| Error::io("measure the disk", e))?;
     let mut excess = size.saturating_sub(bounds.kept(size, disk.f_bavail.saturating_mul(disk.f_frsize)));
     let mut gone = Vec::new();
-    let mut layers: Vec<Kept> = known.into_iter().filter(|kept| kept.kind == KeptKind::Layer && !kept.shared).collect();
-    // Of those that were used at the same time the upper ones first: nothing is found above what is gone.
-    layers.sort_by(|one, other| one.used.cmp(&other.used).then_with(|| other.created.cmp(&one.created)));
-    for kept in layers {
-        if excess == 0 || before.is_some_and(|before| kept.used.secs() >= before) {
+    let turns = turns(house);
+    let mut layers: Vec<(Turn, Kept)> = known
+        .into_iter()
+        .filter(|kept| kept.kind == KeptKind::Layer && !kept.shared)
+        .filter_map(|kept| Some((*turns.get(&kept.id)?, kept)))
+        .collect();
+    layers.sort_by_key(|(turn, _)| *turn);
+    for (turn, kept) in layers {
+        if excess == 0 || before.is_some_and(|before| turn.0 >= before) {
             break;
         }
         let Ok(key) = Digest::parse(&format!("sha256:{}", kept.id)) else { continue };
@@ -112,6 +118,27 @@ fn within(house: &House, known: Vec<Kept>, before: Option<i64>, bounds: Bounds) 
     }
     let reclaimed = house.store.collect().map_err(|e| Error::io("collect layers", e))?.reclaimed;
     Ok(Pruned { gone, reclaimed })
+}
+
+/// When a step's turn to go is: what was used longest ago goes first, and of that what stands highest.
+type Turn = (i64, std::cmp::Reverse<usize>);
+
+/// The turns of all steps, by their names. A step is of use as long as one that stands on it.
+fn turns(house: &House) -> HashMap<String, Turn> {
+    let (records, layers) = (house.cache.records(), house.store.layers());
+    let chain = |top: &ChainId| -> Vec<ChainId> {
+        let below = |id: &ChainId| layers.get(id).and_then(|layer| layer.parent);
+        std::iter::successors(Some(top.clone()), below).collect()
+    };
+    let mut used: HashMap<ChainId, i64> = HashMap::new();
+    for (_, record) in &records {
+        for layer in chain(&record.layer) {
+            let known = used.entry(layer).or_insert(record.used);
+            *known = record.used.max(*known);
+        }
+    }
+    let turn = |layer: &ChainId| (used.get(layer).copied().unwrap_or(0), std::cmp::Reverse(chain(layer).len()));
+    records.iter().map(|(key, record)| (key.hex().to_owned(), turn(&record.layer))).collect()
 }
 
 /// Removes contexts that nobody used for that long; gives their names and bytes.
