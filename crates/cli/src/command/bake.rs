@@ -44,9 +44,7 @@ pub(crate) static BAKE: Command = Command {
     aliases: &["hako buildx bake", "hako bake"],
     arity: Arity::AtLeast(0),
     flags: &[&[
-        list("allow", "Allow build to access specified resources")
-            .word("stringArray")
-            .refused("steps have no more privileges than containers, and files are read as you may read them"),
+        list("allow", "Allow build to access specified resources").word("stringArray"),
         text("builder", "Override the configured builder instance").refused("hako builds by itself"),
         text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")"),
         switch("check", "Shorthand for \"--call=check\""),
@@ -128,6 +126,9 @@ async fn build(
     let mut words = words::words(&target, links, inline.as_ref().map(Scratch::path));
     words.insert(0, format!("--metadata-file={}", told.path().display()));
     words.insert(0, format!("--progress={}", found.text("progress")));
+    // Files and agents are read as their owner may read them, anyway.
+    let own = |word: &&&str| !matches!(word.split('=').next(), Some("fs" | "fs.read" | "fs.write" | "ssh"));
+    words.splice(0..0, found.list("allow").iter().filter(own).map(|word| format!("--allow={word}")));
     hand_on(session, &BUILD, words).await?;
     let text = std::fs::read_to_string(told.path());
     let text = text.map_err(|error| path_failure("read", &told.path().display().to_string(), &error))?;

@@ -38,7 +38,7 @@ const LATER: &str = "it comes with a later version";
 
 const FLAGS: &[Flag] = &[
     list("add-host", "Add a custom host-to-IP mapping (format: \"host:ip\")").word("strings"),
-    list("allow", "Allow extra privileged entitlement (e.g., \"network.host\", \"security.insecure\")").word("stringArray").refused("steps have no more privileges than containers; use --network host for the host's network"),
+    list("allow", "Allow extra privileged entitlement (\"network.host\")").word("stringArray"),
     list("annotation", "Add annotation to the image").word("stringArray").refused(LATER),
     list("attest", "Attestation parameters (format: \"type=provenance,mode=max\")").word("stringArray"),
     list("build-arg", "Set build-time variables").word("stringArray"),

@@ -77,6 +77,9 @@ const OPERATIONS: &[&str] = &[
     "exporter.image.attestations",
 ];
 
+/// Why most entitlements are none here.
+const NO_MORE: &str = "steps have no more privileges than containers";
+
 /// Where uploads of a session are said to be.
 const UPLOADS: &str = "http://buildkit-session/";
 
@@ -104,7 +107,8 @@ impl Workbench {
             let shown = job.begin(format!("importing cache manifest from {cache}")).await;
             job.end(shown, false, Some("hako takes caches from registries, directories and images")).await;
         }
-        let build = order.request(inputs.dockerfile.clone(), inputs.contexts)?;
+        let mut build = order.request(inputs.dockerfile.clone(), inputs.contexts)?;
+        build.sandbox.host_network = job.host_network;
         let (desk, caches) = (desk(job), Caches { from, to: Vec::new() });
         let platforms = Some(order.platforms()?).filter(|all| all.len() > 1).unwrap_or_default();
         let request = BuildRequest { build, platforms, result: Becomes::Open, desk, caches, ..BuildRequest::default() };
@@ -431,7 +435,14 @@ impl Service for Workbench {
             id => Some(self.bench.sessions.find(id).await?),
         };
         let exporters = exporters(&asked);
-        let known = self.bench.jobs.begin(Job::new(asked.reference, session, exporters, caches))?;
+        let mut job = Job::new(asked.reference, session, exporters, caches);
+        for entitlement in &asked.entitlements {
+            match entitlement.as_str() {
+                "network.host" => job.host_network = true,
+                other => return Err(Status::unimplemented(format!("{other} is not allowed: {NO_MORE}"))),
+            }
+        }
+        let known = self.bench.jobs.begin(job)?;
         let outcome = self.work(&known.job, &asked.frontend, &asked.frontend_attrs).await;
         known.end();
         outcome.map(|exporter_response| SolveResponse { exporter_response })

@@ -120,6 +120,7 @@ impl<'a> Order<'a> {
             .collect::<Result<_, _>>()?;
         Ok(Sandbox {
             network: self.word("force-network-mode").unwrap_or_default().to_owned(),
+            host_network: false,
             hosts: hosts.map(|host| host.replacen('=', ":", 1)).collect(),
             shm_size: shm_size.map_err(|_| Status::invalid_argument("invalid shm-size: it is no number"))?,
             resources: Resources {

@@ -234,6 +234,7 @@ fn request(order: &Order, dockerfile: Vec<u8>, contexts: BTreeMap<String, Contex
         epoch: order.epoch,
         sandbox: Sandbox {
             network: order.network.clone(),
+            host_network: order.host_network,
             hosts: order.hosts.clone(),
             shm_size: order.shm_size,
             resources,

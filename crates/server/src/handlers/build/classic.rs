@@ -126,6 +126,7 @@ fn request(query: &query::Build, dockerfile: Vec<u8>, contexts: BTreeMap<String,
         epoch,
         sandbox: Sandbox {
             network: query.network.clone(),
+            host_network: false,
             hosts: query.hosts.clone(),
             shm_size: query.shm_size.unwrap_or(0),
             resources,
