@@ -41,6 +41,8 @@ pub struct Order {
     pub pull: bool,
     /// The network of steps.
     pub network: String,
+    /// Whether a step may ask for the host's network.
+    pub host_network: bool,
     /// Lines for /etc/hosts.
     pub hosts: Vec<String>,
     /// Bytes of /dev/shm.

@@ -89,6 +89,8 @@ impl std::fmt::Debug for Secret {
 pub struct Sandbox {
     /// `--network`: `default`, `none`, `host` or a network.
     pub network: String,
+    /// Whether a RUN may ask for the host's network.
+    pub host_network: bool,
     /// `--add-host`, `NAME:ADDRESS` each.
     pub hosts: Vec<String>,
     /// The size of /dev/shm; 0 for the usual one.

@@ -26,6 +26,7 @@ use crate::wire::client::{
     BytesMessage, CheckAgentRequest, CheckAgentResponse, CredentialsRequest, CredentialsResponse, GetSecretRequest,
     GetSecretResponse, Packet,
 };
+use crate::wire::content::{Action, ReadRequest, ReadResponse, WriteRequest, WriteResponse};
 use crate::{Error, Result};
 
 /// The most bytes of one message.
@@ -193,6 +194,41 @@ impl Caller {
         self.stream("read standard input", "/moby.upload.v1.Upload/Pull", &words, nothing).await
     }
 
+    /// Reads a blob of a directory that the client calls `place`.
+    ///
+    /// # Errors
+    /// The client has none, refuses or is gone.
+    pub async fn blob(&self, place: &str, digest: &str) -> Result<Streaming<ReadResponse>> {
+        let words = [(STORE, vec![place.to_owned()])];
+        let asked = ReadRequest { digest: digest.to_owned(), ..ReadRequest::default() };
+        let asked = futures_util::stream::iter([asked]);
+        self.stream("read the cache", "/containerd.services.content.v1.Content/Read", &words, asked).await
+    }
+
+    /// Writes a blob into a directory that the client calls `place`; one that is there already is fine.
+    ///
+    /// # Errors
+    /// The client refuses or is gone.
+    pub async fn put_blob(&self, place: &str, pieces: impl Stream<Item = WriteRequest> + Send + 'static) -> Result<()> {
+        let (what, words) = ("write the cache", [(STORE, vec![place.to_owned()])]);
+        let is_there = |cause: &Status| cause.code() == tonic::Code::AlreadyExists;
+        let method = "/containerd.services.content.v1.Content/Write";
+        let mut answers: Streaming<WriteResponse> = match self.stream(what, method, &words, pieces).await {
+            Err(Error::Refused { cause, .. }) if is_there(&cause) => return Ok(()),
+            opened => opened?,
+        };
+        let mut committed = false;
+        loop {
+            match answers.message().await {
+                Ok(Some(answer)) => committed |= answer.action == Action::Commit as i32,
+                Ok(None) if committed => return Ok(()),
+                Ok(None) => return Err(Error::broken(what, "the blob broke off".to_owned())),
+                Err(cause) if is_there(&cause) => return Ok(()),
+                Err(cause) => return Err(Error::Refused { what: what.to_owned(), cause: Box::new(cause) }),
+            }
+        }
+    }
+
     async fn ask<A, B>(&self, what: String, method: &'static str, asked: A) -> Result<B>
     where
         A: Message + 'static,
@@ -237,6 +273,9 @@ impl Caller {
 
 /// How a client takes files.
 const SEND: &str = "/moby.filesync.v1.FileSend/DiffCopy";
+
+/// The header that says which of several directories with blobs is meant.
+const STORE: &str = "buildkit-attachable-store-id";
 
 /// The header that says which of several outputs is meant.
 const EXPORTER: &str = "buildkit-attachable-exporter-id";

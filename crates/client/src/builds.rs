@@ -3,7 +3,6 @@
 use hako_api::build::{Message, ORDER, Order};
 use hako_api::query;
 use hako_api::usage::BuildsPruned;
-use hako_model::filter::Filters;
 
 use crate::stream::{ByteStream, JsonStream, Upload};
 use crate::{Client, Error, Result, stream};
@@ -44,8 +43,7 @@ impl Builds<'_> {
     }
 
     /// Forgets what builds keep.
-    pub async fn prune(&self, all: bool, filters: &Filters) -> Result<BuildsPruned> {
-        let options = query::PruneBuilds { all, filters: filters.clone() };
+    pub async fn prune(&self, options: &query::PruneBuilds) -> Result<BuildsPruned> {
         self.client.post("/build/prune").query(&options.write()).read().await
     }
 }

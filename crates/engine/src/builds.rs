@@ -39,7 +39,7 @@ pub use self::check::CheckRequest;
 use self::desk::Desk;
 pub use self::outside::{CacheTarget, Caches, Outside};
 use self::outside::{Imports, Keys};
-pub use self::prune::Pruned;
+pub use self::prune::{Bounds, Pruned};
 use self::shop::Shop;
 pub(crate) use self::sweep::sweep;
 pub(crate) use self::usage::list;
@@ -47,6 +47,9 @@ pub use self::usage::{Kept, KeptKind};
 use crate::house::House;
 use crate::images::{Credential, Images, Member};
 use crate::{Error, Result};
+
+/// The argument that asks for a cache in the image, as with BuildKit.
+const INLINE_CACHE: &str = "BUILDKIT_INLINE_CACHE";
 
 /// How many messages may wait for a client; then the build waits, too.
 const BACKLOG: usize = 1024;
@@ -245,7 +248,8 @@ impl Builds {
         for target in &request.caches.to {
             runtime.block_on(self.give(&made, target, &keys)).map_err(|error| plain(&error))?;
         }
-        let inline = request.caches.to.iter().any(|target| matches!(target.place, Outside::Inline));
+        let asked = request.build.arguments.get(INLINE_CACHE).is_some_and(|text| matches!(text.as_str(), "1" | "true"));
+        let inline = asked || request.caches.to.iter().any(|target| matches!(target.place, Outside::Inline));
         match request.result {
             Becomes::Open => Ok(Told::Made(made)),
             Becomes::Files => Ok(Told::Layers(made.iter().map(|made| (made.platform(), made.layer())).collect())),
@@ -256,8 +260,13 @@ impl Builds {
         }
     }
 
-    /// Gives a result's layers to a cache outside, with what the client lends.
-    pub async fn export_cache(&self, made: &[Made], target: &CacheTarget, desk: Option<Arc<dyn Desk>>) -> Result<()> {
+    /// Gives a result's layers to a cache outside, with what the client lends; gives the manifest that stands there then.
+    pub async fn export_cache(
+        &self,
+        made: &[Made],
+        target: &CacheTarget,
+        desk: Option<Arc<dyn Desk>>,
+    ) -> Result<Option<Descriptor>> {
         self.give(made, target, &Keys { credentials: BTreeMap::new(), desk }).await
     }
 

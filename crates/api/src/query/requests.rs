@@ -90,6 +90,14 @@ requests! {
     PruneBuilds {
         /// Cache mounts, too.
         all: bool = "all",
+        /// Bytes that stay whatever else is said, as it was called until 1.48.
+        keep_storage: Option<i64> = "keep-storage",
+        /// Bytes that stay whatever else is said.
+        reserved_space: Option<i64> = "reserved-space",
+        /// Bytes that may stay.
+        max_used_space: Option<i64> = "max-used-space",
+        /// Bytes of the disk that are to be free.
+        min_free_space: Option<i64> = "min-free-space",
         /// Which.
         filters: Filters = "filters",
     }

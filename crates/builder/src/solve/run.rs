@@ -64,10 +64,11 @@ impl Stage<'_, '_, '_> {
         if !run.devices.is_empty() {
             return Err(Error::refused("RUN --device is not supported: steps get no devices of the host"));
         }
-        let given = &self.build.request.sandbox.network;
+        let sandbox = &self.build.request.sandbox;
+        let given = &sandbox.network;
         let network = match (run.network.as_deref(), given.as_str()) {
-            (Some("host"), network) if network != "host" => {
-                return Err(Error::refused("network.host is not allowed: give the build --network host"));
+            (Some("host"), network) if network != "host" && !sandbox.host_network => {
+                return Err(Error::refused("network.host is not allowed: give the build --allow network.host"));
             }
             (Some(own), _) if own != "default" => own.to_owned(),
             (_, "") => "default".to_owned(),

@@ -3,6 +3,7 @@
 mod change;
 mod functions;
 mod language;
+mod list;
 mod plan;
 mod system;
 mod target;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use self::change::Change;
 use self::language::Definition;
+use self::list::Listing;
 use self::plan::Plan;
 use self::target::Target;
 use self::words::Links;
@@ -24,8 +26,6 @@ use crate::output;
 use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::tree::{Arity, Command, Outcome, run};
-
-const LATER: &str = "it comes with a later version";
 
 /// The files that are read when none is named, in this order, as far as they exist.
 const USUAL: [&str; 8] = [
@@ -44,14 +44,12 @@ pub(crate) static BAKE: Command = Command {
     aliases: &["hako buildx bake", "hako bake"],
     arity: Arity::AtLeast(0),
     flags: &[&[
-        list("allow", "Allow build to access specified resources")
-            .word("stringArray")
-            .refused("steps have no more privileges than containers, and files are read as you may read them"),
+        list("allow", "Allow build to access specified resources").word("stringArray"),
         text("builder", "Override the configured builder instance").refused("hako builds by itself"),
         text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")"),
         switch("check", "Shorthand for \"--call=check\""),
         list("file", "Build definition file").short('f').word("stringArray"),
-        text("list", "List targets or variables").refused(LATER),
+        text("list", "List targets or variables"),
         switch("load", "Shorthand for \"--set=*.output=type=docker\". Conditional."),
         text("metadata-file", "Write build result metadata to a file"),
         switch("no-cache", "Do not use cache when building the image"),
@@ -73,6 +71,11 @@ pub(crate) static BAKE: Command = Command {
 
 async fn bake(session: &Session, found: &Matches) -> Outcome {
     let refused = |why: String| Failure::Status { message: format!("ERROR: {why}"), code: 1 };
+    if let Some(text) = found.text_given("list") {
+        let listing = Listing::parse(text).map_err(refused)?;
+        let definition = gather(&found.list("file")).map_err(refused)?;
+        return output::print(listing.show(&definition));
+    }
     let plan = plan(found).map_err(refused)?;
     if found.on("print") {
         return output::line(plan.print());
@@ -123,6 +126,9 @@ async fn build(
     let mut words = words::words(&target, links, inline.as_ref().map(Scratch::path));
     words.insert(0, format!("--metadata-file={}", told.path().display()));
     words.insert(0, format!("--progress={}", found.text("progress")));
+    // Files and agents are read as their owner may read them, anyway.
+    let own = |word: &&&str| !matches!(word.split('=').next(), Some("fs" | "fs.read" | "fs.write" | "ssh"));
+    words.splice(0..0, found.list("allow").iter().filter(own).map(|word| format!("--allow={word}")));
     hand_on(session, &BUILD, words).await?;
     let text = std::fs::read_to_string(told.path());
     let text = text.map_err(|error| path_failure("read", &told.path().display().to_string(), &error))?;
@@ -178,6 +184,8 @@ fn gather(named: &[&str]) -> Result<Definition, String> {
         .collect();
     let read = language::read(bodies, &environment)?;
     definition.groups.extend(read.groups);
+    definition.about.extend(read.about);
+    definition.variables.extend(read.variables);
     for (name, target) in read.targets {
         definition.targets.entry(name).or_default().merge(&target);
     }

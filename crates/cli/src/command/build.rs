@@ -15,6 +15,7 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsRawFd;
 
 use hako_api::build::{Message, Order, Place};
+use hako_api::query;
 use hako_client::JsonStream;
 use hako_registry::credentials::Credential;
 
@@ -37,7 +38,7 @@ const LATER: &str = "it comes with a later version";
 
 const FLAGS: &[Flag] = &[
     list("add-host", "Add a custom host-to-IP mapping (format: \"host:ip\")").word("strings"),
-    list("allow", "Allow extra privileged entitlement (e.g., \"network.host\", \"security.insecure\")").word("stringArray").refused("steps have no more privileges than containers; use --network host for the host's network"),
+    list("allow", "Allow extra privileged entitlement (\"network.host\")").word("stringArray"),
     list("annotation", "Add annotation to the image").word("stringArray").refused(LATER),
     list("attest", "Attestation parameters (format: \"type=provenance,mode=max\")").word("stringArray"),
     list("build-arg", "Set build-time variables").word("stringArray"),
@@ -119,7 +120,10 @@ static PRUNE: Command = Command {
         switch("all", "Remove all unused build cache, not just dangling ones").short('a'),
         filter("Provide filter values (e.g., \"until=24h\")"),
         switch("force", "Do not prompt for confirmation").short('f'),
-        bytes("keep-storage", "Amount of disk space to keep for cache").refused(LATER),
+        bytes("keep-storage", "Amount of disk space to keep for cache"),
+        bytes("max-used-space", "Maximum amount of disk space allowed to keep for cache"),
+        bytes("min-free-space", "Target amount of free disk space after pruning"),
+        bytes("reserved-space", "Amount of disk space always allowed to keep for cache"),
     ]],
     ..Command::new("Remove build cache", run!(prune))
 };
@@ -135,7 +139,16 @@ async fn prune(session: &Session, found: &Matches) -> Outcome {
         return Err(Failure::local("builder prune has been cancelled"));
     }
     let filters = crate::command::filters(found);
-    let pruned = session.client()?.builds().prune(found.on("all"), &filters).await?;
+    let bytes = |flag: &str| Some(found.bytes(flag)).filter(|bytes| *bytes > 0);
+    let options = query::PruneBuilds {
+        all: found.on("all"),
+        keep_storage: bytes("keep-storage"),
+        reserved_space: bytes("reserved-space"),
+        max_used_space: bytes("max-used-space"),
+        min_free_space: bytes("min-free-space"),
+        filters,
+    };
+    let pruned = session.client()?.builds().prune(&options).await?;
     let ids = pruned.caches_deleted.unwrap_or_default();
     let listed = if ids.is_empty() { String::new() } else { format!("ID\n{}\n\n", ids.join("\n")) };
     out::print(format!("{listed}Total reclaimed space: {}\n", human_size(pruned.space_reclaimed as f64)))

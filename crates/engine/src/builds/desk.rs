@@ -1,11 +1,14 @@
 //! What a client lends to a build while it goes on: it is asked when a step needs it, and nothing is kept.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use futures_util::future::BoxFuture;
 use hako_builder::request::Secret;
+use hako_model::digest::Digest;
+use hako_model::image::Descriptor;
 
 use crate::images::Credential;
 use crate::{Error, Result};
@@ -54,4 +57,17 @@ pub trait Desk: Send + Sync {
 
     /// Connects a stream with that agent, until one of them has enough.
     fn connect(&self, id: &str, stream: UnixStream) -> BoxFuture<'_, Result<()>>;
+
+    /// Writes what a place of the client's has under a digest into a file; no more than `limit` bytes. Whether they are the
+    /// right ones is for the caller to see.
+    fn take(&self, place: &str, digest: &Digest, limit: u64, into: File) -> BoxFuture<'_, Result<()>> {
+        let _ = (place, digest, limit, into);
+        Box::pin(std::future::ready(Err(Error::not_implemented("the client keeps no caches"))))
+    }
+
+    /// Gives a place of the client's what a file has, unless it has it.
+    fn give(&self, place: &str, blob: &Descriptor, from: File) -> BoxFuture<'_, Result<()>> {
+        let _ = (place, blob, from);
+        Box::pin(std::future::ready(Err(Error::not_implemented("the client keeps no caches"))))
+    }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use hako_model::digest::Digest;
 use hako_model::reference::Reference;
 use hako_registry::{Access, Repository};
 
@@ -27,6 +28,15 @@ pub enum Outside {
     Folder(Arc<OwnedFd>),
     /// In the image that is made.
     Inline,
+    /// In an image that is here.
+    Image(String),
+    /// In a directory that the client reads and writes itself.
+    Client {
+        /// What the client calls it.
+        place: String,
+        /// The manifest of what is there.
+        manifest: Option<Digest>,
+    },
 }
 
 impl std::fmt::Display for Outside {
@@ -35,6 +45,8 @@ impl std::fmt::Display for Outside {
             Self::Registry(name) => f.write_str(name),
             Self::Folder(_) => f.write_str("a local directory"),
             Self::Inline => f.write_str("the image"),
+            Self::Image(name) => f.write_str(name),
+            Self::Client { place, .. } => f.write_str(place.strip_prefix("local:").unwrap_or(place)),
         }
     }
 }

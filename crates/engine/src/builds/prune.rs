@@ -1,10 +1,13 @@
 //! Forgetting what builds keep.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use hako_model::digest::Digest;
 use hako_model::filter::Filters;
+use hako_store::ChainId;
 use rustix::fs::FlockOperation;
 
 use super::Builds;
@@ -24,18 +27,50 @@ pub struct Pruned {
     pub reclaimed: u64,
 }
 
-impl Builds {
-    /// Forgets records, with `all` also the directories of cache mounts; `until` spares those used since.
-    pub async fn prune(&self, all: bool, filters: &Filters) -> Result<Pruned> {
-        self.forget(all, until(filters)?).await
+/// How much of the cache may stay, in bytes; 0 where nothing is said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Bounds {
+    /// So much stays whatever else is said.
+    pub reserved: u64,
+    /// So much may stay.
+    pub most: u64,
+    /// So much of the disk is to be free.
+    pub free: u64,
+}
+
+impl Bounds {
+    fn is_empty(self) -> bool {
+        self == Self::default()
     }
 
-    /// Forgets what was last used before a moment, in seconds since the epoch, or everything; cache mounts only with `all`
-    /// and without such a moment.
-    pub async fn forget(&self, all: bool, before: Option<i64>) -> Result<Pruned> {
+    /// How much stays of a cache of a size, with so much of the disk free.
+    fn kept(self, size: u64, free: u64) -> u64 {
+        let missing = self.free.saturating_sub(free);
+        let kept = match (self.most, self.free) {
+            (0, 0) => 0,
+            (0, _) => size.saturating_sub(missing),
+            (most, _) => most.min(size.saturating_sub(missing)),
+        };
+        kept.max(self.reserved)
+    }
+}
+
+impl Builds {
+    /// Forgets records, with `all` also the directories of cache mounts; `until` spares those used since, and `bounds` those
+    /// used last.
+    pub async fn prune(&self, all: bool, filters: &Filters, bounds: Bounds) -> Result<Pruned> {
+        self.forget(all, until(filters)?, bounds).await
+    }
+
+    /// Forgets what was last used before a moment, in seconds since the epoch, or everything, or what was used longest ago
+    /// until the rest is within its bounds; cache mounts only with `all` and without any of these.
+    pub async fn forget(&self, all: bool, before: Option<i64>, bounds: Bounds) -> Result<Pruned> {
         let house = std::sync::Arc::clone(&self.house);
         let pruned = tokio::task::spawn_blocking(move || {
             let known = usage::list(&house)?;
+            if !bounds.is_empty() {
+                return within(&house, known, before, bounds);
+            }
             let ids = house.cache.forget(|record| before.is_none_or(|before| record.used < before));
             let mut gone: Vec<String> = ids.iter().map(|id| id.hex().to_owned()).collect();
             let mut reclaimed = house.store.collect().map_err(|e| Error::io("collect layers", e))?.reclaimed;
@@ -54,6 +89,56 @@ impl Builds {
         });
         pruned.await.map_err(|e| Error::io("prune build cache", e))?
     }
+}
+
+/// Forgets steps, those that were used longest ago first, until all that is kept is within its bounds. Steps whose layers
+/// images have take no room of their own.
+fn within(house: &House, known: Vec<Kept>, before: Option<i64>, bounds: Bounds) -> Result<Pruned> {
+    let own = |kept: &&Kept| !kept.shared;
+    let size: u64 = known.iter().filter(own).map(|kept| kept.size).sum();
+    let disk = rustix::fs::statvfs(house.cache.root()).map_err(|e| Error::io("measure the disk", e))?;
+    let mut excess = size.saturating_sub(bounds.kept(size, disk.f_bavail.saturating_mul(disk.f_frsize)));
+    let mut gone = Vec::new();
+    let turns = turns(house);
+    let mut layers: Vec<(Turn, Kept)> = known
+        .into_iter()
+        .filter(|kept| kept.kind == KeptKind::Layer && !kept.shared)
+        .filter_map(|kept| Some((*turns.get(&kept.id)?, kept)))
+        .collect();
+    layers.sort_by_key(|(turn, _)| *turn);
+    for (turn, kept) in layers {
+        if excess == 0 || before.is_some_and(|before| turn.0 >= before) {
+            break;
+        }
+        let Ok(key) = Digest::parse(&format!("sha256:{}", kept.id)) else { continue };
+        if house.cache.forget_one(&key) {
+            excess = excess.saturating_sub(kept.size);
+            gone.push(kept);
+        }
+    }
+    let reclaimed = house.store.collect().map_err(|e| Error::io("collect layers", e))?.reclaimed;
+    Ok(Pruned { gone, reclaimed })
+}
+
+/// When a step's turn to go is: what was used longest ago goes first, and of that what stands highest.
+type Turn = (i64, std::cmp::Reverse<usize>);
+
+/// The turns of all steps, by their names. A step is of use as long as one that stands on it.
+fn turns(house: &House) -> HashMap<String, Turn> {
+    let (records, layers) = (house.cache.records(), house.store.layers());
+    let chain = |top: &ChainId| -> Vec<ChainId> {
+        let below = |id: &ChainId| layers.get(id).and_then(|layer| layer.parent);
+        std::iter::successors(Some(top.clone()), below).collect()
+    };
+    let mut used: HashMap<ChainId, i64> = HashMap::new();
+    for (_, record) in &records {
+        for layer in chain(&record.layer) {
+            let known = used.entry(layer).or_insert(record.used);
+            *known = record.used.max(*known);
+        }
+    }
+    let turn = |layer: &ChainId| (used.get(layer).copied().unwrap_or(0), std::cmp::Reverse(chain(layer).len()));
+    records.iter().map(|(key, record)| (key.hex().to_owned(), turn(&record.layer))).collect()
 }
 
 /// Removes contexts that nobody used for that long; gives their names and bytes.
@@ -99,4 +184,20 @@ fn until(filters: &Filters) -> Result<Option<i64>> {
     let nanos = hako_model::duration::parse(&text).map_err(|e| Error::invalid(format!("invalid filter until: {e}")))?;
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_secs());
     Ok(Some(i64::try_from(now).unwrap_or(i64::MAX) - nanos / 1_000_000_000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_say_how_much_stays() {
+        let kept = |reserved, most, free, size, available| Bounds { reserved, most, free }.kept(size, available);
+        assert_eq!(kept(0, 40, 0, 100, 0), 40);
+        assert_eq!(kept(60, 40, 0, 100, 0), 60, "what is reserved stays");
+        assert_eq!(kept(0, 0, 50, 100, 20), 70, "as much goes as is missing");
+        assert_eq!(kept(0, 0, 50, 100, 80), 100, "nothing is missing");
+        assert_eq!(kept(0, 90, 50, 100, 20), 70);
+        assert_eq!(kept(30, 0, 0, 100, 0), 30);
+    }
 }

@@ -219,6 +219,20 @@ fn results_go_where_they_are_wanted() {
 }
 
 #[test]
+fn the_hosts_network_is_for_steps_that_are_allowed_it() {
+    let house = House::new();
+    run_tool("ip", ["link", "add", "only-here", "type", "bridge"]);
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nRUN --network=host ip link show only-here\n")]);
+    let path = dir.to_str().unwrap();
+    let said = house.fails(1, ["build", path]);
+    assert!(said.contains("network.host is not allowed") && said.contains("--allow network.host"), "{said}");
+    build(&house, &dir, &["--allow", "network.host"]);
+    let said = house.fails(1, ["build", "--allow", "security.insecure", path]);
+    assert!(said.contains("no more privileges than containers"), "{said}");
+    run_tool("ip", ["link", "del", "only-here"]);
+}
+
+#[test]
 fn contexts_come_from_standard_input_too() {
     let house = House::new();
     let said = house.run_with_input(["build", "-t", "i", "-"], b"FROM busybox\nRUN echo in > /f\n");

@@ -224,7 +224,8 @@ fn buildx_builds_for_several_platforms_too() {
     let (house, registry) = (House::new(), Registry::start());
     let dir = context(&house, &[("Dockerfile", FILE)]);
     let name = format!("{}/app:1", registry.address());
-    let args = ["buildx", "build", "--platform", BOTH, "--provenance=mode=max", "--push", "-t", &name, "."];
+    let args =
+        ["buildx", "build", "--platform", BOTH, "--provenance=mode=max", "--sbom=true", "--push", "-t", &name, "."];
     let Some(ended) = docker(&house, &dir, &args) else { return };
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
     let listed = house.ok(["manifest", "inspect", "--insecure", &name]);

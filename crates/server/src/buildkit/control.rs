@@ -18,7 +18,7 @@ use hako_engine::Engine;
 use hako_engine::builds::desk::Desk;
 use hako_engine::builds::request::{Context, MAIN, Remote};
 use hako_engine::builds::{
-    Becomes, BuildRequest, Builds, CacheTarget, Caches, Failure, Kept, KeptKind, Made, Outside, Told, context,
+    Becomes, Bounds, BuildRequest, Builds, CacheTarget, Caches, Failure, Kept, KeptKind, Made, Outside, Told, context,
 };
 use hako_engine::stream::ByteSource;
 
@@ -77,6 +77,9 @@ const OPERATIONS: &[&str] = &[
     "exporter.image.attestations",
 ];
 
+/// Why most entitlements are none here.
+const NO_MORE: &str = "steps have no more privileges than containers";
+
 /// Where uploads of a session are said to be.
 const UPLOADS: &str = "http://buildkit-session/";
 
@@ -102,9 +105,10 @@ impl Workbench {
         for cache in unknown {
             // As with BuildKit, a cache that cannot be had does not end the build.
             let shown = job.begin(format!("importing cache manifest from {cache}")).await;
-            job.end(shown, false, Some("hako takes caches from registries only")).await;
+            job.end(shown, false, Some("hako takes caches from registries, directories and images")).await;
         }
-        let build = order.request(inputs.dockerfile.clone(), inputs.contexts)?;
+        let mut build = order.request(inputs.dockerfile.clone(), inputs.contexts)?;
+        build.sandbox.host_network = job.host_network;
         let (desk, caches) = (desk(job), Caches { from, to: Vec::new() });
         let platforms = Some(order.platforms()?).filter(|all| all.len() > 1).unwrap_or_default();
         let request = BuildRequest { build, platforms, result: Becomes::Open, desk, caches, ..BuildRequest::default() };
@@ -164,7 +168,11 @@ impl Workbench {
             let given = self.engine.builds().export_cache(made, target, desk(job)).await;
             let message = given.as_ref().err().map(ToString::to_string);
             job.end(shown, false, message.as_deref()).await;
-            given.map_err(failed)?;
+            if let Some(manifest) = given.map_err(failed)? {
+                // The client's own list of what is in its directory is brought up to date by this.
+                let described = serde_json::to_string(&manifest).unwrap_or_default();
+                answer.insert("cache.manifest".to_owned(), described);
+            }
         }
         for (number, exporter) in job.exporters.iter().enumerate() {
             answer.extend(export::export(job, &self.engine, number, exporter, made).await?);
@@ -318,9 +326,13 @@ fn target(entry: &CacheOptionsEntry) -> Result<CacheTarget, Status> {
     let place = match (entry.kind.as_str(), attribute("ref")) {
         ("inline", _) => Outside::Inline,
         ("registry", Some(name)) => Outside::Registry(name.to_owned()),
+        ("local", _) if attribute("dest").is_some() => {
+            let place = format!("local:{}", attribute("dest").unwrap_or_default());
+            Outside::Client { place, manifest: None }
+        }
         ("registry", None) => return Err(Status::invalid_argument("registry cache exporter requires ref")),
         (other, _) => {
-            let why = format!("hako keeps caches of BuildKit's clients in registries or images, not in type={other}");
+            let why = format!("hako keeps caches in registries, directories or images, not in type={other}");
             return Err(Status::unimplemented(why));
         }
     };
@@ -423,7 +435,14 @@ impl Service for Workbench {
             id => Some(self.bench.sessions.find(id).await?),
         };
         let exporters = exporters(&asked);
-        let known = self.bench.jobs.begin(Job::new(asked.reference, session, exporters, caches))?;
+        let mut job = Job::new(asked.reference, session, exporters, caches);
+        for entitlement in &asked.entitlements {
+            match entitlement.as_str() {
+                "network.host" => job.host_network = true,
+                other => return Err(Status::unimplemented(format!("{other} is not allowed: {NO_MORE}"))),
+            }
+        }
+        let known = self.bench.jobs.begin(job)?;
         let outcome = self.work(&known.job, &asked.frontend, &asked.frontend_attrs).await;
         known.end();
         outcome.map(|exporter_response| SolveResponse { exporter_response })
@@ -465,15 +484,17 @@ impl Service for Workbench {
 
     async fn prune(&self, asked: PruneRequest) -> Result<Answers<UsageRecord>, Status> {
         refuse_filters(&asked.filter)?;
-        if asked.reserved_space != 0 || asked.max_used_space != 0 || asked.min_free_space != 0 {
-            let why = "the build cache keeps itself below a tenth of its disk: prune takes --filter until= only";
-            return Err(Status::unimplemented(why));
-        }
+        let bytes = |asked: i64| u64::try_from(asked).unwrap_or(0);
+        let bounds = Bounds {
+            reserved: bytes(asked.reserved_space),
+            most: bytes(asked.max_used_space),
+            free: bytes(asked.min_free_space),
+        };
         let before = (asked.keep_duration > 0).then(|| {
             let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_secs());
             i64::try_from(now).unwrap_or(i64::MAX) - asked.keep_duration / 1_000_000_000
         });
-        let pruned = self.engine.builds().forget(asked.all, before).await.map_err(failed)?;
+        let pruned = self.engine.builds().forget(asked.all, before, bounds).await.map_err(failed)?;
         let records = pruned.gone.into_iter().map(|kept| Ok(record(kept)));
         Ok(Answers::new(futures_util::stream::iter(records.collect::<Vec<_>>())))
     }

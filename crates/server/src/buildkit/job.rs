@@ -26,6 +26,8 @@ pub(super) struct Job {
     /// Whom to ask for files; builds from the web need nobody.
     pub(super) session: Option<Session>,
     pub(super) exporters: Vec<Exporter>,
+    /// Whether a step may ask for the host's network.
+    pub(super) host_network: bool,
     /// Where the result's layers go for other machines' builds.
     pub(super) caches: Vec<CacheTarget>,
     send: Mutex<Option<mpsc::Sender<StatusResponse>>>,
@@ -67,6 +69,7 @@ impl Job {
             reference,
             session,
             exporters,
+            host_network: false,
             caches,
             send: Mutex::new(Some(send)),
             listen: Mutex::new(Some(listen)),

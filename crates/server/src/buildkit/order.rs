@@ -6,6 +6,7 @@ use hako_buildkit::Status;
 use hako_engine::builds::request::{Context, Request, Reuse, Sandbox};
 use hako_engine::builds::{Attestations, Outside};
 use hako_model::container::{Resources, Ulimit};
+use hako_model::digest::Digest;
 use hako_model::platform::Platform;
 
 /// The words of an order.
@@ -42,6 +43,11 @@ impl<'a> Order<'a> {
             let attrs = &cache["Attrs"];
             match (cache["Type"].as_str(), attrs["ref"].as_str()) {
                 (Some("registry"), Some(name)) => known.push(Outside::Registry(name.to_owned())),
+                (Some("local"), _) if attrs["src"].is_string() => {
+                    let place = format!("local:{}", attrs["src"].as_str().unwrap_or_default());
+                    let manifest = attrs["digest"].as_str().and_then(|text| Digest::parse(text).ok());
+                    known.push(Outside::Client { place, manifest });
+                }
                 (kind, name) => unknown.push(name.or(attrs["src"].as_str()).or(kind).unwrap_or("somewhere").to_owned()),
             }
         }
@@ -114,6 +120,7 @@ impl<'a> Order<'a> {
             .collect::<Result<_, _>>()?;
         Ok(Sandbox {
             network: self.word("force-network-mode").unwrap_or_default().to_owned(),
+            host_network: false,
             hosts: hosts.map(|host| host.replacen('=', ":", 1)).collect(),
             shm_size: shm_size.map_err(|_| Status::invalid_argument("invalid shm-size: it is no number"))?,
             resources: Resources {
@@ -187,7 +194,7 @@ mod tests {
         };
         let listed =
             r#"[{"Type":"registry","Attrs":{"ref":"a/b:c"}},{"Type":"local","Attrs":{"src":"/d"}},{"Type":"gha"}]"#;
-        let expected = (vec!["a/b:c".to_owned()], vec!["/d".to_owned(), "gha".to_owned()]);
+        let expected = (vec!["a/b:c".to_owned(), "/d".to_owned()], vec!["gha".to_owned()]);
         assert_eq!(names("cache-imports", listed), expected);
         assert_eq!(names("cache-from", "x,y").0, ["x", "y"]);
         assert_eq!(names("cache-imports", "rubbish"), (Vec::new(), Vec::new()));

@@ -18,7 +18,7 @@ use hako_engine::builds::lint::Warning;
 use hako_engine::builds::progress::Event;
 use hako_engine::builds::request::{Context, MAIN, Request, Reuse, Sandbox, Secret};
 use hako_engine::builds::{
-    Becomes, BuildRequest, Builds, CacheTarget, Caches, CheckRequest, Dockerfile, Outside, Told,
+    Becomes, Bounds, BuildRequest, Builds, CacheTarget, Caches, CheckRequest, Dockerfile, Outside, Told,
 };
 use hako_engine::images::Credential;
 use hako_engine::stream::ByteSource;
@@ -234,6 +234,7 @@ fn request(order: &Order, dockerfile: Vec<u8>, contexts: BTreeMap<String, Contex
         epoch: order.epoch,
         sandbox: Sandbox {
             network: order.network.clone(),
+            host_network: order.host_network,
             hosts: order.hosts.clone(),
             shm_size: order.shm_size,
             resources,
@@ -320,7 +321,13 @@ pub(super) fn files(asked: Asked) -> Outcome {
 
 pub(super) async fn prune(asked: Asked) -> Outcome {
     let query = query::PruneBuilds::read(&asked.query)?;
-    let pruned = asked.engine.builds().prune(query.all, &query.filters).await?;
+    let bytes = |asked: Option<i64>| u64::try_from(asked.unwrap_or(0)).unwrap_or(0);
+    let bounds = Bounds {
+        reserved: bytes(query.reserved_space.or(query.keep_storage)),
+        most: bytes(query.max_used_space),
+        free: bytes(query.min_free_space),
+    };
+    let pruned = asked.engine.builds().prune(query.all, &query.filters, bounds).await?;
     let caches_deleted =
         Some(pruned.gone.into_iter().map(|kept| kept.id).collect::<Vec<_>>()).filter(|ids| !ids.is_empty());
     reply::json(&BuildsPruned { caches_deleted, space_reclaimed: pruned.reclaimed })

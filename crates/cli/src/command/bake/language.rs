@@ -32,6 +32,8 @@ pub(super) struct Definition {
 pub(super) struct Variable {
     pub(super) name: String,
     pub(super) value: Option<String>,
+    /// The type as it is written, if it is.
+    pub(super) kind: String,
     pub(super) description: String,
 }
 
@@ -245,7 +247,8 @@ fn variables(
         }
         if unknown.is_variable {
             let value = world.variables.get(&name).and_then(scalar);
-            definition.variables.push(Variable { name, value, description: unknown.description });
+            let kind = unknown.kind.unwrap_or_default();
+            definition.variables.push(Variable { name, value, kind, description: unknown.description });
         }
     }
     Ok(())

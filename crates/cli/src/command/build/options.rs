@@ -50,6 +50,7 @@ pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
         no_cache_filter: found.strings("no-cache-filter"),
         pull: found.on("pull"),
         network: found.text("network").to_owned(),
+        host_network: allowed(&found.list("allow"))?,
         hosts: hosts(&found.list("add-host"))?,
         shm_size: found.bytes("shm-size"),
         ulimits: limits?,
@@ -61,6 +62,18 @@ pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
         epoch,
         ..Order::default()
     })
+}
+
+/// Whether steps may ask for the host's network: the one thing that can be allowed.
+fn allowed(flags: &[&str]) -> Result<bool, Failure> {
+    let more = |flag: &&&str| **flag != "network.host";
+    match flags.iter().find(more) {
+        None => Ok(!flags.is_empty()),
+        Some(other) => {
+            let why = "steps have no more privileges than containers; network.host is all that can be allowed";
+            Err(Failure::local(format!("--allow {other} is not supported: {why}")))
+        }
+    }
 }
 
 /// The platform, or the platforms if they are several, each once and in its usual spelling.

@@ -32,26 +32,56 @@ struct Parcel {
 }
 
 impl Builds {
-    /// Gives a result's layers to a cache outside.
-    pub(in crate::builds) async fn give(&self, made: &[Made], target: &CacheTarget, keys: &Keys) -> Result<()> {
+    /// Gives a result's layers to a cache outside; gives the manifest that stands there then.
+    pub(in crate::builds) async fn give(
+        &self,
+        made: &[Made],
+        target: &CacheTarget,
+        keys: &Keys,
+    ) -> Result<Option<Descriptor>> {
         let failed = |error: Error| broken(&format!("export cache to {}", target.place), error);
         if matches!(target.place, Outside::Inline) {
-            return Ok(());
+            return Ok(None);
         }
         let products: Vec<Arc<Product>> = made.iter().map(|made| Arc::clone(&made.product)).collect();
         let (store, max) = (self.house.store.clone(), target.max);
         let parcel = tokio::task::spawn_blocking(move || parcel(&store, &products, max));
         let parcel = parcel.await.map_err(|e| Error::io("pack cache", e))?.map_err(failed)?;
+        let size = parcel.manifest.len() as u64;
+        let manifest = Descriptor::new(media::OCI_MANIFEST, Hasher::digest(&parcel.manifest), size);
         match &target.place {
-            Outside::Registry(name) => self.push_cache(&parcel, name, keys).await.map_err(failed),
+            Outside::Registry(name) => self.push_cache(&parcel, name, keys).await.map_err(failed)?,
+            Outside::Client { place, .. } => {
+                self.lend_cache(&parcel, &manifest, place, keys).await.map_err(failed)?;
+            }
             Outside::Folder(directory) => {
                 let directory = directory.try_clone().map_err(|e| Error::io("open cache", e))?;
                 let store = self.house.store.clone();
                 let written = tokio::task::spawn_blocking(move || write(&store, &parcel, &Root::from_fd(directory)));
-                written.await.map_err(|e| Error::io("write cache", e))?.map_err(failed)
+                written.await.map_err(|e| Error::io("write cache", e))?.map_err(failed)?;
             }
-            Outside::Inline => Ok(()),
+            Outside::Image(_) | Outside::Inline => {}
         }
+        Ok(Some(manifest))
+    }
+
+    /// Gives everything to the client, which writes it.
+    async fn lend_cache(&self, parcel: &Parcel, manifest: &Descriptor, place: &str, keys: &Keys) -> Result<()> {
+        let desk = keys.desk.as_ref().ok_or_else(|| Error::invalid("the build has no session to write a cache by"))?;
+        for (blob, layer) in &parcel.blobs {
+            let (layers, layer) = (self.house.store.layers().clone(), layer.clone());
+            let opened = tokio::task::spawn_blocking(move || layers.compressed(&layer, Compression::Gzip));
+            let (_, file) =
+                opened.await.map_err(|e| Error::io("open layer", e))?.map_err(|e| broken("open layer", e))?;
+            desk.give(place, blob, file).await?;
+        }
+        for (blob, bytes) in [(&parcel.config.0, &parcel.config.1), (manifest, &parcel.manifest)] {
+            let mut file = nameless(&self.house.store)?;
+            let written = file.write_all(bytes).and_then(|()| std::io::Seek::rewind(&mut file));
+            written.map_err(|e| Error::io("write cache", e))?;
+            desk.give(place, blob, file).await?;
+        }
+        Ok(())
     }
 
     async fn push_cache(&self, parcel: &Parcel, name: &str, keys: &Keys) -> Result<()> {

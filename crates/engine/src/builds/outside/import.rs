@@ -3,25 +3,27 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hako_builder::workshop::Recalled;
 use hako_model::digest::Digest;
+use hako_model::image::media;
 use hako_model::image::{DOCUMENT_LIMIT, Descriptor, ImageConfig, Index, Manifest, ManifestOrIndex};
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 use hako_registry::{Access, Repository};
-use hako_store::{Layer, Store, Unpack, chain_ids};
+use hako_store::{Hasher, Layer, Store, Unpack, chain_ids};
 use hako_sys::confined::Root;
 use tokio::runtime::Handle;
 
 use super::document::{CONFIG, Document, INLINE, Offer};
 use super::{Keys, Outside, broken};
+use crate::builds::desk::Desk;
 use crate::images::{self, Images};
 use crate::{Error, Result};
 
@@ -40,6 +42,9 @@ struct Import {
 enum Source {
     Registry(Repository),
     Folder(Root),
+    /// An image that is here: its layers are, too.
+    Here,
+    Client(Arc<dyn Desk>, String),
 }
 
 impl Imports {
@@ -61,7 +66,7 @@ impl Imports {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let caches = opened.get_or_insert_with(|| {
             let open = |place: &Outside| {
-                let import = runtime.block_on(open(place, images, keys));
+                let import = runtime.block_on(open(place, (store, images, keys)));
                 import.map_err(|error| tell(&format!("cache {place} cannot be read: {error}"))).ok()
             };
             self.from.iter().filter_map(open).collect()
@@ -90,6 +95,10 @@ impl Import {
                 root.open_regular(&blob_path(&offer.blob.digest)).map_err(|e| broken("cache", e))?
             }
             Source::Registry(repository) => runtime.block_on(download(store, repository, &offer.blob))?,
+            Source::Here => return Err(Error::not_found("it stands on other layers here")),
+            Source::Client(desk, place) => {
+                runtime.block_on(taken(store, desk.as_ref(), place, &offer.blob.digest, offer.blob.size))?
+            }
         };
         // What it unpacks to is checked, whatever it was packed as.
         let options = Unpack { diff_id: Some(offer.diff_id.clone()), skeleton: true, ..Unpack::default() };
@@ -128,7 +137,52 @@ pub(super) fn nameless(store: &Store) -> Result<File> {
     opened.map_err(|e| Error::io("make place for layer", e))
 }
 
-async fn open(place: &Outside, images: &Images, keys: &Keys) -> Result<Import> {
+/// A blob of the client's.
+async fn taken(store: &Store, desk: &dyn Desk, place: &str, digest: &Digest, limit: u64) -> Result<File> {
+    let mut file = nameless(store)?;
+    let into = file.try_clone().map_err(|e| Error::io("keep layer", e))?;
+    desk.take(place, digest, limit, into).await?;
+    std::io::Seek::rewind(&mut file).map_err(|e| Error::io("keep layer", e))?;
+    Ok(file)
+}
+
+/// A document of the client's.
+async fn read(store: &Store, desk: &dyn Desk, place: &str, digest: &Digest) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut file = taken(store, desk, place, digest, DOCUMENT_LIMIT).await?;
+    file.read_to_end(&mut bytes).map_err(|e| Error::io("read cache", e))?;
+    if Hasher::digest(&bytes) != *digest {
+        return Err(Error::invalid(format!("{digest} of the cache has another digest")));
+    }
+    Ok(bytes)
+}
+
+async fn of_client(store: &Store, desk: Arc<dyn Desk>, place: &str, manifest: &Digest) -> Result<Import> {
+    let parsed = ManifestOrIndex::parse(&read(store, desk.as_ref(), place, manifest).await?, "")?;
+    let offers = match parsed {
+        ManifestOrIndex::Manifest(manifest) => {
+            of_manifest(&manifest, &read(store, desk.as_ref(), place, &manifest.config.digest).await?)?
+        }
+        ManifestOrIndex::Index(index) => {
+            let config = index.manifests.iter().find(|blob| blob.media_type == CONFIG);
+            let config = config.ok_or_else(|| Error::not_found("the index holds no build cache"))?;
+            own(&read(store, desk.as_ref(), place, &config.digest).await?, &index.manifests)?
+        }
+    };
+    Ok(Import { source: Source::Client(desk, place.to_owned()), offers })
+}
+
+/// What an image that is here offers: the layers are those of its own.
+async fn of_image(name: &str, images: &Images) -> Result<Import> {
+    let image = images.local(name, "").await?;
+    let own = &image.config.rootfs.diff_ids;
+    let layers = own.iter().map(|diff_id| Descriptor::new(media::OCI_LAYER, diff_id.clone(), 0)).collect();
+    let manifest = Manifest::new(media::OCI_MANIFEST, Descriptor::default(), layers);
+    let config = serde_json::to_vec(&*image.config).map_err(|e| broken("image", e))?;
+    Ok(Import { source: Source::Here, offers: of_manifest(&manifest, &config)? })
+}
+
+async fn open(place: &Outside, (store, images, keys): (&Store, &Images, &Keys)) -> Result<Import> {
     match place {
         Outside::Registry(name) => {
             let reference = Reference::parse_tagged(name)?;
@@ -144,6 +198,13 @@ async fn open(place: &Outside, images: &Images, keys: &Keys) -> Result<Import> {
             let offers = of_folder(&root)?;
             Ok(Import { source: Source::Folder(root), offers })
         }
+        Outside::Image(name) => of_image(name, images).await,
+        Outside::Client { place, manifest: Some(manifest) } => {
+            let desk =
+                keys.desk.clone().ok_or_else(|| Error::invalid("the build has no session to read a cache by"))?;
+            of_client(store, desk, place, manifest).await
+        }
+        Outside::Client { manifest: None, .. } => Err(Error::invalid("the client does not say which manifest it has")),
         Outside::Inline => Err(Error::invalid("an image must be named to take a cache from")),
     }
 }

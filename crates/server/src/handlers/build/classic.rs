@@ -9,7 +9,7 @@ use hako_engine::Engine;
 use hako_engine::builds::context;
 use hako_engine::builds::progress::Event;
 use hako_engine::builds::request::{Context, MAIN, Request, Reuse, Sandbox};
-use hako_engine::builds::{BuildRequest, Failure as Broken, Told};
+use hako_engine::builds::{BuildRequest, Caches, Failure as Broken, Outside, Told};
 use hako_model::container::{Resources, Ulimit};
 use hako_model::reference::Reference;
 use serde::de::DeserializeOwned;
@@ -47,10 +47,12 @@ pub(in crate::handlers) async fn build(asked: Asked) -> Outcome {
     let contexts = BTreeMap::from([(MAIN.to_owned(), Context::Files(tree))]);
     let tags: Vec<String> = query.tags.iter().filter(|tag| !tag.is_empty()).cloned().collect();
     let mut build = request(&query, dockerfile, contexts)?;
-    if !may_reuse(&asked_engine, &query).await? {
+    let from = sources(&asked_engine, &query).await?;
+    if from.as_ref().is_some_and(Vec::is_empty) {
         build.reuse = Reuse::Nothing;
     }
-    let request = BuildRequest { build, tags: tags.clone(), credentials, ..BuildRequest::default() };
+    let caches = Caches { from: from.unwrap_or_default(), to: Vec::new() };
+    let request = BuildRequest { build, tags: tags.clone(), credentials, caches, ..BuildRequest::default() };
     let lines = Lines { quiet: query.quiet, tags, told: 0, step: Vec::new() };
     Ok(reply::lines("\r\n", messages(builds.build(request, origin), lines)))
 }
@@ -73,15 +75,17 @@ fn check(query: &query::Build) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whoever names images as sources of the cache wants no others: with none of them here, nothing is reused.
-async fn may_reuse(engine: &Engine, query: &query::Build) -> Result<bool, Failure> {
-    let sources: Vec<String> = parsed("cachefrom", &query.cache_from)?;
-    for source in &sources {
-        if engine.images().inspect(source, "").await.is_ok() {
-            return Ok(true);
+/// The images that are named as sources of the cache, as far as they are here: what they hold of other machines' builds is
+/// taken. Whoever names some wants no others: with none of them here, nothing is reused.
+async fn sources(engine: &Engine, query: &query::Build) -> Result<Option<Vec<Outside>>, Failure> {
+    let named: Vec<String> = parsed("cachefrom", &query.cache_from)?;
+    let mut here = Vec::new();
+    for name in &named {
+        if engine.images().inspect(name, "").await.is_ok() {
+            here.push(Outside::Image(name.clone()));
         }
     }
-    Ok(sources.is_empty())
+    Ok((!named.is_empty()).then_some(here))
 }
 
 fn parsed<T: DeserializeOwned + Default>(name: &str, text: &str) -> Result<T, Failure> {
@@ -122,6 +126,7 @@ fn request(query: &query::Build, dockerfile: Vec<u8>, contexts: BTreeMap<String,
         epoch,
         sandbox: Sandbox {
             network: query.network.clone(),
+            host_network: false,
             hosts: query.hosts.clone(),
             shm_size: query.shm_size.unwrap_or(0),
             resources,
