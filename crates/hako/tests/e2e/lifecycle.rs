@@ -43,8 +43,10 @@ fn stop_is_term_then_kill() {
         "busybox",
         "sh",
         "-c",
-        "trap 'exit 3' TERM; while :; do sleep 0.05; done",
+        "trap 'exit 3' TERM; echo ready; while :; do sleep 0.05; done",
     ]);
+    // A first process hears nothing before it asks to.
+    await_that("the trap to be set", || house.ok(["logs", "polite"]) == "ready");
     house.ok(["stop", "polite"]);
     assert_eq!(house.inspect("polite", "{{.State.ExitCode}}"), "3");
     house.ok(["run", "-d", "--name", "deaf", "busybox", "sh", "-c", "trap '' TERM; while :; do sleep 0.05; done"]);
@@ -60,8 +62,9 @@ fn stop_is_term_then_kill() {
         "busybox",
         "sh",
         "-c",
-        "trap 'exit 9' USR1; while :; do sleep 0.05; done",
+        "trap 'exit 9' USR1; echo ready; while :; do sleep 0.05; done",
     ]);
+    await_that("the trap to be set", || house.ok(["logs", "own"]) == "ready");
     house.ok(["stop", "own"]);
     assert_eq!(house.inspect("own", "{{.State.ExitCode}}"), "9");
 }
