@@ -46,7 +46,7 @@ pub struct Config {
     /// Whether the creating client meant to attach standard error.
     pub attach_stderr: bool,
     /// Ports the image or the user exposes, `80/tcp` each.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "names_nothing")]
     pub exposed_ports: Option<NameSet>,
     /// Give the process a terminal.
     pub tty: bool,
@@ -98,6 +98,11 @@ pub struct Config {
 /// For `skip_serializing_if`: Go's `omitempty` on numbers and booleans.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
+}
+
+/// For `skip_serializing_if`: Go's `omitempty` on a map that may be absent.
+fn names_nothing(names: &Option<NameSet>) -> bool {
+    names.as_ref().is_none_or(NameSet::is_empty)
 }
 
 /// A list of words that old clients send as one string.

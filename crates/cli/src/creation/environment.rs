@@ -28,7 +28,8 @@ fn caller_value(name: &str) -> Option<String> {
 pub(crate) fn labels(files: &[&str], flags: &[&str]) -> Result<BTreeMap<String, String>, String> {
     let mut lines = Vec::new();
     for path in files {
-        lines.extend(from_lines(&read_lines(path)?, None, path)?);
+        // In a file a name alone is no label.
+        lines.extend(from_lines(&read_lines(path)?, None, path)?.into_iter().filter(|line| line.contains('=')));
     }
     Ok(pairs(lines.iter().map(String::as_str).chain(flags.iter().copied())))
 }

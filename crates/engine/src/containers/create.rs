@@ -17,6 +17,7 @@ use crate::container::Container;
 use crate::house::House;
 use crate::images::Found;
 use crate::networks::mode_network;
+use crate::oci::capabilities::full_name;
 use crate::oci::paths;
 use crate::record::Record;
 use crate::{Error, Result, tools};
@@ -134,6 +135,14 @@ pub(crate) fn complete_host(house: &House, host: &mut HostConfig) {
     }
     if host.shm_size == 0 {
         host.shm_size = house.settings.shm_size;
+    }
+    for name in [&mut host.cap_add, &mut host.cap_drop].into_iter().flatten().flatten() {
+        *name = if name.eq_ignore_ascii_case("all") { "ALL".to_owned() } else { full_name(name) };
+    }
+    // What sees the host's processes is not kept from them by labels, either.
+    let sees_host = host.privileged || host.ipc_mode == "host" || host.pid_mode == "host";
+    if sees_host && host.security_opt.is_none() {
+        host.security_opt = Some(vec!["label=disable".to_owned()]);
     }
     complete_paths(host);
 }

@@ -172,3 +172,30 @@ fn a_container_may_speak_to_the_daemon_as_who_started_it() {
         .ok(run.into_iter().chain(["cat $DOCKER_CONFIG/config.json; stat -c ' %a %u' $DOCKER_CONFIG/config.json"]));
     assert_eq!(told, format!("{auths} 600 0"), "credentials, and nothing else of the file");
 }
+
+#[test]
+fn inspect_shows_settings_as_docker_keeps_them() {
+    let house = House::new();
+    std::fs::write(house.path().join("labels"), "x=1\ny\n").unwrap();
+    let labels = house.path().join("labels");
+    house.ok([
+        "create",
+        "--name",
+        "box",
+        "--cap-add",
+        "net_admin",
+        "--cap-drop",
+        "all",
+        "--pid",
+        "host",
+        "--label-file",
+        labels.to_str().unwrap(),
+        "busybox",
+    ]);
+    let shown = |format: &str| house.inspect("box", format);
+    assert_eq!(shown("{{json .HostConfig.CapAdd}} {{json .HostConfig.CapDrop}}"), r#"["CAP_NET_ADMIN"] ["ALL"]"#);
+    assert_eq!(shown("{{json .HostConfig.SecurityOpt}}"), r#"["label=disable"]"#);
+    assert_eq!(shown("{{json .Config.Labels}}"), r#"{"x":"1"}"#);
+    assert!(!shown("{{json .Config}}").contains("ExposedPorts"));
+    assert_eq!(shown("{{index .HostConfig.MaskedPaths 0}}"), "/proc/asound");
+}
