@@ -57,6 +57,8 @@ impl Attestations {
         for field in text.split(',').filter(|field| !field.is_empty()) {
             match field.split_once('=').unwrap_or((field, "")) {
                 ("true" | "1", "") | ("disabled", "false" | "0") => {}
+                // Some buildx say it again.
+                ("type", named) if named == kind => {}
                 ("false" | "0", "") | ("disabled", "true" | "1" | "") | (DEFAULTED, "true" | "1") => wanted = false,
                 ("mode", "min" | "") if kind == "provenance" => provenance.max = false,
                 ("mode", "max") if kind == "provenance" => provenance.max = true,
@@ -97,6 +99,9 @@ mod tests {
         assert_eq!(read(&["type=provenance,mode=max,version=v1"]).unwrap().provenance, provenance(true, true));
         assert_eq!(read(&["type=provenance,disabled=true"]), Ok(Attestations::default()));
         assert!(read(&["type=sbom"]).unwrap().packages);
+        let mut said_twice = Attestations::default();
+        said_twice.set("sbom", "type=sbom").unwrap();
+        assert!(said_twice.packages && said_twice.set("sbom", "type=provenance").is_err());
         for wrong in
             ["mode=max", "type=vex", "type=provenance,mode=mid", "type=sbom,generator=a/b", "type=sbom,mode=max"]
         {

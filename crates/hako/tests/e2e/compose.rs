@@ -198,7 +198,10 @@ fn two_at_once_and_a_killed_daemon_do_no_harm() {
     house.kill_daemon();
     child.wait().unwrap();
     shop.ok(&["up", "-d"]);
-    assert_eq!(shop.states(), "shop-db-1 running\nshop-web-1 running\nshop-web-2 running");
+    // Of two containers that were to be made at once either may have been: the one that is missing gets the next number.
+    let states = shop.states();
+    let webs = states.lines().filter(|line| line.starts_with("shop-web-") && line.ends_with(" running"));
+    assert!(states.contains("shop-db-1 running") && webs.count() == 2 && states.lines().count() == 3, "{states}");
     shop.ok(&["down"]);
 }
 
