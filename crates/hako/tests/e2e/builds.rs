@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::house::{House, await_that, run_tool};
 
 /// A build context below the house, with these files.
-fn context(house: &House, files: &[(&str, &str)]) -> PathBuf {
+pub(crate) fn context(house: &House, files: &[(&str, &str)]) -> PathBuf {
     let dir = house.path().join(format!("context-{}", std::fs::read_dir(house.path()).unwrap().count()));
     for (name, text) in files {
         let path = dir.join(name);
