@@ -22,7 +22,7 @@ use crate::label;
 use crate::plan::{Existing, Plan, Resource, Step};
 use crate::project::Project;
 use crate::world::{Mood, Outcome, Trouble, World};
-use crate::yaml::Node;
+use crate::yaml::{Node, Text};
 
 pub use ready::{Condition, Patience};
 use stage::{Stage, Stages};
@@ -91,7 +91,7 @@ pub async fn apply(
         manner,
         images: found.images.clone(),
         found,
-        stages: Stages::new(project.services.keys()),
+        stages: Stages::new(project.services.keys().map(Text::as_str)),
         members: RefCell::default(),
     };
     try_join_all(project.services.keys().map(|name| work.service(name))).await?;

@@ -36,8 +36,8 @@ impl Project {
 
     fn raw(&self) -> Node {
         let mut out = self.members();
-        out.insert("name".to_owned(), Node::made(Value::Text(self.name.clone())));
-        out.sort_by(|left, _, right, _| natural(left, right));
+        out.insert("name", Node::made(Value::Text(self.name.clone().into())));
+        out.sort_by(natural);
         free(&Node::made(Value::Map(out)), Form::Yaml)
     }
 
@@ -55,7 +55,7 @@ impl Project {
     fn members(&self) -> Map {
         let mut out = Map::default();
         for (name, section) in self.sections().into_iter().filter(|(name, it)| *name == "services" || !it.is_empty()) {
-            out.insert(name.to_owned(), Node::made(Value::Map(section.clone())));
+            out.insert(name, Node::made(Value::Map(section.clone())));
         }
         out.extend(self.extensions.iter().map(|(key, value)| (key.clone(), value.clone())));
         out
@@ -63,18 +63,18 @@ impl Project {
 
     fn shown(&self, form: Form) -> Node {
         let mut out = Map::default();
-        out.insert("name".to_owned(), Node::made(Value::Text(self.name.clone())));
+        out.insert("name", Node::made(Value::Text(self.name.clone().into())));
         for (name, section) in self.sections().into_iter().filter(|(name, _)| form == Form::Yaml || *name != "models") {
             if let Some(shown) = named(section, shape_of(name), form) {
-                out.insert(name.to_owned(), Node::made(shown));
+                out.insert(name, Node::made(shown));
             }
         }
         out.extend(sorted(self.extensions.iter(), form).map(|(key, value)| (key.clone(), free(value, form))));
         if form == Form::Json {
-            out.sort_unstable_keys();
+            out.sort_by(str::cmp);
         }
         if self.services.is_empty() {
-            out.insert("services".to_owned(), Node::made(Value::Map(Map::default())));
+            out.insert("services", Node::made(Value::Map(Map::default())));
         }
         Node::made(Value::Map(out))
     }
@@ -86,10 +86,10 @@ pub fn hashed_service(service: &Node) -> Node {
     let mut service = service.clone();
     if let Some(map) = service.map_mut() {
         for key in ["build", "pull_policy", "scale", "depends_on", "profiles"] {
-            map.shift_remove(key);
+            map.remove(key);
         }
         if let Some(deploy) = map.get_mut("deploy").and_then(Node::map_mut) {
-            deploy.shift_remove("replicas");
+            deploy.remove("replicas");
         }
     }
     object(&service, &SERVICE, Form::Json)
@@ -114,7 +114,7 @@ pub fn volume_hash(volume: &Node) -> String {
     if volume.text("driver").is_empty()
         && let Some(map) = volume.map_mut()
     {
-        map.insert("driver".to_owned(), Node::made("local".into()));
+        map.insert("driver", Node::made("local".into()));
     }
     digest(&object(&volume, shape_of("volumes"), Form::Json))
 }

@@ -5,11 +5,13 @@ mod scalar;
 
 pub(crate) use scalar::duration;
 
+use compact_str::format_compact;
+
 use crate::error::{Fault, Refusal};
 use crate::expand::refuse;
 use crate::path::Base;
 use crate::shape::{Kind, Shape, Trail};
-use crate::yaml::{Directive, Keyed, Map, Node, Value};
+use crate::yaml::{Directive, Map, Node, Text, Value};
 
 /// How files are made to conform.
 #[derive(Clone, Debug)]
@@ -65,11 +67,11 @@ impl Conform {
     fn paths(&self, mut node: Node, resolve: fn(&Base, &str) -> String) -> Node {
         let Some(base) = &self.base else { return node };
         match &mut node.value {
-            Value::Text(text) => *text = resolve(base, text),
+            Value::Text(text) => *text = resolve(base, text).into(),
             Value::List(items) => {
                 for item in items {
                     if let Value::Text(text) = &mut item.value {
-                        *text = resolve(base, text);
+                        *text = resolve(base, text).into();
                     }
                 }
             }
@@ -99,10 +101,10 @@ impl Conform {
     fn agents(&self, node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
         let node = pairs::labels(node, trail)?;
         let Value::Map(map) = node.value else { return Ok(node) };
-        let text = |(key, value): (String, Node)| {
+        let text = |(key, value): (Text, Node)| {
             let path = value.as_text().unwrap_or_default();
             let resolved = self.base.as_ref().map_or_else(|| path.to_owned(), |base| base.resolve(path));
-            let text = if path.is_empty() { key } else { format!("{key}: {resolved}") };
+            let text = if path.is_empty() { key } else { format_compact!("{key}: {resolved}") };
             Node::at(Value::Text(text), value.mark)
         };
         Ok(Node { value: Value::List(map.into_iter().map(text).collect()), ..node })
@@ -115,7 +117,7 @@ impl Conform {
             }
             return Err(refuse(node.mark, trail, "must be a mapping"));
         };
-        let mut members = Map::with_capacity_and_hasher(map.len(), Keyed);
+        let mut members = Map::with_capacity(map.len());
         for (key, value) in map {
             if key.starts_with("x-") {
                 members.insert(key, value);
@@ -144,19 +146,19 @@ impl Conform {
             && members.contains_key("target")
             && let Some(Node { value: Value::Text(source), .. }) = members.get_mut("source")
         {
-            *source = base.resolve(source);
+            *source = base.resolve(source).into();
         }
         let local = text(&members, "driver") == "local";
         if let Some(Value::Map(options)) = members.get_mut("driver_opts").map(|node| &mut node.value) {
             let binds = text(options, "o").split(',').any(|option| option == "bind") && local;
             if let Some(Node { value: Value::Text(device), .. }) = options.get_mut("device").filter(|_| binds) {
-                *device = base.resolve(device);
+                *device = base.resolve(device).into();
             }
         }
         if let Some(Value::Map(contexts)) = members.get_mut("additional_contexts").map(|node| &mut node.value) {
             for context in contexts.values_mut() {
                 if let Value::Text(path) = &mut context.value {
-                    *path = base.resolve_context(path);
+                    *path = base.resolve_context(path).into();
                 }
             }
         }
@@ -180,7 +182,7 @@ impl Conform {
         let Node { value: Value::Map(map), mark, directive } = node else {
             return Err(refuse(node.mark, trail, "must be a mapping"));
         };
-        let mut members = Map::with_capacity_and_hasher(map.len(), Keyed);
+        let mut members = Map::with_capacity(map.len());
         for (name, value) in map {
             let here = trail.step(&name);
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -190,7 +192,11 @@ impl Conform {
             }
             let anything = matches!(trail.key(), "networks" | "models");
             if !anything && !name.chars().all(fits) {
-                return Err(value.mark.refuse(Fault::Unknown { path: trail.to_string(), key: name, near: None }));
+                return Err(value.mark.refuse(Fault::Unknown {
+                    path: trail.to_string(),
+                    key: name.to_string(),
+                    near: None,
+                }));
             }
             let empty = value.is_null() && value.directive == Directive::Merge;
             if empty && trail.key() == "services" {

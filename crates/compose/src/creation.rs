@@ -15,7 +15,7 @@ use crate::canonical::{hashed_service, service_hash};
 use crate::conform::duration;
 use crate::label;
 use crate::project::Project;
-use crate::yaml::{Node, Value, json};
+use crate::yaml::{Node, Text, Value, json};
 
 /// What sets one container of a service apart from the others.
 #[derive(Clone, Debug, Default)]
@@ -168,7 +168,7 @@ pub(crate) fn without_effect(node: &Node) -> Vec<&'static str> {
 
 /// A mapping of texts.
 pub(crate) fn strings(node: &Node, key: &str) -> BTreeMap<String, String> {
-    node.entries(key).filter_map(|(key, value)| Some((key.clone(), value.scalar()?))).collect()
+    node.entries(key).filter_map(|(key, value)| Some((key.to_string(), value.scalar()?.into()))).collect()
 }
 
 /// An amount of bytes.
@@ -182,9 +182,9 @@ fn words(node: &Node, key: &str) -> Option<Vec<String>> {
 
 /// `NAME=value` each; a variable nobody set is left to the image.
 pub(crate) fn environment(node: &Node) -> Vec<String> {
-    let pair = |(name, value): (&String, &Node)| match value.as_text() {
+    let pair = |(name, value): (&Text, &Node)| match value.as_text() {
         Some(value) => format!("{name}={value}"),
-        None => name.clone(),
+        None => name.to_string(),
     };
     let mut pairs: Vec<String> = node.entries("environment").map(pair).collect();
     pairs.sort();
@@ -300,7 +300,7 @@ fn labels(
 
 /// `db:service_healthy:true,cache:service_started:false`
 fn dependencies(node: &Node) -> String {
-    let each = |(name, node): (&String, &Node)| format!("{name}:{}:{}", node.text("condition"), node.on("restart"));
+    let each = |(name, node): (&Text, &Node)| format!("{name}:{}:{}", node.text("condition"), node.on("restart"));
     let mut all: Vec<String> = node.entries("depends_on").map(each).collect();
     all.sort();
     all.join(",")

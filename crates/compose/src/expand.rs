@@ -122,8 +122,8 @@ pub(crate) fn secret_grants(node: Node, trail: &Trail<'_>) -> Result<Node, Refus
         for item in items {
             let (source, mark) = (item.text("source").to_owned(), item.mark);
             if let Some(map) = item.map_mut() {
-                let target = || Node::at(Value::Text(format!("/run/secrets/{source}")), mark);
-                map.entry("target".to_owned()).or_insert_with(target);
+                let target = || Node::at(Value::Text(format!("/run/secrets/{source}").into()), mark);
+                map.or_insert("target", target);
             }
         }
     }
@@ -167,8 +167,8 @@ pub(crate) fn ports(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
         for item in items {
             let mark = item.mark;
             if let Some(map) = item.map_mut().filter(|map| map.contains_key("target")) {
-                map.entry("protocol".to_owned()).or_insert_with(|| Node::at("tcp".into(), mark));
-                map.entry("mode".to_owned()).or_insert_with(|| Node::at("ingress".into(), mark));
+                map.or_insert("protocol", || Node::at("tcp".into(), mark));
+                map.or_insert("mode", || Node::at("ingress".into(), mark));
             }
         }
     }
@@ -190,7 +190,7 @@ pub(crate) fn mounts(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
     if let Value::List(items) = &mut node.value {
         for target in items.iter_mut().filter_map(|item| item.map_mut()?.get_mut("target")) {
             if let Value::Text(path) = &mut target.value {
-                *path = crate::path::clean(path);
+                *path = crate::path::clean(path).into();
             }
         }
     }

@@ -157,8 +157,8 @@ impl Loader<'_> {
         let mut model = self.model(&group)?;
         if let Some(map) = model.map_mut() {
             // The name is settled, the version means nothing.
-            map.shift_remove("name");
-            map.shift_remove("version");
+            map.remove("name");
+            map.remove("version");
         }
         let mut project = Project::assemble(name, group, model, self.options)?;
         project.sources.clone_from(&self.sources);
@@ -193,8 +193,8 @@ impl Loader<'_> {
     /// One document in canonical form: what it extends and includes is in it.
     fn conformed(&mut self, mut document: Node, path: &Path, group: &Group) -> Result<Node, Trouble> {
         let conform = self.conform(&group.directory, &group.environment, group.foreign);
-        let includes = document.map_mut().and_then(|map| map.shift_remove("include"));
-        let services = document.map_mut().and_then(|map| map.shift_remove("services"));
+        let includes = document.map_mut().and_then(|map| map.remove("include"));
+        let services = document.map_mut().and_then(|map| map.remove("services"));
         let mut model = conform.node(document, Kind::Object(&PROJECT), &Trail::TOP)?;
         if let Some(services) = services {
             let services = self.services(services, path, group)?;

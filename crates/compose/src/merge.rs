@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::shape::{By, Kind, Shape};
-use crate::yaml::{Directive, Map, Node, Value};
+use crate::yaml::{Directive, Map, Node, Text, Value};
 
 /// Puts `over` on top of `base`; nothing remains where `over` takes the value away.
 pub(crate) fn merge(base: Option<Node>, over: Node, kind: Kind) -> Option<Node> {
@@ -53,7 +53,7 @@ fn both(base: Node, over: Node, kind: Kind) -> Node {
         // Only without interpolation are pairs still as written: one of the two forms is the other then.
         (base, over @ (Value::List(_) | Value::Map(_))) if matches!(kind, Kind::Variables | Kind::Labels) => {
             let pairs = pairs(base).into_iter().chain(pairs(over));
-            let name = |pair: &Node| pair.as_text().map(|text| text.split('=').next().unwrap_or(text).to_owned());
+            let name = |pair: &Node| pair.as_text().map(|text| text.split('=').next().unwrap_or(text).into());
             Node::at(Value::List(unique(pairs, name)), mark)
         }
         (Value::List(base), Value::List(over)) => Node::at(Value::List(lists(base, over, kind)), mark),
@@ -63,8 +63,8 @@ fn both(base: Node, over: Node, kind: Kind) -> Node {
 
 /// `KEY=value` each.
 fn pairs(value: Value) -> Vec<Node> {
-    let pair = |(name, value): (String, Node)| {
-        let text = value.scalar().map_or_else(|| name.clone(), |text| format!("{name}={text}"));
+    let pair = |(name, value): (Text, Node)| {
+        let text = value.scalar().map_or_else(|| name.clone(), |text| format!("{name}={text}").into());
         Node::at(Value::Text(text), value.mark)
     };
     match value {
@@ -106,7 +106,7 @@ fn merge_maps(mut base: Map, over: Map, kind: Kind) -> Map {
                 base.insert(key, merged);
             }
             None => {
-                base.shift_remove(&key);
+                base.remove(&key);
             }
         }
     }
@@ -136,8 +136,8 @@ fn lists(base: Vec<Node>, over: Vec<Node>, kind: Kind) -> Vec<Node> {
 }
 
 /// Later ones take the place of earlier ones that are the same.
-fn unique(items: impl Iterator<Item = Node>, name: impl Fn(&Node) -> Option<String>) -> Vec<Node> {
-    let (mut found, mut places): (Vec<Node>, HashMap<String, usize>) = (Vec::new(), HashMap::new());
+fn unique(items: impl Iterator<Item = Node>, name: impl Fn(&Node) -> Option<Text>) -> Vec<Node> {
+    let (mut found, mut places): (Vec<Node>, HashMap<Text, usize>) = (Vec::new(), HashMap::new());
     for item in items {
         match name(&item).map(|name| places.entry(name)) {
             Some(std::collections::hash_map::Entry::Occupied(place)) => found[*place.get()] = item,
@@ -151,11 +151,13 @@ fn unique(items: impl Iterator<Item = Node>, name: impl Fn(&Node) -> Option<Stri
     found
 }
 
-fn identity(item: &Node, by: By) -> Option<String> {
+fn identity(item: &Node, by: By) -> Option<Text> {
     let text = |key: &&str| item.get(key).and_then(Node::scalar);
     match by {
         By::Nothing => None,
-        By::Keys(keys) => Some(keys.iter().map(|key| text(key).unwrap_or_default()).collect::<Vec<_>>().join("\n")),
+        By::Keys(keys) => {
+            Some(keys.iter().map(|key| text(key).unwrap_or_default()).collect::<Vec<_>>().join("\n").into())
+        }
         By::First(keys) => keys.iter().find_map(text),
     }
 }

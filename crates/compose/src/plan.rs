@@ -182,16 +182,16 @@ pub fn plan(project: &Project, found: &Found, choices: &Choices) -> Result<Plan,
     for (name, service) in &project.services {
         let image = project.image(name, service);
         if service.get("provider").is_none() && !found.images.contains_key(&image) {
-            plan.missing_images.insert(name.clone(), image);
+            plan.missing_images.insert(name.to_string(), image);
         }
     }
     plan.orphans = orphans(project, found);
     let remade = resources::remade(&plan.resources);
     // What another program provides has no containers.
     for (name, service) in project.services.iter().filter(|(_, service)| service.get("provider").is_none()) {
-        let wanted = choices.services.is_empty() || choices.services.contains(name);
+        let wanted = choices.services.is_empty() || choices.services.iter().any(|wanted| wanted == name);
         let recreate = if wanted { choices.recreate } else { choices.recreate_dependencies };
-        plan.services.insert(name.clone(), steps(project, name, service, found, recreate, &remade));
+        plan.services.insert(name.to_string(), steps(project, name, service, found, recreate, &remade));
     }
     restart_dependents(project, &mut plan);
     Ok(plan)

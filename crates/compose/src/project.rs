@@ -15,7 +15,7 @@ use crate::load::{Group, Options, Trouble, VariableUse, place};
 use crate::merge::merge;
 use crate::path::Base;
 use crate::shape::{Kind, SERVICE, Trail};
-use crate::yaml::{Map, Mark, Node, Value};
+use crate::yaml::{Map, Mark, Node, Text, Value};
 
 pub(crate) use consistency::is_external;
 pub use order::{Direction, dependencies, order};
@@ -62,8 +62,7 @@ pub struct Project {
 impl Project {
     /// Makes a project of a merged model.
     pub(crate) fn assemble(name: String, group: Group, mut model: Node, options: &Options) -> Result<Self, Trouble> {
-        let mut section = |key: &str| match model.map_mut().and_then(|map| map.shift_remove(key)).map(|node| node.value)
-        {
+        let mut section = |key: &str| match model.map_mut().and_then(|map| map.remove(key)).map(|node| node.value) {
             Some(Value::Map(map)) => map,
             _ => Map::default(),
         };
@@ -138,7 +137,7 @@ impl Project {
         let over = conform
             .node(Node::made(Value::Map(only)), Kind::Object(&SERVICE), &Trail::TOP.step(service))
             .map_err(|refusal| Error::Invalid { place: None, fault: refusal.fault })?;
-        let base = self.services.shift_remove(service);
+        let base = self.services.remove(service);
         if let Some(merged) = merge(base, over, Kind::Object(&SERVICE)) {
             self.services.insert(service.to_owned(), merged);
         }
@@ -169,9 +168,9 @@ impl Project {
     pub fn set_scale(&mut self, service: &str, scale: usize) {
         let number = || Node::made(Value::Int(i128::try_from(scale).unwrap_or(i128::MAX)));
         let Some(map) = self.services.get_mut(service).and_then(Node::map_mut) else { return };
-        map.insert("scale".to_owned(), number());
+        map.insert("scale", number());
         if let Some(deploy) = map.get_mut("deploy").and_then(Node::map_mut) {
-            deploy.insert("replicas".to_owned(), number());
+            deploy.insert("replicas", number());
         }
     }
 
@@ -185,7 +184,7 @@ impl Project {
     }
 }
 
-fn owned((key, node): (&String, &Node)) -> (String, Node) {
+fn owned((key, node): (&Text, &Node)) -> (Text, Node) {
     (key.clone(), node.clone())
 }
 

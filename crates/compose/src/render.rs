@@ -3,7 +3,7 @@
 
 use crate::halves::halves;
 use crate::shape::{Kind, Shape};
-use crate::yaml::{Map, Node, Value, natural};
+use crate::yaml::{Map, Node, Text, Value, natural};
 
 /// Which of Go's two encoders to follow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,7 +21,7 @@ pub(crate) fn object(node: &Node, shape: &Shape, form: Form) -> Node {
         let name = if form == Form::Json { field.json } else { field.name };
         if let Some(value) = member(node.get(field.name), field.kind, form) {
             let mark = node.get(field.name).map(|value| value.mark).unwrap_or_default();
-            out.insert(name.to_owned(), Node::at(value, mark));
+            out.insert(name, Node::at(value, mark));
         }
     }
     if form == Form::Yaml {
@@ -99,11 +99,11 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
 
 /// Named objects, if there are any.
 pub(crate) fn named(map: &Map, shape: &Shape, form: Form) -> Option<Value> {
-    let each = |(key, value): &(&String, &Node)| {
+    let each = |(key, value): &(&Text, &Node)| {
         let shown = if value.is_null() { Node::clone(value) } else { object(value, shape, form) };
         ((*key).clone(), shown)
     };
-    let members: Vec<(&String, &Node)> = sorted(map.iter(), form).collect();
+    let members: Vec<(&Text, &Node)> = sorted(map.iter(), form).collect();
     (!map.is_empty()).then(|| Value::Map(halves(&members, each).into_iter().collect()))
 }
 
@@ -116,7 +116,7 @@ fn external(node: &Node) -> Option<Value> {
 
 fn ulimits(node: &Node, form: Form) -> Option<Value> {
     let map = node.map().filter(|map| !map.is_empty())?;
-    let each = |(key, limit): (&String, &Node)| {
+    let each = |(key, limit): (&Text, &Node)| {
         let value = match limit.map() {
             Some(_) => {
                 let of = |key: &str| Node::made(Value::Int(limit.int(key).unwrap_or(0).into()));
@@ -133,9 +133,9 @@ fn ulimits(node: &Node, form: Form) -> Option<Value> {
 
 /// A mapping's members in the order the encoder gives them.
 pub(crate) fn sorted<'n>(
-    members: impl Iterator<Item = (&'n String, &'n Node)>,
+    members: impl Iterator<Item = (&'n Text, &'n Node)>,
     form: Form,
-) -> impl Iterator<Item = (&'n String, &'n Node)> {
+) -> impl Iterator<Item = (&'n Text, &'n Node)> {
     let mut members: Vec<_> = members.collect();
     match form {
         Form::Yaml => members.sort_by(|left, right| natural(left.0, right.0)),

@@ -12,7 +12,7 @@ use crate::label;
 use crate::plan::{Existing, Found, existing};
 use crate::project::{Direction, Project, dependencies, is_external};
 use crate::world::{Mood, Outcome, Trouble, World, all};
-use crate::yaml::{Map, Node, Value};
+use crate::yaml::{Map, Node, Text, Value};
 
 /// Which images `down` takes along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +59,7 @@ pub fn from_containers(name: &str, containers: &[Summary], template: &Project) -
             depends_on.insert(other, Node::made(Value::Map(Map::from_iter(members))));
         }
         let members = [
-            ("image".to_owned(), Node::made(Value::Text(container.image.clone()))),
+            ("image".to_owned(), Node::made(Value::Text(container.image.clone().into()))),
             ("depends_on".to_owned(), Node::made(Value::Map(depends_on))),
         ];
         services.insert(service.clone(), Node::made(Value::Map(Map::from_iter(members))));
@@ -88,25 +88,25 @@ pub async fn ordered<F: Future<Output = Outcome>>(
     direction: Direction,
     deed: impl Fn(String) -> F,
 ) -> Outcome {
-    let done: BTreeMap<&String, watch::Sender<bool>> =
-        services.keys().map(|name| (name, watch::Sender::new(false))).collect();
+    let done: BTreeMap<&str, watch::Sender<bool>> =
+        services.keys().map(|name| (name.as_str(), watch::Sender::new(false))).collect();
     let before = |name: &str| -> Vec<String> {
         match direction {
             Direction::Up => dependencies(services, name).map(|(other, _)| other.to_owned()).collect(),
             Direction::Down => {
-                let needs = |other: &&String| dependencies(services, other).any(|(needed, _)| needed == name);
-                services.keys().filter(needs).cloned().collect()
+                let needs = |other: &&Text| dependencies(services, other).any(|(needed, _)| needed == name);
+                services.keys().filter(needs).map(Text::to_string).collect()
             }
         }
     };
-    let each = async |name: &String| {
+    let each = async |name: &Text| {
         for other in before(name) {
-            if let Some(sender) = done.get(&other) {
+            if let Some(sender) = done.get(other.as_str()) {
                 let _ = sender.subscribe().wait_for(|done| *done).await;
             }
         }
-        let outcome = deed(name.clone()).await;
-        if let Some(sender) = done.get(name) {
+        let outcome = deed(name.to_string()).await;
+        if let Some(sender) = done.get(name.as_str()) {
             sender.send_replace(true);
         }
         outcome

@@ -2,13 +2,14 @@
 //! Scalars are resolved as go-yaml resolves them, because Compose files have been written against that for ten years.
 
 mod keyed;
+mod map;
 mod read;
 mod scalar;
 mod write;
 
-use indexmap::IndexMap;
+use compact_str::ToCompactString as _;
 
-pub use keyed::Keyed;
+pub use map::Map;
 pub use read::{Limits, read};
 pub use scalar::{float_text, go_float, plain};
 pub use write::{json, natural, write};
@@ -47,8 +48,8 @@ pub struct Node {
     pub directive: Directive,
 }
 
-/// A mapping, in the order of the file.
-pub type Map = IndexMap<String, Node, Keyed>;
+/// Keys and texts: most are short, and lie in the tree itself.
+pub type Text = compact_str::CompactString;
 
 /// A value.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -63,9 +64,9 @@ pub enum Value {
     /// Another number.
     Float(f64),
     /// Text.
-    Text(String),
+    Text(Text),
     /// An unquoted date, which Compose takes nowhere.
-    Date(String),
+    Date(Text),
     /// A list.
     List(Vec<Node>),
     /// A mapping.
@@ -175,7 +176,7 @@ impl Node {
     }
 
     /// The entries of a member that is a mapping.
-    pub fn entries(&self, key: &str) -> impl Iterator<Item = (&String, &Node)> {
+    pub fn entries(&self, key: &str) -> impl Iterator<Item = (&Text, &Node)> {
         self.get(key).and_then(Node::map).into_iter().flatten()
     }
 
@@ -187,12 +188,12 @@ impl Node {
 
     /// A scalar as text, as Go's `fmt.Sprint` writes it; `None` for null and collections.
     #[must_use]
-    pub fn scalar(&self) -> Option<String> {
+    pub fn scalar(&self) -> Option<Text> {
         match &self.value {
             Value::Text(text) | Value::Date(text) => Some(text.clone()),
-            Value::Bool(on) => Some(on.to_string()),
-            Value::Int(number) => Some(number.to_string()),
-            Value::Float(number) => Some(float_text(*number)),
+            Value::Bool(on) => Some(on.to_compact_string()),
+            Value::Int(number) => Some(number.to_compact_string()),
+            Value::Float(number) => Some(float_text(*number).into()),
             Value::Null | Value::List(_) | Value::Map(_) => None,
         }
     }
@@ -200,6 +201,6 @@ impl Node {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Self {
-        Self::Text(text.to_owned())
+        Self::Text(text.into())
     }
 }

@@ -41,10 +41,10 @@ fn every_case_is_written_as_compose_writes_it() {
 #[test]
 fn hashes_are_composes() {
     let hashes = |project: &Project| {
-        let mut names: Vec<&String> = project.services.keys().collect();
+        let mut names: Vec<&str> = project.services.keys().map(|name| name.as_str()).collect();
         names.sort();
         names.into_iter().fold(String::new(), |mut out, name| {
-            let _ = writeln!(out, "{name} {}", service_hash(&project.services[name]));
+            let _ = writeln!(out, "{name} {}", service_hash(project.service(name).unwrap()));
             out
         })
     };
@@ -216,7 +216,7 @@ fn files_of_variables_and_labels_count_for_the_hash_as_with_compose() {
             wanted.replace("HOME", &home)
         );
         let hash: String = sha2::Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(service_hash(&project.services["s"]), hash, "{attributes}: {text}");
+        assert_eq!(service_hash(project.service("s").unwrap()), hash, "{attributes}: {text}");
     };
     // Read off the hashes of Compose 2.40.3: of containers it made, and of `config --hash`.
     check(
@@ -245,7 +245,7 @@ fn paths_of_included_files_lead_where_they_were_written() {
     write("part/part.yml", "services: {b: {build: {target: t}, env_file: e, volumes: [\"./v:/v\"]}}\n");
     write("other/e", "K=1\n");
     let mut options = options(directory.path().to_owned());
-    let service = |options: &Options| load(options).expect("a project").services["b"].clone();
+    let service = |options: &Options| load(options).expect("a project").service("b").unwrap().clone();
     let home = directory.path().display();
     assert_eq!(service(&options).get("build").expect("a build").text("context"), format!("{home}/other"));
     options.resolve_paths = false;

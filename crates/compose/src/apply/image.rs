@@ -35,7 +35,7 @@ pub async fn ensure_images(world: &World<'_>, project: &Project, found: &mut Fou
         if service.get("provider").is_some() || !must_pull(name, service, found.images.contains_key(&image), policy)? {
             continue;
         }
-        wanted.entry(image).or_default().insert(name.clone());
+        wanted.entry(image).or_default().insert(name.to_string());
     }
     let each = async |(image, services): (&String, &BTreeSet<String>)| {
         let subject = services.first().cloned().unwrap_or_default();

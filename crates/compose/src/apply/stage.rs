@@ -23,8 +23,8 @@ pub(super) struct Stages {
 }
 
 impl Stages {
-    pub(super) fn new<'n>(names: impl Iterator<Item = &'n String>) -> Self {
-        Self { services: names.map(|name| (name.clone(), watch::Sender::new(Stage::Waiting))).collect() }
+    pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>) -> Self {
+        Self { services: names.map(|name| (name.to_owned(), watch::Sender::new(Stage::Waiting))).collect() }
     }
 
     /// A service has come so far.

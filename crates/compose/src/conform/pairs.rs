@@ -3,7 +3,7 @@
 use crate::error::Refusal;
 use crate::expand::refuse;
 use crate::shape::Trail;
-use crate::yaml::{Map, Node, Value};
+use crate::yaml::{Map, Node, Text, Value};
 
 /// What is done with a text that stands twice in a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) fn labels(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
 
 fn pairs(node: Node, trail: &Trail<'_>, keep: bool) -> Result<Node, Refusal> {
     let Node { value, mark, directive } = node;
-    let empty = || if keep { Value::Null } else { Value::Text(String::new()) };
+    let empty = || if keep { Value::Null } else { Value::Text(Text::default()) };
     let mut found = Map::default();
     match value {
         Value::Map(map) => {
@@ -83,10 +83,10 @@ fn pairs(node: Node, trail: &Trail<'_>, keep: bool) -> Result<Node, Refusal> {
                     return Err(refuse(item.mark, &trail.step(&place.to_string()), "must be a string"));
                 };
                 let (key, value) = match text.split_once('=') {
-                    Some((key, value)) => (key, Value::Text(value.to_owned())),
+                    Some((key, value)) => (key, Value::Text(value.into())),
                     None => (text.as_str(), empty()),
                 };
-                found.insert(key.to_owned(), Node::at(value, item.mark));
+                found.insert(key, Node::at(value, item.mark));
             }
         }
         _ => return Err(refuse(mark, trail, "must be a mapping or a list")),
@@ -106,10 +106,13 @@ pub(super) fn options(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
 /// `["host:1.2.3.4", "host=::1"]` or `{host: 1.2.3.4, host: [..]}`, as a sorted list of `host=address`.
 pub(super) fn hosts(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
     let Node { value, mark, directive } = node;
-    let mut found: Vec<(String, Node)> = Vec::new();
+    let mut found: Vec<(Text, Node)> = Vec::new();
     let mut add = |name: &str, address: &str, mark| {
         let address = address.trim_start_matches('[').trim_end_matches(']');
-        found.push((format!("{name}={address}"), Node::at(Value::Text(format!("{name}={address}")), mark)));
+        found.push((
+            format!("{name}={address}").into(),
+            Node::at(Value::Text(format!("{name}={address}").into()), mark),
+        ));
     };
     match value {
         Value::Map(map) => {

@@ -50,10 +50,10 @@ fn stance(value: Value) -> Cast {
 /// `true`, `"yes"`, or `{name: …}` of older files.
 fn external(value: Value) -> Cast {
     match &value {
-        Value::Map(map) => match map.keys().find(|key| *key != "name") {
-            Some(key) => Err(format!("additional properties '{key}' not allowed")),
-            None => Ok(value),
-        },
+        Value::Map(map) => {
+            let other = map.keys().find(|key| *key != "name").cloned();
+            other.map_or(Ok(value), |key| Err(format!("additional properties '{key}' not allowed")))
+        }
         Value::Text(_) | Value::Bool(_) => switch(value),
         _ => Err("must be a boolean, mapping or string".to_owned()),
     }
@@ -127,9 +127,9 @@ fn fraction(value: Value) -> Cast {
 
 fn bytes(value: &Value) -> Cast {
     match value {
-        Value::Int(number) => Ok(Value::Text(number.to_string())),
-        Value::Float(number) if number.fract() == 0.0 => Ok(Value::Text(float_text(*number))),
-        Value::Text(text) => amount(text).map(|bytes| Value::Text(bytes.to_string())),
+        Value::Int(number) => Ok(Value::Text(number.to_string().into())),
+        Value::Float(number) if number.fract() == 0.0 => Ok(Value::Text(float_text(*number).into())),
+        Value::Text(text) => amount(text).map(|bytes| Value::Text(bytes.to_string().into())),
         _ => Err("must be a string or a number".to_owned()),
     }
 }
@@ -155,7 +155,7 @@ pub(crate) fn amount(text: &str) -> Result<i64, String> {
 
 fn span(value: &Value) -> Cast {
     let Value::Text(text) = value else { return Err("must be a string, as \"1m30s\"".to_owned()) };
-    duration(text).map(|nanos| Value::Text(text_of(nanos)))
+    duration(text).map(|nanos| Value::Text(text_of(nanos).into()))
 }
 
 /// Compose's durations: Go's, and days and weeks.
@@ -197,7 +197,8 @@ fn mode(value: &Value) -> Cast {
         _ => None,
     };
     let bits = bits.filter(|bits| (0..=0o7777).contains(bits));
-    bits.map(|bits| Value::Text(format!("0{bits:o}"))).ok_or_else(|| "must be a file mode, as \"0440\"".to_owned())
+    bits.map(|bits| Value::Text(format!("0{bits:o}").into()))
+        .ok_or_else(|| "must be a file mode, as \"0440\"".to_owned())
 }
 
 fn command(value: Value) -> Cast {
@@ -214,7 +215,7 @@ fn command(value: Value) -> Cast {
 
 fn probe(value: Value) -> Cast {
     match value {
-        Value::Text(text) => Ok(texts(vec!["CMD-SHELL".to_owned(), text])),
+        Value::Text(text) => Ok(texts(vec!["CMD-SHELL".to_owned(), text.to_string()])),
         list => match command(list)? {
             Value::List(words) => match words.first().map(|word| word.as_text().unwrap_or_default()) {
                 None | Some("CMD" | "CMD-SHELL" | "NONE") => Ok(Value::List(words)),
@@ -226,7 +227,7 @@ fn probe(value: Value) -> Cast {
 }
 
 fn texts(words: Vec<String>) -> Value {
-    Value::List(words.into_iter().map(|word| Node::made(Value::Text(word))).collect())
+    Value::List(words.into_iter().map(|word| Node::made(Value::Text(word.into()))).collect())
 }
 
 fn devices(value: Value) -> Cast {

@@ -55,7 +55,7 @@ fn links(project: &Project, node: &Node) -> Vec<String> {
 /// A service's networks, the most important first.
 pub(crate) fn by_priority(node: &Node) -> Vec<String> {
     let mut keys: Vec<(i64, String)> =
-        node.entries("networks").map(|(key, node)| (-node.int("priority").unwrap_or(0), key.clone())).collect();
+        node.entries("networks").map(|(key, node)| (-node.int("priority").unwrap_or(0), key.to_string())).collect();
     keys.sort();
     keys.into_iter().map(|(_, key)| key).collect()
 }

@@ -6,7 +6,7 @@ use hako_model::container::{
 };
 
 use super::{bytes, span, strings};
-use crate::yaml::Node;
+use crate::yaml::{Node, Text};
 
 const EMPTY: Node = Node {
     value: crate::yaml::Value::Null,
@@ -116,10 +116,10 @@ fn throttle(blkio: &Node, resources: &mut Resources) {
     resources.blkio_device_write_iops = rates("device_write_iops");
 }
 
-fn ulimit((name, limit): (&String, &Node)) -> Ulimit {
+fn ulimit((name, limit): (&Text, &Node)) -> Ulimit {
     let single = limit.scalar().and_then(|text| text.parse().ok());
     let of = |key: &str| limit.int(key).or(single).unwrap_or(0);
-    Ulimit { name: name.clone(), hard: of("hard"), soft: of("soft") }
+    Ulimit { name: name.to_string(), hard: of("hard"), soft: of("soft") }
 }
 
 /// When it is started again: `deploy.restart_policy`, or `restart`.

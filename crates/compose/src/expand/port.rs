@@ -30,8 +30,8 @@ fn port(parsed: &Parsed<'_>, target: u16, published: Option<String>, mark: Mark)
         Some(("mode", "ingress".into())),
         address,
         Some(("target", Value::Int(target.into()))),
-        published.map(|published| ("published", Value::Text(published))),
-        Some(("protocol", Value::Text(parsed.protocol.clone()))),
+        published.map(|published| ("published", Value::Text(published.into()))),
+        Some(("protocol", Value::Text(parsed.protocol.clone().into()))),
     ];
     object(mark, members.into_iter().flatten())
 }

@@ -39,6 +39,6 @@ fn require(node: &mut Node) {
 fn set(node: &mut Node, key: &str, value: Value) {
     let mark = node.mark;
     if let Some(map) = node.map_mut() {
-        map.insert(key.to_owned(), Node::at(value, mark));
+        map.insert(key, Node::at(value, mark));
     }
 }

@@ -74,8 +74,9 @@ impl Walk<'_> {
                     self.uses.push(VariableUse { what, path: path.clone(), mark: node.mark });
                 }
                 if self.apply {
-                    *text =
-                        substitute(text, self.lookup).map_err(|trouble| refused(trouble, text, &path, node.mark))?;
+                    *text = substitute(text, self.lookup)
+                        .map_err(|trouble| refused(trouble, text, &path, node.mark))?
+                        .into();
                 }
             }
             Value::List(items) => {

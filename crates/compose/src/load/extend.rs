@@ -8,7 +8,7 @@ use crate::error::{Fault, Refusal};
 use crate::halves::halves;
 use crate::merge::merge;
 use crate::shape::{Kind, SERVICE, SERVICES, Trail};
-use crate::yaml::{Directive, Keyed, Map, Mark, Node, Value};
+use crate::yaml::{Directive, Map, Mark, Node, Text, Value};
 
 /// A file whose services may be extended.
 struct Shelf<'s> {
@@ -30,12 +30,12 @@ impl Loader<'_> {
             return Err(node.mark.refuse(Fault::Value { path: "services".to_owned(), reason }).into());
         };
         let shelf = Shelf { services, path, directory: &group.directory, foreign: group.foreign };
-        let mut found = Map::with_capacity_and_hasher(services.len(), Keyed);
-        let entries: Vec<(&String, &Node)> = services.iter().collect();
+        let mut found = Map::with_capacity(services.len());
+        let entries: Vec<(&Text, &Node)> = services.iter().collect();
         let conform = self.conform(shelf.directory, &group.environment, shelf.foreign);
         let own = halves(&entries, |(name, service)| own(&conform, name, Node::clone(service)));
         for ((name, _), own) in entries.into_iter().zip(own) {
-            let chain = &mut vec![(path.to_owned(), name.clone())];
+            let chain = &mut vec![(path.to_owned(), name.to_string())];
             found.insert(name.clone(), self.whole(&shelf, own?, group, chain)?);
         }
         Ok(Node { value: Value::Map(found), mark: node.mark, directive: node.directive })
@@ -67,7 +67,7 @@ impl Loader<'_> {
 
     /// A service with what it extends beneath it.
     fn whole(&mut self, shelf: &Shelf<'_>, mut own: Node, group: &Group, chain: &mut Chain) -> Result<Node, Trouble> {
-        let Some(extends) = own.map_mut().and_then(|map| map.shift_remove("extends")) else { return Ok(own) };
+        let Some(extends) = own.map_mut().and_then(|map| map.remove("extends")) else { return Ok(own) };
         if extends.directive == Directive::Reset || extends.is_null() {
             return Ok(own);
         }
@@ -107,5 +107,5 @@ fn own(conform: &Conform, name: &str, service: Node) -> Result<Node, Refusal> {
     let mut only = Map::default();
     only.insert(name.to_owned(), service);
     let mut node = conform.node(Node::made(Value::Map(only)), SERVICES, &Trail::TOP.step("services"))?;
-    Ok(node.map_mut().and_then(|map| map.shift_remove(name)).unwrap_or_default())
+    Ok(node.map_mut().and_then(|map| map.remove(name)).unwrap_or_default())
 }

@@ -6,7 +6,7 @@ use super::{Group, Loader, Trouble};
 use crate::conform::Conform;
 use crate::error::{Error, Fault};
 use crate::shape::{INCLUDES, Trail};
-use crate::yaml::{Map, Node, Value};
+use crate::yaml::{Map, Node, Text, Value};
 
 /// The sections that join in.
 const SECTIONS: &[&str] = &["services", "networks", "volumes", "secrets", "configs", "models"];
@@ -62,8 +62,8 @@ fn join(model: &mut Node, joined: Node) -> Result<(), Trouble> {
     let Value::Map(mut joined) = joined.value else { return Ok(()) };
     let Some(model) = model.map_mut() else { return Ok(()) };
     for section in SECTIONS {
-        let Some(Node { value: Value::Map(theirs), mark, .. }) = joined.shift_remove(*section) else { continue };
-        let ours = model.entry((*section).to_owned()).or_insert_with(|| Node::at(Value::Map(Map::default()), mark));
+        let Some(Node { value: Value::Map(theirs), mark, .. }) = joined.remove(*section) else { continue };
+        let ours = model.or_insert(*section, || Node::at(Value::Map(Map::default()), mark));
         let Some(ours) = ours.map_mut() else { continue };
         for (name, their) in theirs {
             match ours.get(&name) {
@@ -85,7 +85,7 @@ fn join(model: &mut Node, joined: Node) -> Result<(), Trouble> {
 pub(crate) fn alike(left: &Node, right: &Node) -> bool {
     match (&left.value, &right.value) {
         (Value::Map(left), Value::Map(right)) => {
-            let same = |(key, value): (&String, &Node)| right.get(key).is_some_and(|other| alike(value, other));
+            let same = |(key, value): (&Text, &Node)| right.get(key).is_some_and(|other| alike(value, other));
             left.len() == right.len() && left.iter().all(same)
         }
         (Value::List(left), Value::List(right)) => {

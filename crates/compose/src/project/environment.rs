@@ -36,7 +36,7 @@ impl Project {
     /// Takes the names of label files away, whose labels the services have already: `config` does not show them.
     pub fn forget_label_files(&mut self) {
         for map in self.services.values_mut().filter_map(Node::map_mut) {
-            map.shift_remove("label_file");
+            map.remove("label_file");
         }
     }
 }
@@ -52,7 +52,7 @@ fn pass_on(node: &mut Node, key: &str, environment: &Environment) {
 }
 
 fn resolve_service(service: &mut Node, directory: &Path, environment: &Environment) -> Result<(), Trouble> {
-    let Some(files) = service.map_mut().and_then(|map| map.shift_remove("env_file")) else { return Ok(()) };
+    let Some(files) = service.map_mut().and_then(|map| map.remove("env_file")) else { return Ok(()) };
     let mut found: BTreeMap<String, (String, Mark)> = BTreeMap::new();
     for file in files.items() {
         let path = directory.join(file.text("path"));
@@ -73,10 +73,10 @@ fn resolve_service(service: &mut Node, directory: &Path, environment: &Environme
     }
     let mark = files.mark;
     let Some(map) = service.map_mut() else { return Ok(()) };
-    let own = map.entry("environment".to_owned()).or_insert_with(|| Node::at(Value::Map(Map::default()), mark));
+    let own = map.or_insert("environment", || Node::at(Value::Map(Map::default()), mark));
     if let Some(own) = own.map_mut() {
         for (name, (value, mark)) in found {
-            own.entry(name).or_insert_with(|| Node::at(Value::Text(value), mark));
+            own.or_insert(name, || Node::at(Value::Text(value.into()), mark));
         }
     }
     Ok(())
@@ -112,14 +112,14 @@ fn resolve_labels(service: &mut Node, directory: &Path, environment: &Environmen
         let outer = |name: &str| environment.get(name).map(str::to_owned);
         let labels = dotenv::parse(&read(path)?, &outer).map_err(|error| malformed(path, &error.to_string()))?;
         for one in labels {
-            found.insert(one.name, Node::at(Value::Text(one.value), files.mark));
+            found.insert(one.name, Node::at(Value::Text(one.value.into()), files.mark));
         }
     }
     let Some(map) = service.map_mut() else { return Ok(()) };
-    let own = map.entry("labels".to_owned()).or_insert_with(|| Node::at(Value::Map(Map::default()), files.mark));
+    let own = map.or_insert("labels", || Node::at(Value::Map(Map::default()), files.mark));
     if let Some(own) = own.map_mut() {
         for (name, value) in found {
-            own.entry(name).or_insert(value);
+            own.or_insert(name, || value);
         }
     }
     Ok(())

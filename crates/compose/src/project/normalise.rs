@@ -3,7 +3,7 @@
 
 use super::Project;
 use crate::environment::Environment;
-use crate::yaml::{Map, Node, Value};
+use crate::yaml::{Map, Node, Text, Value};
 
 impl Project {
     /// Fills in what is implied.
@@ -22,12 +22,12 @@ impl Project {
         }
         let uses_default = self.services.values().any(|service| service.at_path(&["networks", "default"]).is_some());
         if uses_default && !self.networks.contains_key("default") {
-            self.networks.insert("default".to_owned(), Node::made(Value::Map(Map::default())));
+            self.networks.insert("default", Node::made(Value::Map(Map::default())));
         }
         for network in self.networks.values_mut() {
             // Compose reads the options of address management and forgets them.
             if let Some(ipam) = network.map_mut().and_then(|map| map.get_mut("ipam")?.map_mut()) {
-                ipam.shift_remove("options");
+                ipam.remove("options");
             }
         }
         let sections = [&mut self.networks, &mut self.volumes, &mut self.secrets, &mut self.configs];
@@ -51,7 +51,7 @@ fn pass_on_build_args(service: &mut Node, environment: &Environment) {
             for item in items.iter_mut() {
                 let name = item.as_text().filter(|text| !text.contains('=')).map(str::to_owned);
                 if let Some(name) = name {
-                    let value = environment.get(&name).map(|value| Value::Text(format!("{name}={value}")));
+                    let value = environment.get(&name).map(|value| Value::Text(format!("{name}={value}").into()));
                     item.value = value.unwrap_or_default();
                 }
             }
@@ -64,7 +64,7 @@ fn pass_on_build_args(service: &mut Node, environment: &Environment) {
 fn set(node: &mut Node, key: &str, value: Value) {
     let mark = node.mark;
     if let Some(map) = node.map_mut() {
-        map.insert(key.to_owned(), Node::at(value, mark));
+        map.insert(key, Node::at(value, mark));
     }
 }
 
@@ -101,16 +101,16 @@ fn imply_dependencies(service: &mut Node) {
     }
     let mark = service.mark;
     let Some(map) = service.map_mut() else { return };
-    let depends_on = map.entry("depends_on".to_owned()).or_insert_with(|| Node::at(Value::Map(Map::default()), mark));
+    let depends_on = map.or_insert("depends_on", || Node::at(Value::Map(Map::default()), mark));
     for (name, restart) in implied {
-        let member = |key: &str, value: Value| (key.to_owned(), Node::at(value, mark));
+        let member = |key: &str, value: Value| (Text::new(key), Node::at(value, mark));
         let dependency = Map::from_iter([
             member("condition", "service_started".into()),
             member("restart", Value::Bool(restart)),
             member("required", Value::Bool(true)),
         ]);
         if let Some(map) = depends_on.map_mut() {
-            map.entry(name).or_insert_with(|| Node::at(Value::Map(dependency), mark));
+            map.or_insert(name, || Node::at(Value::Map(dependency), mark));
         }
     }
 }
@@ -136,7 +136,7 @@ fn name_members(section: &mut Map, project: &str) {
             continue;
         }
         let external = member.on("external") || member.get("external").is_some_and(|node| node.map().is_some());
-        let name = own.unwrap_or_else(|| if external { key.clone() } else { format!("{project}_{key}") });
-        set(member, "name", Value::Text(name));
+        let name = own.unwrap_or_else(|| if external { key.to_string() } else { format!("{project}_{key}") });
+        set(member, "name", Value::Text(name.into()));
     }
 }

@@ -1,7 +1,7 @@
 //! The order in which services depend on each other.
 
 use crate::error::{Fault, Refusal};
-use crate::yaml::{Map, Mark, Node};
+use crate::yaml::{Map, Mark, Node, Text};
 
 /// Which way to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub fn dependencies<'s>(services: &'s Map, name: &str) -> impl Iterator<Item = (
 /// Services so that each comes after those it needs (or before them).
 #[must_use]
 pub fn order(services: &Map, direction: Direction) -> Vec<String> {
-    let (mut found, mut names) = (Vec::new(), services.keys().map(String::as_str).collect::<Vec<_>>());
+    let (mut found, mut names) = (Vec::new(), services.keys().map(Text::as_str).collect::<Vec<_>>());
     names.sort_unstable();
     for name in names {
         visit(services, name, &mut found, 0);
@@ -51,7 +51,7 @@ fn visit(services: &Map, name: &str, found: &mut Vec<String>, depth: usize) {
 /// Refuses services that need each other.
 pub(super) fn check(services: &Map) -> Result<(), Refusal> {
     let mut done: Vec<&str> = Vec::new();
-    let mut names: Vec<&str> = services.keys().map(String::as_str).collect();
+    let mut names: Vec<&str> = services.keys().map(Text::as_str).collect();
     names.sort_unstable();
     for name in names {
         walk(services, name, &mut Vec::new(), &mut done, Mark::default())?;

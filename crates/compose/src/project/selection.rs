@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Project, dependencies};
 use crate::error::{Error, Fault};
-use crate::yaml::{Map, Node};
+use crate::yaml::{Map, Node, Text};
 
 impl Project {
     /// Takes services whose profiles are not active out.
@@ -18,9 +18,9 @@ impl Project {
             profiles.is_empty() || profiles.iter().any(is_active)
         };
         let names: Vec<String> =
-            self.services.iter().filter(|(_, it)| !wanted(it)).map(|(name, _)| name.clone()).collect();
+            self.services.iter().filter(|(_, it)| !wanted(it)).map(|(name, _)| name.to_string()).collect();
         for name in names {
-            if let Some(service) = self.services.shift_remove(&name) {
+            if let Some(service) = self.services.remove(&name) {
                 self.disabled.insert(name, service);
             }
         }
@@ -36,9 +36,9 @@ impl Project {
             if self.services.contains_key(&name) {
                 continue;
             }
-            let Some(service) = self.disabled.shift_remove(&name) else { return Err(self.no_such_service(&name)) };
+            let Some(service) = self.disabled.remove(&name) else { return Err(self.no_such_service(&name)) };
             let profiles = service.texts("profiles");
-            let needed = service.entries("depends_on").map(|(name, _)| name.clone());
+            let needed = service.entries("depends_on").map(|(name, _)| name.to_string());
             let kin = |name: &String| {
                 let other = self.disabled.get(name);
                 other.is_some_and(|other| other.texts("profiles").iter().any(|profile| profiles.contains(profile)))
@@ -52,7 +52,7 @@ impl Project {
     /// The error for a name no service has.
     #[must_use]
     pub fn no_such_service(&self, name: &str) -> Error {
-        let names = self.services.keys().chain(self.disabled.keys()).map(String::as_str);
+        let names = self.services.keys().chain(self.disabled.keys()).map(Text::as_str);
         let near = crate::conform::nearest(name, names);
         let hint = near.map(|near| format!("; did you mean {near:?}?")).unwrap_or_default();
         Error::Invalid { place: None, fault: Fault::Unusable { reason: format!("no such service: {name}{hint}") } }
@@ -74,16 +74,16 @@ impl Project {
                 todo.extend(dependencies(&self.services, &name).map(|(name, _)| name.to_owned()));
             }
         }
-        let all: Vec<String> = self.services.keys().cloned().collect();
-        for name in all.into_iter().filter(|name| !wanted.contains(name)) {
-            if let Some(service) = self.services.shift_remove(&name) {
+        let all: Vec<Text> = self.services.keys().cloned().collect();
+        for name in all.into_iter().filter(|name| !wanted.contains(name.as_str())) {
+            if let Some(service) = self.services.remove(&name) {
                 self.disabled.insert(name, service);
             }
         }
         if !with_dependencies {
             for service in self.services.values_mut() {
                 if let Some(map) = service.map_mut().and_then(|map| map.get_mut("depends_on")?.map_mut()) {
-                    map.retain(|name, _| wanted.contains(name));
+                    map.retain(|name, _| wanted.contains(name.as_str()));
                 }
             }
         }
@@ -96,7 +96,7 @@ impl Project {
             let services = self.services.values();
             match section {
                 "networks" | "models" => {
-                    services.flat_map(|service| service.entries(section).map(|(name, _)| name.clone())).collect()
+                    services.flat_map(|service| service.entries(section).map(|(name, _)| name.to_string())).collect()
                 }
                 "volumes" => {
                     let mounts = services.flat_map(|service| service.list("volumes"));
@@ -114,7 +114,7 @@ impl Project {
         };
         let [networks, volumes, secrets, configs, models] =
             ["networks", "volumes", "secrets", "configs", "models"].map(used);
-        let keep = |section: &mut Map, used: &HashSet<String>| section.retain(|name, _| used.contains(name));
+        let keep = |section: &mut Map, used: &HashSet<String>| section.retain(|name, _| used.contains(name.as_str()));
         keep(&mut self.networks, &networks);
         keep(&mut self.volumes, &volumes);
         keep(&mut self.secrets, &secrets);

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 /// Makes [`Folded`] hashers with the process's key.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Keyed;
+pub(super) struct Keyed;
 
 impl BuildHasher for Keyed {
     type Hasher = Folded;
@@ -22,7 +22,7 @@ impl BuildHasher for Keyed {
 
 /// Each word is multiplied into the state, both halves of the product folded together.
 #[derive(Clone, Debug)]
-pub struct Folded {
+pub(super) struct Folded {
     state: u64,
     factor: u64,
 }

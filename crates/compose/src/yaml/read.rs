@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 
-use super::{Directive, Map, Mark, Node, Value, scalar};
+use super::{Directive, Map, Mark, Node, Text, Value, scalar};
 use crate::error::{Fault, Refusal};
 
 /// How much a file may ask for.
@@ -203,7 +203,7 @@ impl<'t> Reader<'t> {
             }
             node.mark = mark;
             if let Some(first) = map.get(&key) {
-                return Err(mark.refuse(Fault::Repeated { key, first: first.mark.line }));
+                return Err(mark.refuse(Fault::Repeated { key: key.to_string(), first: first.mark.line }));
             }
             map.insert(key, node);
         }
@@ -213,10 +213,10 @@ impl<'t> Reader<'t> {
         Ok((map, total))
     }
 
-    fn key(&mut self, event: Event<'t>, span: Span, mark: Mark, depth: usize) -> Result<String, Refusal> {
+    fn key(&mut self, event: Event<'t>, span: Span, mark: Mark, depth: usize) -> Result<Text, Refusal> {
         let (node, _) = self.node(event, span, depth + 1)?;
         match &node.value {
-            Value::Null => Ok("null".to_owned()),
+            Value::Null => Ok("null".into()),
             _ => node.scalar().ok_or_else(|| mark.malformed("a key must be a scalar".to_owned())),
         }
     }
@@ -228,7 +228,7 @@ fn merge_into(map: &mut Map, node: Node, mark: Mark) -> Result<(), Refusal> {
     match node.value {
         Value::Map(other) => {
             for (key, value) in other {
-                map.entry(key).or_insert(value);
+                map.or_insert(key, || value);
             }
             Ok(())
         }
@@ -251,11 +251,11 @@ fn tagged_scalar(text: &str, style: ScalarStyle, tag: Option<&Tag>, mark: Mark) 
     let core = tag.filter(|tag| tag.is_yaml_core_schema()).map(|tag| tag.suffix.as_str());
     let plain = style == ScalarStyle::Plain;
     let value = match core {
-        Some("str" | "binary") => Value::Text(text.to_owned()),
+        Some("str" | "binary") => Value::Text(text.into()),
         Some("null") => Value::Null,
         Some("int" | "float" | "bool") => scalar::resolve(text),
         None if plain => scalar::resolve(text),
-        _ => Value::Text(text.to_owned()),
+        _ => Value::Text(text.into()),
     };
     match (core, &value) {
         (Some("int"), Value::Int(_)) | (Some("bool"), Value::Bool(_)) | (Some("float"), Value::Float(_)) => Ok(value),

@@ -10,7 +10,7 @@ pub fn plain(text: &str) -> Value {
 
 /// Resolves a plain scalar.
 pub(super) fn resolve(text: &str) -> Value {
-    other_than_text(text).unwrap_or_else(|| Value::Text(text.to_owned()))
+    other_than_text(text).unwrap_or_else(|| Value::Text(text.into()))
 }
 
 /// What a plain scalar is if it is no text.
@@ -27,7 +27,7 @@ fn other_than_text(text: &str) -> Option<Value> {
     if !text.starts_with(|first: char| first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
         return None;
     }
-    if is_date(text) { Some(Value::Date(text.to_owned())) } else { number(text) }
+    if is_date(text) { Some(Value::Date(text.into())) } else { number(text) }
 }
 
 /// Whether a text, written plainly, would be read as something else than that text.
@@ -182,7 +182,7 @@ mod tests {
         check("1.2.3", "1.2.3".into());
         check("-", "-".into());
         check("~", Value::Null);
-        check("2001-01-01", Value::Date("2001-01-01".to_owned()));
+        check("2001-01-01", Value::Date("2001-01-01".into()));
         check("2001-01", "2001-01".into());
         check("True", Value::Bool(true));
     }

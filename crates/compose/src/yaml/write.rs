@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt::Write as _;
 
 use super::scalar::{exponential, go_float, needs_quotes};
-use super::{Map, Node, Value};
+use super::{Map, Node, Text, Value};
 use crate::halves::{MANY, halves};
 
 /// Writes a mapping as a YAML document.
@@ -24,7 +24,7 @@ pub fn write(node: &Node) -> String {
 
 fn write_map(out: &mut String, map: &Map, indent: usize) {
     if map.len() >= MANY {
-        let members: Vec<(usize, (&String, &Node))> = map.iter().enumerate().collect();
+        let members: Vec<(usize, (&Text, &Node))> = map.iter().enumerate().collect();
         let written = halves(&members, |(place, member)| {
             let mut out = String::new();
             write_member(&mut out, *place, *member, indent);
@@ -38,7 +38,7 @@ fn write_map(out: &mut String, map: &Map, indent: usize) {
     }
 }
 
-fn write_member(out: &mut String, place: usize, (key, node): (&String, &Node), indent: usize) {
+fn write_member(out: &mut String, place: usize, (key, node): (&Text, &Node), indent: usize) {
     if place > 0 {
         push_indent(out, indent);
     }
@@ -310,7 +310,7 @@ impl Json {
                 self.collection(out, depth, ['[', ']'], items.iter(), each);
             }
             Value::Map(map) => {
-                let each = |out: &mut String, (key, item): (&String, &Node)| {
+                let each = |out: &mut String, (key, item): (&Text, &Node)| {
                     self.text(out, key);
                     out.push_str(if self.indented { ": " } else { ":" });
                     self.value(out, &item.value, depth + 1);

@@ -59,7 +59,9 @@ fn target(build: &Node, directory: &Path) -> Result<Target, String> {
     let mut target = Target::default();
     let list = |texts: Vec<String>| -> Value { texts.into_iter().map(Value::from).collect() };
     let map = |key: &str| -> Value {
-        let pairs = build.entries(key).filter_map(|(key, value)| Some((key.clone(), Value::from(value.scalar()?))));
+        let pairs = build
+            .entries(key)
+            .filter_map(|(key, value)| Some((key.to_string(), Value::from(value.scalar()?.as_str()))));
         Value::Object(pairs.collect())
     };
     target.set("context", &near(build.text("context"), directory).into())?;
@@ -83,7 +85,7 @@ fn target(build: &Node, directory: &Path) -> Result<Target, String> {
             Some(service) => format!("target:{}", service.replace('.', "_")),
             None => near(&place, directory),
         };
-        target.contexts.insert(key.clone(), place);
+        target.contexts.insert(key.to_string(), place);
     }
     for (key, name) in [
         ("tags", "tags"),
@@ -108,8 +110,8 @@ fn target(build: &Node, directory: &Path) -> Result<Target, String> {
 fn extend(target: &mut Target, build: &Node) -> Result<(), String> {
     for (key, value) in build.entries("x-bake") {
         let value = match value.scalar() {
-            Some(text) => Value::from(text),
-            None => value.items().iter().filter_map(Node::scalar).map(Value::from).collect(),
+            Some(text) => Value::from(text.as_str()),
+            None => value.items().iter().filter_map(Node::scalar).map(|text| Value::from(text.as_str())).collect(),
         };
         let mut own = Target::default();
         own.set(key, &value)?;

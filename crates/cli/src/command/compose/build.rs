@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use hako_compose::yaml::Node;
+use hako_compose::yaml::{Node, Text};
 use hako_compose::{Project, label};
 
 use super::inside::hand_on;
@@ -70,7 +70,7 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
             .filter_map(|flag| Some((flag, found.text_given(flag)?.to_owned())))
             .collect(),
     };
-    let built: Vec<&String> =
+    let built: Vec<&Text> =
         project.services.iter().filter(|(_, it)| it.get("build").is_some()).map(|(name, _)| name).collect();
     if built.is_empty() {
         return output::complain("WARN[0000] No services to build\n");
@@ -96,7 +96,7 @@ pub(super) async fn service(session: &Session, project: &Project, name: &str, ex
         }
     }
     for (key, flag) in [("args", "build-arg"), ("labels", "label"), ("additional_contexts", "build-context")] {
-        let pair = |(key, value): (&String, &Node)| Some(format!("--{flag}={key}={}", value.scalar()?));
+        let pair = |(key, value): (&Text, &Node)| Some(format!("--{flag}={key}={}", value.scalar()?));
         words.extend(build.entries(key).filter_map(pair));
     }
     let own =

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use hako_client::Client;
-use hako_compose::yaml::{Node, Value};
+use hako_compose::yaml::{Node, Text, Value};
 use hako_compose::{Project, service_hash};
 
 use super::project::{all_resources, failed, loaded, options};
@@ -93,7 +93,7 @@ fn load(session: &Session, found: &Matches) -> Result<Project, Failure> {
 fn aspect(project: &Project, found: &Matches) -> Result<Option<String>, Failure> {
     let lines = |names: Vec<String>| Some(names.iter().map(|name| format!("{name}\n")).collect::<String>());
     let keys = |section: &hako_compose::yaml::Map| {
-        let mut names: Vec<String> = section.keys().cloned().collect();
+        let mut names: Vec<String> = section.keys().map(Text::to_string).collect();
         names.sort();
         names
     };
@@ -121,7 +121,7 @@ fn aspect(project: &Project, found: &Matches) -> Result<Option<String>, Failure>
 
 fn hashes(project: &Project, wanted: &str) -> Result<String, Failure> {
     let mut names: Vec<String> = match wanted {
-        "*" => project.services.keys().cloned().collect(),
+        "*" => project.services.keys().map(Text::to_string).collect(),
         list => list.split(',').map(str::to_owned).collect(),
     };
     names.sort();

@@ -141,9 +141,13 @@ async fn restart(session: &Session, found: &Matches) -> Outcome {
     let mut names = found.words().to_vec();
     if !found.on("no-deps") {
         let wants = |service: &hako_compose::yaml::Node| {
-            service.entries("depends_on").any(|(other, it)| it.on("restart") && found.words().contains(other))
+            service
+                .entries("depends_on")
+                .any(|(other, it)| it.on("restart") && found.words().iter().any(|word| word == other))
         };
-        names.extend(all.project.services.iter().filter(|(_, service)| wants(service)).map(|(name, _)| name.clone()));
+        names.extend(
+            all.project.services.iter().filter(|(_, service)| wants(service)).map(|(name, _)| name.to_string()),
+        );
     }
     if !found.words().is_empty() {
         all.project.select(&names, false).map_err(|error| failed(&error))?;

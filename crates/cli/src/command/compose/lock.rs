@@ -93,7 +93,7 @@ pub(super) fn apply_to(project: &mut Project) -> Outcome {
             Failure::local(format!("{shown} does not pin {image:?} of service {name:?}: run `hako compose lock`"))
         })?;
         if let Some(map) = service.map_mut() {
-            map.insert("image".to_owned(), Node::made(Value::Text(pinned.clone())));
+            map.insert("image", Node::made(Value::Text(pinned.clone().into())));
         }
     }
     Ok(())

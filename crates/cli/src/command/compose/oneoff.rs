@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hako_api::query;
-use hako_compose::yaml::{Node, Value};
+use hako_compose::yaml::{Node, Text, Value};
 use hako_compose::{
     Choices, Instance, Manner, Project, PullPolicy, Recreate, World, apply, body, ensure_images, inject, label, plan,
 };
@@ -103,17 +103,17 @@ fn change(project: &mut Project, service: &str, found: &Matches, tty: bool) -> O
     let Some(map) = project.services.get_mut(service).and_then(Node::map_mut) else { return Ok(()) };
     let text = |text: &str| Node::made(Value::from(text));
     let words = |words: Vec<String>| Node::made(Value::List(words.iter().map(|word| text(word)).collect()));
-    map.insert("tty".to_owned(), Node::made(Value::Bool(tty)));
-    map.insert("stdin_open".to_owned(), Node::made(Value::Bool(found.on("interactive"))));
+    map.insert("tty", Node::made(Value::Bool(tty)));
+    map.insert("stdin_open", Node::made(Value::Bool(found.on("interactive"))));
     for gone in ["container_name", "restart", "scale"] {
-        map.shift_remove(gone);
+        map.remove(gone);
     }
     if let Some(deploy) = map.get_mut("deploy").and_then(Node::map_mut) {
-        deploy.shift_remove("restart_policy");
-        deploy.shift_remove("replicas");
+        deploy.remove("restart_policy");
+        deploy.remove("replicas");
     }
     if !found.on("service-ports") {
-        map.shift_remove("ports");
+        map.remove("ports");
     }
     if found.words().len() > 1 {
         map.insert("command".to_owned(), words(found.words()[1..].to_vec()));
@@ -138,12 +138,14 @@ fn change(project: &mut Project, service: &str, found: &Matches, tty: bool) -> O
         if let Some(Node { value: Value::List(items), .. }) = map.get_mut(other) {
             items.retain(|item| item.as_text().is_none_or(|name| !given.iter().any(|one| one == name)));
         }
-        let mut all: Vec<String> =
-            map.get(key).map(|node| node.items().iter().filter_map(|it| it.scalar()).collect()).unwrap_or_default();
+        let mut all: Vec<String> = map
+            .get(key)
+            .map(|node| node.items().iter().filter_map(|it| Some(it.scalar()?.into())).collect())
+            .unwrap_or_default();
         all.extend(given);
         map.insert(key.to_owned(), words(all));
     }
-    let added = map.entry("environment".to_owned()).or_insert_with(|| Node::made(Value::Map(Default::default())));
+    let added = map.or_insert("environment", || Node::made(Value::Map(Default::default())));
     for variable in variables {
         let (name, value) = match variable.split_once('=') {
             Some((name, value)) => (name.to_owned(), text(value)),
@@ -191,7 +193,7 @@ async fn prepare(
     ensure_images(world, project, &mut there, pull).await.map_err(stopped)?;
     let image = there.images.get(&image_of(project, service)).cloned().unwrap_or_default();
     if found.on("no-deps") {
-        let names: Vec<String> = needed.services.keys().cloned().collect();
+        let names: Vec<String> = needed.services.keys().map(Text::to_string).collect();
         names.iter().for_each(|name| needed.set_scale(name, 0));
     }
     let choices = Choices {

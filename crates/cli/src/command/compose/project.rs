@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use hako_api::container::Summary;
+use hako_compose::yaml::Text;
 use hako_compose::{Options, Project, World, existing, load, verb};
 use hako_model::reference::Reference;
 use tokio::sync::Semaphore;
@@ -132,7 +133,7 @@ pub(super) async fn present(session: &Session, all: bool) -> Result<Present, Fai
 impl Present {
     /// The containers of the named services, of all if none are named; an unknown name is refused.
     pub(super) fn of(&self, services: &[String], oneoff: bool) -> Result<Vec<&Summary>, Failure> {
-        let mut names: Vec<&String> = self.project.services.keys().collect();
+        let mut names: Vec<&str> = self.project.services.keys().map(Text::as_str).collect();
         if !services.is_empty() {
             for name in services {
                 let known = self.project.services.contains_key(name) || self.project.disabled.contains_key(name);
@@ -140,7 +141,7 @@ impl Present {
                     return Err(failed(&self.project.no_such_service(name)));
                 }
             }
-            names = services.iter().collect();
+            names = services.iter().map(String::as_str).collect();
         }
         names.sort();
         Ok(names.into_iter().flat_map(|name| verb::members(&self.containers, name, oneoff)).collect())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hako_compose::yaml::{Map, Node, Value};
+use hako_compose::yaml::{Map, Node, Text, Value};
 use hako_compose::{Mood, Project, Report as _};
 use rustix::fs::{Access, access};
 use serde::Deserialize;
@@ -87,7 +87,7 @@ fn local(error: impl std::fmt::Display) -> Failure {
 
 /// Asks the providers of a project's services; those that depend on them learn the way.
 pub(super) fn ask(session: &Session, project: &mut Project, verb: Verb, progress: &Progress, dry: bool) -> Outcome {
-    let provided: Vec<(String, Node)> = project
+    let provided: Vec<(Text, Node)> = project
         .services
         .iter()
         .filter_map(|(name, node)| Some((name.clone(), node.get("provider")?.clone())))
@@ -108,7 +108,7 @@ pub(super) fn ask(session: &Session, project: &mut Project, verb: Verb, progress
 
 /// Models are served by Docker's own plugin, which only Docker Desktop and its engine have.
 pub(super) fn refuse_models(project: &Project) -> Outcome {
-    let Some((name, _)) = project.models.first() else { return Ok(()) };
+    let Some(name) = project.models.keys().next() else { return Ok(()) };
     Err(Failure::local(format!(
         "'models' support requires Docker Model plugin, which hako does not use: serve {name:?} yourself, and give the services \
          its address in `environment`, or by a `provider`"
@@ -151,9 +151,10 @@ fn arguments(metadata: &Metadata, provider: &Node, verb: Verb) -> Result<Vec<Str
     let is_mute =
         metadata.description.is_empty() && metadata.up.parameters.is_none() && metadata.down.parameters.is_none();
     let known = words.parameters.as_deref().unwrap_or_default();
-    let options: BTreeMap<&String, &Node> = provider.entries("options").collect();
+    let options: BTreeMap<&str, &Node> =
+        provider.entries("options").map(|(name, value)| (name.as_str(), value)).collect();
     for parameter in known.iter().filter(|parameter| parameter.required && !is_mute) {
-        if !options.contains_key(&parameter.name) {
+        if !options.contains_key(parameter.name.as_str()) {
             let kind = provider.text("type");
             let what = format!("required parameter {:?} is missing from provider {kind:?} definition", parameter.name);
             return Err(Failure::local(what));
@@ -219,7 +220,7 @@ fn listen(output: impl std::io::Read, service: &str, progress: &Progress) -> Res
             "info" => progress.tell(service, &message.message, Mood::Working),
             "setenv" => {
                 let (name, value) = message.message.split_once('=').ok_or_else(|| invalid(&message.message))?;
-                variables.insert(name.to_owned(), value.to_owned());
+                variables.insert(name.to_string(), value.to_owned());
             }
             "debug" => {}
             other => return Err(invalid(other)),
@@ -233,13 +234,13 @@ fn hand_on(project: &mut Project, service: &str, variables: &BTreeMap<String, St
     let prefix = service.to_uppercase();
     let depends = |node: &&mut Node| node.entries("depends_on").any(|(other, _)| other == service);
     for map in project.services.values_mut().filter(depends).filter_map(Node::map_mut) {
-        let environment = map.entry("environment".to_owned()).or_default();
+        let environment = map.or_insert("environment", Node::default);
         if environment.map().is_none() {
             *environment = Node::made(Value::Map(Map::default()));
         }
         for (name, value) in variables {
             if let Some(environment) = environment.map_mut() {
-                environment.insert(format!("{prefix}_{name}"), Node::made(Value::Text(value.clone())));
+                environment.insert(format!("{prefix}_{name}"), Node::made(Value::Text(value.clone().into())));
             }
         }
     }

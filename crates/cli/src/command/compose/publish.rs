@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use hako_compose::artifact::{Part, Role, leaks, parts};
-use hako_compose::yaml::Node;
+use hako_compose::yaml::{Node, Text};
 use hako_compose::{Mood, Project, Report as _};
 use hako_model::reference::Reference;
 
@@ -64,7 +64,7 @@ async fn publish(session: &Session, found: &Matches) -> Outcome {
     if found.on("resolve-image-digests") {
         let mut pinned = project.clone();
         super::config::pin(session.client()?, &mut pinned).await?;
-        pinned.services.sort_unstable_keys();
+        pinned.services.sort_by(str::cmp);
         let bytes = super::config::images_only(&pinned).into_bytes();
         parts.push(Part { role: Role::File, name: "image-digests.yaml".to_owned(), bytes });
     }
@@ -90,8 +90,8 @@ async fn push_images(session: &Session, project: &Project, progress: &Progress, 
 
 /// Whether everything may be published: what cannot be is refused, what should perhaps not be is asked about.
 fn agreed(project: &Project, written: &Project, parts: &[Part], found: &Matches) -> Result<bool, Failure> {
-    let unbuilt = |(_, service): &(&String, &Node)| service.text("image").is_empty() && service.get("build").is_some();
-    let mut names: Vec<&String> = project.services.iter().filter(unbuilt).map(|(name, _)| name).collect();
+    let unbuilt = |(_, service): &(&Text, &Node)| service.text("image").is_empty() && service.get("build").is_some();
+    let mut names: Vec<&Text> = project.services.iter().filter(unbuilt).map(|(name, _)| name).collect();
     names.sort();
     if !names.is_empty() {
         let lines: String = names.iter().map(|name| format!("\n- {name:?}")).collect();
@@ -111,7 +111,7 @@ fn agreed(project: &Project, written: &Project, parts: &[Part], found: &Matches)
     Ok(true)
 }
 
-fn sorted(project: &Project) -> BTreeMap<&String, &Node> {
+fn sorted(project: &Project) -> BTreeMap<&Text, &Node> {
     project.services.iter().collect()
 }
 

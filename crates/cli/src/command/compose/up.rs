@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hako_compose::yaml::Text;
 use hako_compose::{
     Choices, Condition, Manner, Member, Plan, Project, PullPolicy, Recreate, Trouble, World, apply, await_ready,
     ensure_images, plan,
@@ -308,7 +309,7 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
         }
         return Ok(());
     }
-    let names: Vec<String> = task.project.services.keys().cloned().collect();
+    let names: Vec<String> = task.project.services.keys().map(Text::to_string).collect();
     let shown = shown(found, &task.project, &names);
     let show = Show {
         prefix: !found.on("no-log-prefix"),
@@ -429,7 +430,7 @@ async fn start(session: &Session, found: &Matches) -> Outcome {
     present.of(found.words(), false)?;
     let mut project = present.project;
     project.select(found.words(), true).map_err(|error| failed(&error))?;
-    let names: Vec<String> = project.services.keys().cloned().collect();
+    let names: Vec<String> = project.services.keys().map(Text::to_string).collect();
     for name in names {
         let there = hako_compose::verb::members(&present.containers, &name, false).len();
         if there == 0 && (found.words().is_empty() || found.words().contains(&name)) && present.described {

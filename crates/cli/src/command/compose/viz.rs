@@ -59,7 +59,7 @@ fn label(project: &Project, name: &str, service: &Node, found: &Matches) -> Stri
         }
     };
     if found.on("networks") {
-        let mut networks: Vec<String> = service.entries("networks").map(|(name, _)| name.clone()).collect();
+        let mut networks: Vec<String> = service.entries("networks").map(|(name, _)| name.to_string()).collect();
         networks.sort();
         part("Networks", &networks);
     }
