@@ -12,7 +12,7 @@ impl Project {
     #[must_use]
     pub fn to_yaml(&self, escape: bool) -> String {
         let text = write(&self.shown(Form::Yaml));
-        if escape { text.replace('$', "$$") } else { text }
+        if escape && text.contains('$') { text.replace('$', "$$") } else { text }
     }
 
     /// The project in JSON.

@@ -43,7 +43,9 @@ impl Conform {
             Kind::Location => Ok(self.paths(scalar::cast(node, Kind::Text, trail)?, Base::resolve_context)),
             Kind::Paths if self.raw => Ok(self.paths(pairs::lone(node), Base::resolve)),
             Kind::Agents if self.raw => Ok(self.agents_by_name(node)),
-            Kind::Loose | Kind::Stance if !(self.raw && trail.key() == "published") => scalar::cast(node, kind, trail),
+            Kind::Loose | Kind::Stance if !(self.raw && trail.key() == Some("published")) => {
+                scalar::cast(node, kind, trail)
+            }
             _ if self.raw => Ok(node),
             Kind::Paths => {
                 let list = pairs::texts(pairs::lone(node), pairs::Repeats::Dropped, trail)?;
@@ -112,7 +114,7 @@ impl Conform {
 
     fn object(&self, node: Node, shape: &Shape, trail: &Trail<'_>) -> Result<Node, Refusal> {
         let Node { value: Value::Map(map), mark, directive } = node else {
-            if node.is_null() && trail.key().is_empty() {
+            if node.is_null() && trail.key() == Some("") {
                 return Ok(node);
             }
             return Err(refuse(node.mark, trail, "must be a mapping"));
@@ -120,17 +122,17 @@ impl Conform {
         let mut members = Map::with_capacity(map.len());
         for (key, value) in map {
             if key.starts_with("x-") {
-                members.insert(key, value);
+                members.append(key, value);
                 continue;
             }
             let Some(field) = shape.field(&key) else { return Err(unknown(&key, &value, shape, trail)) };
             // Another file may have given the value, or will: whether it is missing is seen when all are merged.
             let missing = value.is_null() && value.directive == Directive::Merge;
             let value = if missing { value } else { self.node(value, field.kind, &trail.step(&key))? };
-            members.insert(key, value);
+            members.append(key, value);
         }
         for required in shape.required {
-            if !members.contains_key(*required) {
+            if !members.contains_key(required) {
                 let reason = format!("missing property '{required}'");
                 return Err(refuse(mark, trail, reason));
             }
@@ -141,16 +143,17 @@ impl Conform {
     /// A bind mount's source and a local volume's device are paths only because of their neighbours.
     fn with_sources(&self, mut members: Map) -> Map {
         let Some(base) = &self.base else { return members };
-        let text = |map: &Map, key: &str| map.get(key).and_then(Node::as_text).unwrap_or_default().to_owned();
-        if text(&members, "type") == "bind"
+        let says = |map: &Map, key: &str, word: &str| map.get(key).and_then(Node::as_text) == Some(word);
+        if says(&members, "type", "bind")
             && members.contains_key("target")
             && let Some(Node { value: Value::Text(source), .. }) = members.get_mut("source")
         {
             *source = base.resolve(source).into();
         }
-        let local = text(&members, "driver") == "local";
+        let local = says(&members, "driver", "local");
         if let Some(Value::Map(options)) = members.get_mut("driver_opts").map(|node| &mut node.value) {
-            let binds = text(options, "o").split(',').any(|option| option == "bind") && local;
+            let given = options.get("o").and_then(Node::as_text).unwrap_or_default();
+            let binds = given.split(',').any(|option| option == "bind") && local;
             if let Some(Node { value: Value::Text(device), .. }) = options.get_mut("device").filter(|_| binds) {
                 *device = base.resolve(device).into();
             }
@@ -172,7 +175,7 @@ impl Conform {
         let conform = |(place, item): (usize, Node)| match item.value {
             // A short form that becomes long only with its variables.
             Value::Text(_) if self.raw => Ok(item),
-            _ => self.object(item, shape, &trail.step(&place.to_string())),
+            _ => self.object(item, shape, &trail.item(place)),
         };
         let items: Result<_, _> = items.into_iter().enumerate().map(conform).collect();
         Ok(Node { value: Value::List(items?), mark, directive })
@@ -186,11 +189,11 @@ impl Conform {
         for (name, value) in map {
             let here = trail.step(&name);
             let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            if name.starts_with("x-") && trail.key() != "services" {
-                members.insert(name, value);
+            if name.starts_with("x-") && trail.key() != Some("services") {
+                members.append(name, value);
                 continue;
             }
-            let anything = matches!(trail.key(), "networks" | "models");
+            let anything = matches!(trail.key(), Some("networks" | "models"));
             if !anything && !name.chars().all(fits) {
                 return Err(value.mark.refuse(Fault::Unknown {
                     path: trail.to_string(),
@@ -199,11 +202,11 @@ impl Conform {
                 }));
             }
             let empty = value.is_null() && value.directive == Directive::Merge;
-            if empty && trail.key() == "services" {
+            if empty && trail.key() == Some("services") {
                 return Err(refuse(value.mark, &here, "must be a mapping"));
             }
             let value = if value.is_null() { value } else { self.node(value, Kind::Object(shape), &here)? };
-            members.insert(name.clone(), value);
+            members.append(name, value);
         }
         Ok(Node { value: Value::Map(members), mark, directive })
     }
@@ -215,7 +218,9 @@ pub(crate) fn expect_values(node: &mut Node, kind: Kind, trail: &Trail<'_>) -> R
         (Kind::Short(_, inner), _) => expect_values(node, *inner, trail),
         (Kind::Object(shape) | Kind::Part(shape), Value::Map(map)) => {
             let kind_of = |key: &str| shape.field(key).map(|field| field.kind);
-            map.retain(|key, value| !(value.is_null() && may_be_missing(key)));
+            if map.iter().any(|(key, value)| value.is_null() && may_be_missing(key)) {
+                map.retain(|key, value| !(value.is_null() && may_be_missing(key)));
+            }
             for (key, value) in map.iter_mut().filter(|(key, _)| !key.starts_with("x-")) {
                 let Some(kind) = kind_of(key) else { continue };
                 let here = trail.step(key);
@@ -232,7 +237,7 @@ pub(crate) fn expect_values(node: &mut Node, kind: Kind, trail: &Trail<'_>) -> R
         }
         (Kind::Objects(shape, _), Value::List(items)) => {
             let mut each = items.iter_mut().enumerate();
-            each.try_for_each(|(place, item)| expect_values(item, Kind::Object(shape), &trail.step(&place.to_string())))
+            each.try_for_each(|(place, item)| expect_values(item, Kind::Object(shape), &trail.item(place)))
         }
         _ => Ok(()),
     }

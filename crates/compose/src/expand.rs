@@ -6,7 +6,7 @@ mod port;
 
 use crate::error::{Fault, Refusal};
 use crate::shape::Trail;
-use crate::yaml::{Directive, Map, Mark, Node, Value};
+use crate::yaml::{Directive, Map, Mark, Node, Text, Value};
 
 /// A refusal of a value at a place.
 pub(crate) fn refuse(mark: Mark, trail: &Trail<'_>, reason: impl Into<String>) -> Refusal {
@@ -15,7 +15,7 @@ pub(crate) fn refuse(mark: Mark, trail: &Trail<'_>, reason: impl Into<String>) -
 
 /// A mapping of the given members, all at one place.
 fn object(mark: Mark, members: impl IntoIterator<Item = (&'static str, Value)>) -> Node {
-    let map: Map = members.into_iter().map(|(key, value)| (key.to_owned(), Node::at(value, mark))).collect();
+    let map: Map = members.into_iter().map(|(key, value)| (Text::const_new(key), Node::at(value, mark))).collect();
     Node::at(Value::Map(map), mark)
 }
 
@@ -29,10 +29,9 @@ fn each_text(
     let Value::List(items) = value else { return Ok(Node { value, mark, directive }) };
     let mut long = Vec::with_capacity(items.len());
     for (place, item) in items.into_iter().enumerate() {
-        let key = place.to_string();
         match item.value {
             Value::Text(text) if item.directive != Directive::Reset => {
-                long.extend(expand(&text, item.mark, &trail.step(&key))?);
+                long.extend(expand(&text, item.mark, &trail.item(place))?);
             }
             value => long.push(Node { value, ..item }),
         }
@@ -74,12 +73,12 @@ fn named(node: Node, trail: &Trail<'_>, empty: impl Fn(Mark) -> Value) -> Result
     let mut map = Map::default();
     for (place, item) in items.into_iter().enumerate() {
         let Value::Text(name) = item.value else {
-            return Err(refuse(item.mark, &trail.step(&place.to_string()), "must be a string"));
+            return Err(refuse(item.mark, &trail.item(place), "must be a string"));
         };
         if map.contains_key(&name) {
-            return Err(refuse(item.mark, &trail.step(&place.to_string()), format!("{name:?} stands twice")));
+            return Err(refuse(item.mark, &trail.item(place), format!("{name:?} stands twice")));
         }
-        map.insert(name, Node::at(empty(item.mark), item.mark));
+        map.append(name, Node::at(empty(item.mark), item.mark));
     }
     Ok(Node { value: Value::Map(map), ..node })
 }

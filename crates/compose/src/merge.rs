@@ -164,11 +164,8 @@ fn identity(item: &Node, by: By) -> Option<Text> {
 
 /// Within one file, too, later ones take the place of earlier ones.
 pub(crate) fn without_repeats(service: &mut Node, shape: &Shape) {
-    for field in shape.fields {
-        let Some(Node { value: Value::List(items), .. }) = service.map_mut().and_then(|map| map.get_mut(field.name))
-        else {
-            continue;
-        };
+    for (key, value) in service.map_mut().into_iter().flatten() {
+        let (Value::List(items), Some(field)) = (&mut value.value, shape.field(key)) else { continue };
         let kind = if let Kind::Short(_, inner) = field.kind { *inner } else { field.kind };
         if let Kind::Objects(_, by) = kind {
             let taken = std::mem::take(items);

@@ -16,21 +16,35 @@ pub(crate) enum Form {
 
 /// An object in canonical form.
 pub(crate) fn object(node: &Node, shape: &Shape, form: Form) -> Node {
-    let mut out = Map::default();
-    for field in shape.fields {
-        let name = if form == Form::Json { field.json } else { field.name };
-        if let Some(value) = member(node.get(field.name), field.kind, form) {
-            let mark = node.get(field.name).map(|value| value.mark).unwrap_or_default();
-            out.insert(name, Node::at(value, mark));
+    let mut out = Map::with_capacity(node.map().map_or(0, Map::len));
+    let mut said = said(node, shape).into_iter().peekable();
+    for (place, field) in shape.fields.iter().enumerate() {
+        let value = said.next_if(|(at, _)| *at == place).map(|(_, value)| value);
+        // In YAML nobody sees what is not said.
+        if value.is_none() && form == Form::Yaml {
+            continue;
+        }
+        if let Some(shown) = member(value, field.kind, form) {
+            let name = if form == Form::Json { field.json } else { field.name };
+            out.append(Text::const_new(name), Node::at(shown, value.map(|value| value.mark).unwrap_or_default()));
         }
     }
     if form == Form::Yaml {
         let extensions = node.map().into_iter().flatten().filter(|(key, _)| key.starts_with("x-"));
         for (key, value) in sorted(extensions, form) {
-            out.insert(key.clone(), free(value, form));
+            out.append(key.clone(), free(value, form));
         }
     }
     Node::at(Value::Map(out), node.mark)
+}
+
+/// What an object says: places of fields in its shape, and their values.
+fn said<'n>(node: &'n Node, shape: &Shape) -> Vec<(usize, &'n Node)> {
+    let place = |key: &str| shape.fields.iter().position(|field| field.name == key);
+    let members = node.map().into_iter().flatten();
+    let mut said: Vec<(usize, &Node)> = members.filter_map(|(key, value)| Some((place(key)?, value))).collect();
+    said.sort_unstable_by_key(|(place, _)| *place);
+    said
 }
 
 /// A field's value, or nothing where Go would leave it out.
@@ -74,7 +88,7 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
         | Kind::Agents => keep(node.items().is_empty()),
         Kind::Variables | Kind::Labels | Kind::Options | Kind::Choices => {
             let map = node.map().filter(|map| !map.is_empty())?;
-            Some(Value::Map(sorted(map.iter(), form).map(|(key, value)| (key.clone(), value.clone())).collect()))
+            Some(Value::Map(Map::of_new(sorted(map.iter(), form).map(|(key, value)| (key.clone(), value.clone())))))
         }
         Kind::Ulimits => ulimits(node, form),
         Kind::Object(shape) => Some(object(node, shape, form).value),
@@ -99,12 +113,12 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
 
 /// Named objects, if there are any.
 pub(crate) fn named(map: &Map, shape: &Shape, form: Form) -> Option<Value> {
-    let each = |(key, value): &(&Text, &Node)| {
+    let each = |(key, value): (&Text, &Node)| {
         let shown = if value.is_null() { Node::clone(value) } else { object(value, shape, form) };
-        ((*key).clone(), shown)
+        (key.clone(), shown)
     };
     let members: Vec<(&Text, &Node)> = sorted(map.iter(), form).collect();
-    (!map.is_empty()).then(|| Value::Map(halves(&members, each).into_iter().collect()))
+    (!map.is_empty()).then(|| Value::Map(Map::of_new(halves(members, each))))
 }
 
 fn external(node: &Node) -> Option<Value> {
@@ -148,7 +162,7 @@ pub(crate) fn sorted<'n>(
 pub(crate) fn free(node: &Node, form: Form) -> Node {
     let value = match &node.value {
         Value::Map(map) => {
-            Value::Map(sorted(map.iter(), form).map(|(key, value)| (key.clone(), free(value, form))).collect())
+            Value::Map(Map::of_new(sorted(map.iter(), form).map(|(key, value)| (key.clone(), free(value, form)))))
         }
         Value::List(items) => Value::List(items.iter().map(|item| free(item, form)).collect()),
         scalar => scalar.clone(),

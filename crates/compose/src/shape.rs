@@ -152,29 +152,46 @@ pub(crate) const fn field(name: &'static str, kind: Kind) -> Field {
 #[derive(Clone, Copy)]
 pub(crate) struct Trail<'a> {
     parent: Option<&'a Trail<'a>>,
-    key: &'a str,
+    step: Step<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Key(&'a str),
+    Place(usize),
 }
 
 impl<'a> Trail<'a> {
     /// The top.
-    pub(crate) const TOP: Trail<'static> = Trail { parent: None, key: "" };
+    pub(crate) const TOP: Trail<'static> = Trail { parent: None, step: Step::Key("") };
 
     /// One step down.
     pub(crate) fn step(&'a self, key: &'a str) -> Trail<'a> {
-        Trail { parent: Some(self), key }
+        Trail { parent: Some(self), step: Step::Key(key) }
     }
 
-    /// The last key.
-    pub(crate) fn key(&self) -> &str {
-        self.key
+    /// One step down into a list, its first item being 0.
+    pub(crate) fn item(&'a self, place: usize) -> Trail<'a> {
+        Trail { parent: Some(self), step: Step::Place(place) }
+    }
+
+    /// The last key; none in a list.
+    pub(crate) fn key(&self) -> Option<&str> {
+        match self.step {
+            Step::Key(key) => Some(key),
+            Step::Place(_) => None,
+        }
     }
 }
 
 impl std::fmt::Display for Trail<'_> {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.parent {
-            Some(parent) if parent.parent.is_some() => write!(out, "{parent}.{}", self.key),
-            _ => out.write_str(self.key),
+        if let Some(parent) = self.parent.filter(|parent| parent.parent.is_some()) {
+            write!(out, "{parent}.")?;
+        }
+        match self.step {
+            Step::Key(key) => out.write_str(key),
+            Step::Place(place) => write!(out, "{place}"),
         }
     }
 }

@@ -183,7 +183,7 @@ impl Node {
     /// Whether it is null.
     #[must_use]
     pub fn is_null(&self) -> bool {
-        self.value == Value::Null
+        matches!(self.value, Value::Null)
     }
 
     /// A scalar as text, as Go's `fmt.Sprint` writes it; `None` for null and collections.

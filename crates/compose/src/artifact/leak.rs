@@ -76,7 +76,7 @@ impl Search {
             Value::Text(text) => self.text(text, &trail.to_string()),
             Value::List(items) => {
                 for (place, item) in items.iter().enumerate() {
-                    self.node(item, &trail.step(&place.to_string()));
+                    self.node(item, &trail.item(place));
                 }
             }
             Value::Map(map) => {

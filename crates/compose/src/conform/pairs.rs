@@ -36,10 +36,10 @@ pub(super) fn texts(node: Node, repeats: Repeats, trail: &Trail<'_>) -> Result<N
             Value::Text(_) | Value::Int(_) | Value::Float(_) => item.scalar(),
             _ => None,
         };
-        let text = text.ok_or_else(|| refuse(item.mark, &trail.step(&place.to_string()), "must be a string"))?;
+        let text = text.ok_or_else(|| refuse(item.mark, &trail.item(place), "must be a string"))?;
         let again = !seen.insert(text.clone());
         if again && repeats == Repeats::Refused {
-            return Err(refuse(item.mark, &trail.step(&place.to_string()), format!("{text:?} stands twice")));
+            return Err(refuse(item.mark, &trail.item(place), format!("{text:?} stands twice")));
         }
         if !again || repeats == Repeats::Kept {
             texts.push(Node::at(Value::Text(text), item.mark));
@@ -74,13 +74,13 @@ fn pairs(node: Node, trail: &Trail<'_>, keep: bool) -> Result<Node, Refusal> {
                     (_, Some(text)) => Value::Text(text),
                     _ => return Err(refuse(item.mark, &trail.step(&key), "must be a string, number, boolean or null")),
                 };
-                found.insert(key, Node { value, ..item });
+                found.append(key, Node { value, ..item });
             }
         }
         Value::List(items) => {
             for (place, item) in items.into_iter().enumerate() {
                 let Value::Text(text) = &item.value else {
-                    return Err(refuse(item.mark, &trail.step(&place.to_string()), "must be a string"));
+                    return Err(refuse(item.mark, &trail.item(place), "must be a string"));
                 };
                 let (key, value) = match text.split_once('=') {
                     Some((key, value)) => (key, Value::Text(value.into())),
@@ -130,7 +130,7 @@ pub(super) fn hosts(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
                 let Some((name, address)) = split.filter(|(name, address)| !name.is_empty() && !address.is_empty())
                 else {
                     let reason = format!("bad host name {text:?}: write it as \"name=address\"");
-                    return Err(refuse(item.mark, &trail.step(&place.to_string()), reason));
+                    return Err(refuse(item.mark, &trail.item(place), reason));
                 };
                 add(name, address, item.mark);
             }
@@ -158,7 +158,7 @@ pub(super) fn ulimits(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
                 for (key, value) in pair {
                     limits.insert(key.clone(), whole(value, &here.step(&key))?);
                 }
-                if !["soft", "hard"].iter().all(|key| limits.contains_key(*key)) {
+                if !["soft", "hard"].iter().all(|key| limits.contains_key(key)) {
                     return Err(refuse(item.mark, &here, "must be a number, or have both soft and hard"));
                 }
                 Node::at(Value::Map(limits), item.mark)

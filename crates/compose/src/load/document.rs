@@ -81,8 +81,7 @@ impl Walk<'_> {
             }
             Value::List(items) => {
                 for (place, item) in items.iter_mut().enumerate() {
-                    let key = place.to_string();
-                    self.node(item, &trail.step(&key))?;
+                    self.node(item, &trail.item(place))?;
                 }
             }
             Value::Map(map) => {

@@ -25,20 +25,23 @@ type Chain = Vec<(PathBuf, String)>;
 impl Loader<'_> {
     /// A file's services, each with what it extends beneath it.
     pub(super) fn services(&mut self, node: Node, path: &Path, group: &Group) -> Result<Node, Trouble> {
-        let Value::Map(services) = &node.value else {
+        let Node { value: Value::Map(services), mark, directive } = node else {
             let reason = "must be a mapping".to_owned();
             return Err(node.mark.refuse(Fault::Value { path: "services".to_owned(), reason }).into());
         };
-        let shelf = Shelf { services, path, directory: &group.directory, foreign: group.foreign };
+        // Those that may be extended are needed as they were written.
+        let is_extended = services.values().any(|service| service.get("extends").is_some());
+        let written = if is_extended { services.clone() } else { Map::default() };
+        let shelf = Shelf { services: &written, path, directory: &group.directory, foreign: group.foreign };
         let mut found = Map::with_capacity(services.len());
-        let entries: Vec<(&Text, &Node)> = services.iter().collect();
         let conform = self.conform(shelf.directory, &group.environment, shelf.foreign);
-        let own = halves(&entries, |(name, service)| own(&conform, name, Node::clone(service)));
-        for ((name, _), own) in entries.into_iter().zip(own) {
+        let each = |(name, service): (Text, Node)| (own(&conform, &name, service), name);
+        for (own, name) in halves(services.into_iter().collect(), each) {
             let chain = &mut vec![(path.to_owned(), name.to_string())];
-            found.insert(name.clone(), self.whole(&shelf, own?, group, chain)?);
+            let whole = self.whole(&shelf, own?, group, chain)?;
+            found.append(name, whole);
         }
-        Ok(Node { value: Value::Map(found), mark: node.mark, directive: node.directive })
+        Ok(Node { value: Value::Map(found), mark, directive })
     }
 
     fn service(
@@ -104,8 +107,7 @@ impl Loader<'_> {
 
 /// A service in canonical form, without what it extends.
 fn own(conform: &Conform, name: &str, service: Node) -> Result<Node, Refusal> {
-    let mut only = Map::default();
-    only.insert(name.to_owned(), service);
+    let only = Map::from_iter([(name, service)]);
     let mut node = conform.node(Node::made(Value::Map(only)), SERVICES, &Trail::TOP.step("services"))?;
     Ok(node.map_mut().and_then(|map| map.remove(name)).unwrap_or_default())
 }

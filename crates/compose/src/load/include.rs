@@ -62,7 +62,7 @@ fn join(model: &mut Node, joined: Node) -> Result<(), Trouble> {
     let Value::Map(mut joined) = joined.value else { return Ok(()) };
     let Some(model) = model.map_mut() else { return Ok(()) };
     for section in SECTIONS {
-        let Some(Node { value: Value::Map(theirs), mark, .. }) = joined.remove(*section) else { continue };
+        let Some(Node { value: Value::Map(theirs), mark, .. }) = joined.remove(section) else { continue };
         let ours = model.or_insert(*section, || Node::at(Value::Map(Map::default()), mark));
         let Some(ours) = ours.map_mut() else { continue };
         for (name, their) in theirs {

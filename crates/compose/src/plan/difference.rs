@@ -25,7 +25,7 @@ pub(super) fn of(before: &str, service: &Node) -> Vec<Change> {
 
 fn compare(path: &str, before: Option<&Node>, after: Option<&Node>, changes: &mut Vec<Change>) {
     if let (Some(Node { value: Value::Map(old), .. }), Some(Node { value: Value::Map(new), .. })) = (before, after) {
-        let gone = old.keys().filter(|key| !new.contains_key(*key));
+        let gone = old.keys().filter(|key| !new.contains_key(key));
         for key in new.keys().chain(gone) {
             let path = if path.is_empty() { key.to_string() } else { format!("{path}.{key}") };
             compare(&path, old.get(key), new.get(key), changes);

@@ -1,5 +1,9 @@
 //! The order in which services depend on each other.
 
+use std::collections::HashSet;
+
+use indexmap::IndexSet;
+
 use crate::error::{Fault, Refusal};
 use crate::yaml::{Map, Mark, Node, Text};
 
@@ -25,7 +29,7 @@ pub fn dependencies<'s>(services: &'s Map, name: &str) -> impl Iterator<Item = (
 /// Services so that each comes after those it needs (or before them).
 #[must_use]
 pub fn order(services: &Map, direction: Direction) -> Vec<String> {
-    let (mut found, mut names) = (Vec::new(), services.keys().map(Text::as_str).collect::<Vec<_>>());
+    let (mut found, mut names) = (IndexSet::new(), services.keys().map(Text::as_str).collect::<Vec<_>>());
     names.sort_unstable();
     for name in names {
         visit(services, name, &mut found, 0);
@@ -33,11 +37,11 @@ pub fn order(services: &Map, direction: Direction) -> Vec<String> {
     if direction == Direction::Down {
         found.reverse();
     }
-    found
+    found.into_iter().map(str::to_owned).collect()
 }
 
-fn visit(services: &Map, name: &str, found: &mut Vec<String>, depth: usize) {
-    if found.iter().any(|other| other == name) || depth > services.len() {
+fn visit<'s>(services: &'s Map, name: &'s str, found: &mut IndexSet<&'s str>, depth: usize) {
+    if found.contains(name) || depth > services.len() {
         return;
     }
     let mut needed: Vec<&str> = dependencies(services, name).map(|(name, _)| name).collect();
@@ -45,12 +49,12 @@ fn visit(services: &Map, name: &str, found: &mut Vec<String>, depth: usize) {
     for other in needed {
         visit(services, other, found, depth + 1);
     }
-    found.push(name.to_owned());
+    found.insert(name);
 }
 
 /// Refuses services that need each other.
 pub(super) fn check(services: &Map) -> Result<(), Refusal> {
-    let mut done: Vec<&str> = Vec::new();
+    let mut done: HashSet<&str> = HashSet::new();
     let mut names: Vec<&str> = services.keys().map(Text::as_str).collect();
     names.sort_unstable();
     for name in names {
@@ -63,10 +67,10 @@ fn walk<'s>(
     services: &'s Map,
     name: &'s str,
     way: &mut Vec<&'s str>,
-    done: &mut Vec<&'s str>,
+    done: &mut HashSet<&'s str>,
     mark: Mark,
 ) -> Result<(), Refusal> {
-    if done.contains(&name) {
+    if done.contains(name) {
         return Ok(());
     }
     if let Some(start) = way.iter().position(|other| *other == name) {
@@ -79,6 +83,6 @@ fn walk<'s>(
         walk(services, dependency, way, done, node.mark)?;
     }
     way.pop();
-    done.push(name);
+    done.insert(name);
     Ok(())
 }

@@ -13,6 +13,7 @@ const INDEXED: usize = 24;
 pub struct Map {
     members: Vec<(Text, Node)>,
     /// The places of all keys, if they are many.
+    #[allow(clippy::box_collection, reason = "most mappings have none, and each value has room for a mapping")]
     places: Option<Box<HashMap<Text, usize, Keyed>>>,
 }
 
@@ -21,6 +22,13 @@ impl Map {
     #[must_use]
     pub fn with_capacity(members: usize) -> Self {
         Self { members: Vec::with_capacity(members), places: None }
+    }
+
+    /// A mapping of members whose keys are known to be different.
+    pub(crate) fn of_new(members: impl IntoIterator<Item = (Text, Node)>) -> Self {
+        let mut map = Self { members: members.into_iter().collect(), places: None };
+        map.moved();
+        map
     }
 
     /// How many members there are.
@@ -85,8 +93,8 @@ impl Map {
         &mut self.members[place].1
     }
 
-    /// Adds a member whose key is not there; returns its place.
-    fn append(&mut self, key: Text, value: Node) -> usize {
+    /// Adds a member whose key is known not to be there; returns its place.
+    pub(crate) fn append(&mut self, key: Text, value: Node) -> usize {
         let place = self.members.len();
         if let Some(places) = &mut self.places {
             places.insert(key.clone(), place);

@@ -205,7 +205,7 @@ impl<'t> Reader<'t> {
             if let Some(first) = map.get(&key) {
                 return Err(mark.refuse(Fault::Repeated { key: key.to_string(), first: first.mark.line }));
             }
-            map.insert(key, node);
+            map.append(key, node);
         }
         for (mark, node) in merged {
             merge_into(&mut map, node, mark)?;

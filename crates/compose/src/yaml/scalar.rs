@@ -30,6 +30,12 @@ fn other_than_text(text: &str) -> Option<Value> {
     if is_date(text) { Some(Value::Date(text.into())) } else { number(text) }
 }
 
+/// Whether a text begins as one that, written plainly, might be read as something else than that text.
+pub(super) fn could_be_other(text: &str) -> bool {
+    text.bytes().next().is_none_or(|first| !first.is_ascii_alphabetic() && first != b'/' && first != b'_')
+        || (text.len() <= 5 && (other_than_text(text).is_some() || is_old_bool(text)))
+}
+
 /// Whether a text, written plainly, would be read as something else than that text.
 pub(super) fn needs_quotes(text: &str) -> bool {
     other_than_text(text).is_some() || text == "<<" || is_old_bool(text) || is_base_sixty(text)

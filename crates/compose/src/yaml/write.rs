@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-use super::scalar::{exponential, go_float, needs_quotes};
+use super::scalar::{could_be_other, exponential, go_float, needs_quotes};
 use super::{Map, Node, Text, Value};
 use crate::halves::{MANY, halves};
 
@@ -25,9 +25,9 @@ pub fn write(node: &Node) -> String {
 fn write_map(out: &mut String, map: &Map, indent: usize) {
     if map.len() >= MANY {
         let members: Vec<(usize, (&Text, &Node))> = map.iter().enumerate().collect();
-        let written = halves(&members, |(place, member)| {
+        let written = halves(members, |(place, member)| {
             let mut out = String::new();
-            write_member(&mut out, *place, *member, indent);
+            write_member(&mut out, place, member, indent);
             out
         });
         out.extend(written);
@@ -86,7 +86,13 @@ fn write_list(out: &mut String, items: &[Node], indent: usize) {
 }
 
 fn push_indent(out: &mut String, indent: usize) {
-    out.extend(std::iter::repeat_n(' ', indent));
+    const SPACES: &str = "                                ";
+    let mut left = indent;
+    while left > 0 {
+        let now = left.min(SPACES.len());
+        out.push_str(&SPACES[..now]);
+        left -= now;
+    }
 }
 
 fn write_leaf(out: &mut String, value: &Value, indent: usize) {
@@ -169,6 +175,10 @@ fn printable(letter: char) -> bool {
 }
 
 fn write_text(out: &mut String, text: &str, indent: usize, key: bool) {
+    // Most texts are words.
+    if is_simple(text) && !could_be_other(text) {
+        return out.push_str(text);
+    }
     let allowed = analyse(text);
     if text.contains('\n') && !key {
         return if allowed.block { write_block(out, text, indent) } else { write_double(out, text) };
@@ -179,7 +189,14 @@ fn write_text(out: &mut String, text: &str, indent: usize, key: bool) {
     match allowed {
         Allowed { plain: true, .. } => out.push_str(text),
         Allowed { single: true, .. } => {
-            let _ = write!(out, "'{}'", text.replace('\'', "''"));
+            out.push('\'');
+            let mut parts = text.split('\'');
+            out.push_str(parts.next().unwrap_or_default());
+            parts.for_each(|part| {
+                out.push_str("''");
+                out.push_str(part);
+            });
+            out.push('\'');
         }
         _ => write_double(out, text),
     }
