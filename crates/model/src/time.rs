@@ -36,6 +36,14 @@ impl From<SystemTime> for Timestamp {
     }
 }
 
+impl From<Timestamp> for SystemTime {
+    fn from(time: Timestamp) -> Self {
+        let distance = Duration::from_nanos(time.0.unsigned_abs());
+        let found = if time.0 < 0 { UNIX_EPOCH.checked_sub(distance) } else { UNIX_EPOCH.checked_add(distance) };
+        found.unwrap_or(UNIX_EPOCH)
+    }
+}
+
 impl Timestamp {
     /// "0001-01-01T00:00:00Z": never. Earlier than every other moment.
     pub const ZERO: Self = Self(i64::MIN);

@@ -205,7 +205,11 @@ impl Images {
         }
         let time = Timestamp::from(SystemTime::now());
         let record = ReferenceRecord { reference: reference.to_owned(), image: id.clone(), time, bundle };
-        record.write(&self.shared)?;
+        match index.references.get(reference).filter(|before| before.says_as(&record)) {
+            // Where it points is on the disk already: that it was said again is no promise to be kept through a power cut.
+            Some(_) => record.touch(&self.shared),
+            None => record.write(&self.shared)?,
+        }
         Ok(index.references.insert(reference.to_owned(), record).map(|before| before.image))
     }
 

@@ -123,7 +123,29 @@ impl ReferenceRecord {
     }
 
     pub(super) fn write(&self, shared: &Shared) -> Result<()> {
-        write(&Self::path(shared, &self.reference), self)
+        write(&Self::path(shared, &self.reference), self)?;
+        self.touch(shared);
+        Ok(())
+    }
+
+    /// Whether another one leads to the same.
+    pub(super) fn says_as(&self, other: &Self) -> bool {
+        self.image == other.image && self.bundle == other.bundle
+    }
+
+    /// Notes the time, which the file's own says too: so it can be told anew without writing the rest again.
+    pub(super) fn touch(&self, shared: &Shared) {
+        let file = File::options().write(true).open(Self::path(shared, &self.reference));
+        // Only when it is said to have been tagged hangs on it.
+        let _ = file.and_then(|file| file.set_modified(self.time.into()));
+    }
+
+    /// What a file says.
+    fn read(path: &std::path::Path) -> Option<Self> {
+        let mut record: Self = serde_json::from_slice(&std::fs::read(path).ok()?).ok()?;
+        let written = std::fs::metadata(path).and_then(|file| file.modified()).ok().map(Timestamp::from);
+        record.time = record.time.max(written.unwrap_or_default());
+        Some(record)
     }
 
     pub(super) fn remove(shared: &Shared, reference: &str) -> Result<()> {
@@ -157,8 +179,7 @@ pub(super) fn read_images(shared: &Arc<Shared>) -> Result<Vec<ImageEntry>> {
 /// All readable references; of a damaged one nothing is left but its name, and tagging writes it anew.
 pub(super) fn read_references(shared: &Shared) -> Result<Vec<ReferenceRecord>> {
     let files = list(shared.path("images/references"))?;
-    let bytes = files.into_iter().filter_map(|path| std::fs::read(path).ok());
-    Ok(bytes.filter_map(|bytes| serde_json::from_slice(&bytes).ok()).collect())
+    Ok(files.iter().filter_map(|path| ReferenceRecord::read(path)).collect())
 }
 
 /// The records in a directory; unfinished writes are swept.

@@ -48,6 +48,24 @@ fn an_image_survives_reopening() {
 }
 
 #[test]
+fn a_tag_said_again_is_not_written_again_but_its_time_is_kept() {
+    let fixture = fixture();
+    let base = layer(&fixture, "a", None);
+    let image = image(&fixture, &[base.diff_id], "", None);
+    let path = fixture.store.root().join("images/references/x.json");
+    let inode = || std::os::unix::fs::MetadataExt::ino(&std::fs::metadata(&path).unwrap());
+    let tagged = |store: &Store| store.images().by_reference("x").unwrap().tagged;
+    fixture.store.images().tag("x", &image.id).unwrap();
+    let (file, first) = (inode(), tagged(&fixture.store));
+    assert_eq!(tagged(&Store::open(fixture.store.root()).unwrap()), first, "a new daemon says the same");
+    fixture.store.images().tag("x", &image.id).unwrap();
+    let second = tagged(&fixture.store);
+    assert!(second > first);
+    assert_eq!(inode(), file);
+    assert_eq!(tagged(&Store::open(fixture.store.root()).unwrap()), second);
+}
+
+#[test]
 fn an_image_without_its_layers_is_refused() {
     let fixture = fixture();
     let refused =
