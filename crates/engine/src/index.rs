@@ -68,6 +68,9 @@ impl Index {
 
     /// The container a person means: an id, a name (with or without its slash), or the beginning of an id.
     pub(crate) fn find(&self, text: &str) -> Result<Arc<Container>> {
+        if text.is_empty() {
+            return Err(Error::invalid("invalid name or ID supplied: \"\""));
+        }
         let tables = self.tables();
         if let Some(container) = tables.containers.get(text) {
             return Ok(Arc::clone(container));

@@ -12,6 +12,7 @@ mod remove;
 mod segment;
 mod view;
 
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use hako_model::container::EndpointSettings;
@@ -206,11 +207,18 @@ pub(crate) fn check_settings(house: &House, name: &str, asked: &EndpointSettings
             problems.push("network-scoped alias is supported only for containers in user defined networks".to_owned());
         }
     } else if let Ok(segment) = house.networks.named(name) {
-        // A network that does not exist yet is looked at again when the container starts.
         let local = ipam.link_local_ips.clone().unwrap_or_default();
         problems.extend(
             segment.check_addresses([&ipam.ipv4_address, &ipam.ipv6_address], &local).err().unwrap_or_default(),
         );
+    } else {
+        // A network that does not exist yet is looked at again when the container starts.
+        let v4 = Some(&ipam.ipv4_address).filter(|text| !text.is_empty() && text.parse::<Ipv4Addr>().is_err());
+        let v6 = Some(&ipam.ipv6_address).filter(|text| !text.is_empty() && text.parse::<Ipv6Addr>().is_err());
+        let local = ipam.link_local_ips.iter().flatten().filter(|text| text.parse::<std::net::IpAddr>().is_err());
+        problems.extend(local.map(|text| format!("invalid link-local IP address: {text}")));
+        problems.extend(v4.map(|text| format!("invalid IPv4 address: {text}")));
+        problems.extend(v6.map(|text| format!("invalid IPv6 address: {text}")));
     }
     problems.extend(wanted_mac(asked).err().map(|error| error.to_string()));
     match problems.as_slice() {

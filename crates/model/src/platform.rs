@@ -75,7 +75,8 @@ impl Platform {
     pub fn parse(text: &str) -> Result<Self, InvalidPlatform> {
         let refused = |reason| InvalidPlatform { text: text.to_owned(), reason };
         let parts: Vec<&str> = text.split('/').collect();
-        if parts.iter().any(|part| part.is_empty() || !part.bytes().all(is_word)) {
+        // A system's name has no dots, other than the rest.
+        if parts.iter().any(|part| part.is_empty() || !part.bytes().all(is_word)) || parts[0].contains('.') {
             return Err(refused("want OS/ARCH[/VARIANT], such as linux/amd64 or linux/arm64/v8"));
         }
         match parts[..] {

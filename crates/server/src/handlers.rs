@@ -20,7 +20,7 @@ use crate::buildkit;
 use crate::failure::Failure;
 use crate::metrics;
 use crate::reply::Outcome;
-use crate::request::{Asked, take_in};
+use crate::request::Asked;
 use crate::router::{Endpoint, Own, Refusal};
 
 /// Answers a request on behalf of its client.
@@ -104,12 +104,11 @@ async fn dispatch(endpoint: Endpoint, asked: Asked) -> Outcome {
         Endpoint::BuildFiles => build::files(asked),
         Endpoint::BuildPrune => build::prune(asked).await,
         Endpoint::PluginList => system::plugins(),
-        Endpoint::Refused(why) => refuse(asked, why).await,
+        Endpoint::Refused(why) => refuse(&asked, why),
     }
 }
 
-async fn refuse(asked: Asked, why: Refusal) -> Outcome {
-    take_in(asked.body).await;
+fn refuse(asked: &Asked, why: Refusal) -> Outcome {
     Err(match why {
         Refusal::NoManager => Failure::no_manager(),
         Refusal::NoMember => Failure::no_member(),

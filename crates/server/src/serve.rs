@@ -23,7 +23,7 @@ use crate::listen::{Arrival, Connection, Listener, Peer};
 use crate::metrics::Tally;
 use crate::patience::{Errand, Patience, Patient};
 use crate::reply::{self, Outcome, Reply};
-use crate::request::{Asked, is_json, take_in};
+use crate::request::{Asked, Upload, is_json, take_in};
 use crate::spans::Spans;
 use crate::{handlers, router};
 
@@ -183,7 +183,7 @@ async fn respond(house: House, peer: Option<Peer>, mut request: Request<Incoming
         name: route.name,
         query: Query::parse(head.uri.query().unwrap_or_default()),
         headers: head.headers,
-        body,
+        body: Upload::new(body),
         activity: house.activity,
         bench: house.bench,
         tally: house.tally,

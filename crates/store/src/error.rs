@@ -157,6 +157,16 @@ impl Error {
         }
     }
 
+    /// Whether a path is one that no file can have: too long, or links in a circle.
+    pub fn is_bad_path(&self) -> bool {
+        let errno = match self {
+            Self::Io { cause, .. } => Errno::from_io_error(cause),
+            Self::Sys(error) => error.errno(),
+            _ => None,
+        };
+        errno.is_some_and(|errno| [Errno::NAMETOOLONG, Errno::LOOP].contains(&errno))
+    }
+
     /// Whether the disk is full (or the quota used up).
     pub fn is_disk_full(&self) -> bool {
         match self {

@@ -1,5 +1,7 @@
 //! The members of request bodies as the API spells them. Docker reads them whatever their case, and clients rely on it.
 
+use serde_json::Value;
+
 /// All members, in the order of their lower-case spellings.
 const MEMBERS: &[&str] = &[
     "Aliases",
@@ -197,6 +199,41 @@ const OF_NAMES: &[&str] = &[
     "Tmpfs",
 ];
 
+/// Members whose value is an object with members of its own.
+const OBJECTS: &[&str] = &[
+    "BindOptions",
+    "ClusterVolumeSpec",
+    "ConfigFrom",
+    "DriverConfig",
+    "EndpointConfig",
+    "Healthcheck",
+    "HostConfig",
+    "ImageOptions",
+    "IPAM",
+    "IPAMConfig",
+    "LogConfig",
+    "NetworkingConfig",
+    "RestartPolicy",
+    "TmpfsOptions",
+    "VolumeOptions",
+];
+
+/// Members whose value is a list of such objects.
+const LISTS_OF_OBJECTS: &[&str] = &[
+    "BlkioDeviceReadBps",
+    "BlkioDeviceReadIOps",
+    "BlkioDeviceWriteBps",
+    "BlkioDeviceWriteIOps",
+    "BlkioWeightDevice",
+    "Config",
+    "DeviceRequests",
+    "Devices",
+    "Mounts",
+    "PortBindings",
+    "Ports",
+    "Ulimits",
+];
+
 /// How the API spells a member; what it does not know stays as it is.
 pub(super) fn spelled(name: &str) -> Option<&'static str> {
     let place = MEMBERS.binary_search_by(|known| lower(known).cmp(lower(name))).ok()?;
@@ -206,6 +243,31 @@ pub(super) fn spelled(name: &str) -> Option<&'static str> {
 /// Whether the members of this member's value are names.
 pub(super) fn holds_names(name: &str) -> bool {
     OF_NAMES.contains(&name)
+}
+
+/// Whether this member's value is an object with members of its own.
+pub(super) fn is_object(name: &str) -> bool {
+    OBJECTS.contains(&name)
+}
+
+/// Whether this member's value is a list of such objects.
+pub(super) fn holds_objects(name: &str) -> bool {
+    LISTS_OF_OBJECTS.contains(&name)
+}
+
+/// How many items this member's list has, however many were sent.
+pub(super) fn length(name: &str) -> Option<usize> {
+    (name == "ConsoleSize").then_some(2)
+}
+
+/// What Go makes of a `null` in this member's list.
+pub(super) fn empty_item(name: &str) -> Value {
+    match name {
+        "Capabilities" => Value::Array(Vec::new()),
+        "ConsoleSize" => Value::from(0),
+        name if holds_objects(name) => Value::Object(serde_json::Map::new()),
+        _ => Value::String(String::new()),
+    }
 }
 
 fn lower(text: &str) -> impl Iterator<Item = u8> + '_ {

@@ -180,7 +180,10 @@ fn age_of(before: i64) -> Duration {
 
 /// `until=24h` as seconds since the epoch.
 fn until(filters: &Filters) -> Result<Option<i64>> {
-    let Some(text) = filters.values("until").next().map(str::to_owned) else { return Ok(None) };
+    filters.only(&["until", "unused-for"]).map_err(|error| Error::from(error).during("failed to prune build cache"))?;
+    let Some(text) = filters.values("until").chain(filters.values("unused-for")).next().map(str::to_owned) else {
+        return Ok(None);
+    };
     let nanos = hako_model::duration::parse(&text).map_err(|e| Error::invalid(format!("invalid filter until: {e}")))?;
     let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |age| age.as_secs());
     Ok(Some(i64::try_from(now).unwrap_or(i64::MAX) - nanos / 1_000_000_000))

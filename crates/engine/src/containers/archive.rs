@@ -239,6 +239,9 @@ fn missing(container: &Container, path: &str, cause: hako_store::Error) -> Error
     if cause.is_not_found() {
         return Error::not_found(format!("Could not find the file {path} in container {}", container.record().name));
     }
+    if cause.is_bad_path() {
+        return Error::invalid(format!("find {path:.255}: {cause:.255}"));
+    }
     Error::io(format!("find {path}"), cause)
 }
 

@@ -74,7 +74,8 @@ fn from_other(house: &House, spec: &str) -> Result<Vec<Plan>> {
         "ro" => true,
         _ => return Err(Error::invalid(format!("invalid mode: {mode}"))),
     };
-    let record = house.index.find(name)?.record();
+    let found = house.index.find(name).map_err(|error| Error::invalid(error.to_string()));
+    let record = found?.record();
     let shared = record.mounts.iter().filter(|plan| !matches!(plan.origin, Origin::Tmpfs(_))).cloned();
     Ok(shared.map(|plan| Plan { read_only: plan.read_only || read_only, mode: String::new(), ..plan }).collect())
 }

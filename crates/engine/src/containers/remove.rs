@@ -48,9 +48,11 @@ impl Containers {
 
     /// Forgets a legacy link, `CONTAINER/ALIAS`; what a running container was told of it stays until its next start.
     async fn remove_link(&self, name: &str) -> Result<()> {
-        let (owner, alias) = name.trim_start_matches('/').rsplit_once('/').ok_or_else(|| {
-            Error::invalid(format!("Conflict, cannot remove the default link name of the container: {name}"))
-        })?;
+        let Some((owner, alias)) = name.trim_start_matches('/').rsplit_once('/') else {
+            self.house.index.find(name)?;
+            let text = format!("Conflict, cannot remove the default link name of the container: {name}");
+            return Err(Error::invalid(text));
+        };
         let container = self.house.index.find(owner)?;
         let _alone = container.verbs.lock().await;
         let mut record = Record::clone(&container.record());

@@ -133,6 +133,7 @@ fn change(house: &House, record: &mut Record, request: &UpdateRequest) -> Result
         }
         host.restart_policy = policy;
     }
+    validate::check_foreign(&request.resources)?;
     overlay(&mut host.resources, &request.resources)?;
     validate::complete_resources(house, &mut host.resources)
 }

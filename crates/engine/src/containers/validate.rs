@@ -5,7 +5,7 @@ mod resources;
 use std::collections::BTreeMap;
 
 use hako_model::amount;
-use hako_model::container::{Config, HealthConfig, HostConfig, RestartName};
+use hako_model::container::{Config, EndpointSettings, HealthConfig, HostConfig, RestartName};
 use hako_supervisor::log::config::LogConfig;
 use hako_sys::caps;
 
@@ -14,7 +14,7 @@ use crate::house::House;
 use crate::volumes::NO_QUOTAS;
 use crate::{Error, Result, networks};
 
-pub(super) use resources::{check as check_resources, complete as complete_resources};
+pub(super) use resources::{check as check_resources, check_foreign, complete as complete_resources};
 
 /// The shortest interval, timeout and start period of a health check: 1 ms.
 const SHORTEST: i64 = 1_000_000;
@@ -29,6 +29,8 @@ pub(super) fn check(house: &House, request: &CreateRequest) -> Result<()> {
     super::edit::remedy(host)?;
     check_capabilities(host)?;
     check_network_mode(&request.config, host)?;
+    check_mac(&request.config, networks::mode_network(&host.network_mode))?;
+    check_ports(host)?;
     check_modes(house, host)?;
     check_log(&host.log_config)?;
     check_sysctls(host)?;
@@ -142,6 +144,18 @@ fn check_capabilities(host: &HostConfig) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses ports that are none.
+fn check_ports(host: &HostConfig) -> Result<()> {
+    let bindings = host.port_bindings.clone().unwrap_or_default();
+    hako_model::port::wanted(&bindings, [], false).map(drop).map_err(|error| Error::invalid(error.to_string()))
+}
+
+/// Refuses an address that is none, where old clients put it.
+fn check_mac(config: &Config, joined: &str) -> Result<()> {
+    let asked = EndpointSettings { mac_address: config.mac_address.clone(), ..EndpointSettings::default() };
+    networks::wanted_mac(&asked).map(drop).map_err(|error| error.during(format!("invalid config for network {joined}")))
 }
 
 fn check_network_mode(config: &Config, host: &HostConfig) -> Result<()> {

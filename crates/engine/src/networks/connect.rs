@@ -81,7 +81,8 @@ impl Networks {
         let mut record = Record::clone(&container.record());
         if record.endpoints.remove(&segment.name).is_none() {
             let text = format!("container {} is not connected to network {}", container.id, segment.name);
-            return Err(Error::system(text));
+            // For Docker this is its own fault, though it is the client's.
+            return Err(Error::invalid(text));
         }
         if segment.driver == Driver::Host {
             return Err(Error::forbidden(

@@ -34,7 +34,7 @@ pub(crate) fn check(house: &House, host: &HostConfig) -> Result<()> {
             return Err(Error::invalid(format!("bad format for links: {text}")));
         }
         let found = house.index.find(name);
-        let other = found.map_err(|error| error.during(format!("could not get container for {name}")))?;
+        let other = found.map_err(|error| Error::invalid(format!("could not get container for {name}: {error}")))?;
         if other.record().host_config.network_mode == "host" {
             return Err(Error::invalid("conflicting options: host type networking can't be used with links"));
         }

@@ -245,3 +245,177 @@ fn one_of_many_gets_the_name() {
     assert!(all("/volumes/create", "{\"Name\": \"one\"}").iter().all(|status| *status == 201));
     assert_eq!(house.ok(["volume", "ls", "-q"]), "one");
 }
+
+/// Requests whose fault is the client's, and what docker 28.5 answers: the status, and of its message what is stable. Where
+/// docker takes the blame itself (500), hako says 400.
+const FAULTS: &[(&str, &str, u16, &str)] = &[
+    // What is an object is no array, wherever it stands.
+    ("POST /containers/create", r#"{"Image":"busybox","Healthcheck":[]}"#, 400, "invalid JSON"),
+    ("POST /containers/create", r#"{"Image":"busybox","ExposedPorts":{"80/tcp":[]}}"#, 400, "invalid JSON"),
+    ("POST /containers/create", r#"{"Image":"busybox","HostConfig":{"RestartPolicy":[]}}"#, 400, "invalid JSON"),
+    ("POST /containers/create", r#"{"Image":"busybox","HostConfig":{"Mounts":[[]]}}"#, 400, "invalid JSON"),
+    ("POST /containers/create", r#"{"Image":"busybox","HostConfig":{"Memory":1e400}}"#, 400, "invalid JSON"),
+    ("POST /containers/box/update", r#"{"BlkioWeightDevice":[[]]}"#, 400, "invalid JSON"),
+    ("POST /networks/create", r#"{"Name":"n","IPAM":["a"]}"#, 400, "invalid JSON"),
+    ("POST /networks/create", r#"{"Name":"n","ConfigFrom":["a"]}"#, 400, "invalid JSON"),
+    ("POST /networks/none/connect", r#"{"Container":"box","EndpointConfig":[]}"#, 400, "invalid JSON"),
+    ("POST /volumes/create", r#"{"Name":"v","ClusterVolumeSpec":7}"#, 400, "invalid JSON"),
+    ("POST /volumes/create", r#"{"Name":"v","ClusterVolumeSpec":{}}"#, 503, "not a swarm manager"),
+    // Null is the empty value, among items too; halves of surrogate pairs are a text; what nobody knows is let be.
+    ("POST /containers/box/update", "null", 200, ""),
+    ("POST /containers/create?name=c1", r#"{"Image":"busybox","Cmd":[null]}"#, 201, ""),
+    ("POST /containers/create?name=c2", r#"{"Image":"busybox","Domainname":"\ud800"}"#, 201, ""),
+    (
+        "POST /containers/create?name=c3",
+        r#"{"Image":"busybox","Nobody":[[1,null]],"HostConfig":{"New":[[]]}}"#,
+        201,
+        "",
+    ),
+    ("POST /containers/create?name=c4", r#"{"Image":"busybox","HostConfig":{"ConsoleSize":[7]}}"#, 201, ""),
+    // What makes no sense is refused before anything is made.
+    (
+        "POST /containers/create",
+        r#"{"Image":"busybox","MacAddress":"x"}"#,
+        400,
+        "invalid config for network bridge: invalid MAC address",
+    ),
+    (
+        "POST /containers/create",
+        r#"{"Image":"busybox","HostConfig":{"PortBindings":{"a":null}}}"#,
+        400,
+        "invalid port specification: \\\"a\\\"",
+    ),
+    (
+        "POST /containers/create",
+        r#"{"Image":"busybox","HostConfig":{"PortBindings":{"80/tcp":[{"HostPort":"x"}]}}}"#,
+        400,
+        "invalid port specification: \\\"x\\\"",
+    ),
+    (
+        "POST /containers/create",
+        r#"{"Image":"busybox","HostConfig":{"IOMaximumIOps":7}}"#,
+        400,
+        "QoS maximum IOPs configuration is not supported",
+    ),
+    ("POST /containers/box/update", r#"{"IOMaximumBandwidth":7}"#, 400, "not supported on linux"),
+    (
+        "POST /containers/create",
+        r#"{"Image":"busybox","HostConfig":{"Links":["nobody"]}}"#,
+        400,
+        "could not get container for nobody: No such container: nobody",
+    ),
+    (
+        "POST /containers/create",
+        r#"{"Image":"busybox","HostConfig":{"VolumesFrom":["nobody"]}}"#,
+        400,
+        "No such container: nobody",
+    ),
+    (
+        "POST /containers/create",
+        r#"{"Image":"busybox","HostConfig":{"LogConfig":{"Config":{"a":null}}}}"#,
+        400,
+        "unknown log opt 'a' for json-file log driver",
+    ),
+    (
+        "POST /containers/create",
+        r#"{"Image":"busybox","HostConfig":{"Tmpfs":{"a":null}}}"#,
+        400,
+        "mount path must be absolute",
+    ),
+    (
+        "POST /containers/create",
+        r#"{"Image":"busybox","NetworkingConfig":{"EndpointsConfig":{"none-yet":{"IPAMConfig":{"IPv4Address":"x"}}}}}"#,
+        400,
+        "invalid IPv4 address: x",
+    ),
+    ("POST /containers/create?platform=../../x", r#"{"Image":"busybox"}"#, 400, ""),
+    ("POST /networks/bridge/connect", r#"{"Container":""}"#, 400, "invalid name or ID supplied: \\\"\\\""),
+    ("POST /networks/none/disconnect", r#"{"Container":"box"}"#, 400, "is not connected to"),
+    ("POST /commit?container=", "{}", 400, "invalid name or ID supplied"),
+    ("POST /commit?container=box&changes=%20", "{}", 400, "file with no instructions"),
+    ("DELETE /containers/nobody?link=1", "", 404, "No such container: nobody"),
+    ("GET /networks/none?verbose=maybe", "", 400, "invalid value for verbose: maybe"),
+    ("GET /networks/none?scope=swarm", "", 404, "network none not found"),
+    ("GET /images/get?names=busybox&platform=%5B%5D", "", 400, "platform"),
+    ("GET /images/busybox/json?platform=%7B%7D", "", 400, "both OS and Architecture must be provided"),
+    ("DELETE /images/nothing?platforms=x", "", 400, "platform"),
+    ("POST /images/127.0.0.1:9/x/push?platform=7", "", 400, "platform"),
+    ("POST /images/load?platform=%7B", "", 400, "failed to parse platform"),
+    ("POST /images/create?fromSrc=-&changes=", "", 400, "file with no instructions"),
+    (
+        "POST /build/prune?filters=%7B%22no%22:%5B%22x%22%5D%7D",
+        "",
+        400,
+        "failed to prune build cache: invalid filter 'no'",
+    ),
+    ("POST /build?squash=1", "", 400, "squash is only supported with experimental mode"),
+    ("POST /build?outputs=x", "", 400, "invalid outputs specified"),
+    ("GET /events?since=2&until=1", "", 400, "`since` time (2) cannot be after `until` time (1)"),
+];
+
+#[test]
+fn faults_of_clients_have_dockers_status() {
+    let house = House::new();
+    house.ok(["create", "--name", "box", "--network", "bridge", "busybox"]);
+    for (request, body, wanted, part) in FAULTS {
+        let (method, path) = request.split_once(' ').unwrap();
+        let (status, answer) = if body.is_empty() { ask(&house, method, path) } else { post(&house, path, body) };
+        assert!(status == *wanted && answer.contains(part), "{request} {body}: wanted {wanted} {part}: {answer}");
+    }
+    // Names longer than any file's.
+    for method in ["HEAD", "GET", "PUT"] {
+        let path = format!("/containers/box/archive?path=/{}", "x".repeat(5000));
+        assert_eq!(ask(&house, method, &path).0, 400, "{method}");
+    }
+    // Bytes that are no text.
+    let body = b"{\"Name\":\"v\xff\"}";
+    let head = "POST /volumes/create HTTP/1.1\r\nHost: d\r\nConnection: close\r\nContent-Type: application/json\r\n";
+    let request = [format!("{head}Content-Length: {}\r\n\r\n", body.len()).as_bytes(), body].concat();
+    let (status, answer) = say(&house, &request);
+    assert!(status == 400 && answer.contains("v\u{fffd}"), "{answer}");
+}
+
+#[test]
+fn whoever_is_refused_hears_why() {
+    let house = House::empty();
+    house.ok(["ps"]);
+    // The daemon knows from the head that this makes no sense, but the client has not said everything yet.
+    for head in ["PUT /containers/nobody/archive?path=", "POST /build?squash=1", "POST /images/load?platform=x"] {
+        let mut stream = UnixStream::connect(house.socket()).unwrap();
+        let head =
+            format!("{head} HTTP/1.1\r\nHost: d\r\nContent-Type: application/x-tar\r\nContent-Length: 300000\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+        for _ in 0..300 {
+            stream.write_all(&[0; 1000]).unwrap();
+        }
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 400", "{head}");
+    }
+}
+
+#[test]
+fn many_large_bodies_that_never_end_fill_no_memory() {
+    let house = House::new();
+    house.ok(["ps"]);
+    let before = peak_memory(&house);
+    let head = b"POST /containers/create HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 4000000\r\n\r\n";
+    let mut rude: Vec<UnixStream> = (0..100).map(|_| UnixStream::connect(house.socket()).unwrap()).collect();
+    for stream in &mut rude {
+        stream.write_all(head).unwrap();
+        stream.set_nonblocking(true).unwrap();
+    }
+    // Everybody says as much as is listened to, but for the last bytes.
+    let mut left = vec![3_900_000_usize; rude.len()];
+    for _ in 0..200 {
+        for (stream, left) in rude.iter_mut().zip(&mut left) {
+            let piece = [b' '; 1 << 16];
+            *left -= stream.write(&piece[..piece.len().min(*left)]).unwrap_or(0);
+        }
+        assert_eq!(ask(&house, "GET", "/_ping").0, 200);
+    }
+    assert!(left.iter().any(|left| *left == 0), "nobody was listened to: {left:?}");
+    let grown = peak_memory(&house).saturating_sub(before);
+    assert!(grown < 80 << 10, "the daemon grew by {grown} KiB");
+    assert_eq!(house.ok(["run", "--rm", "busybox", "echo", "fine"]), "fine");
+}

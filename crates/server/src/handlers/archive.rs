@@ -54,6 +54,7 @@ pub(super) async fn put(asked: Asked) -> Outcome {
 
 pub(super) async fn commit(mut asked: Asked) -> Outcome {
     let query = query::Commit::read(&asked.query)?;
+    some_changes(&query.changes)?;
     let config: Option<Config> = asked.optional_json().await?;
     let request = CommitRequest {
         container: query.container,
@@ -73,6 +74,14 @@ fn reference(repository: String, tag: &str) -> Option<String> {
         (true, _) => None,
         (false, true) => Some(repository),
         (false, false) => Some(format!("{repository}:{tag}")),
+    }
+}
+
+/// Whoever sends changes means some.
+pub(super) fn some_changes(given: &[String]) -> Result<(), Failure> {
+    match given.iter().any(|text| text.trim().is_empty()) {
+        true => Err(Failure::invalid("file with no instructions")),
+        false => Ok(()),
     }
 }
 

@@ -7,10 +7,11 @@ use hako_api::version::{ApiVersion, REGISTRY_AUTH};
 use hako_engine::images::{
     Credential, ImportRequest, ListRequest, Progress, ProgressStream, PullRequest, PushRequest, SaveRequest,
 };
+use hako_model::platform::Platform;
 use http::StatusCode;
 use rustix::fs::OFlags;
 
-use super::archive::changes;
+use super::archive::{changes, some_changes};
 use crate::failure::Failure;
 use crate::lent;
 use crate::reply::{self, Outcome, Reply};
@@ -51,12 +52,25 @@ pub(super) async fn history(asked: Asked) -> Outcome {
 
 /// New clients send a platform as JSON, old ones as text.
 fn wanted_platform(text: &str) -> Result<String, Failure> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
     if !text.starts_with('{') {
+        named_platform(text)?;
         return Ok(text.to_owned());
     }
-    let parsed: hako_model::platform::Platform =
-        serde_json::from_str(text).map_err(|cause| Failure::invalid(format!("invalid platform: {cause}")))?;
+    let parsed: Platform =
+        serde_json::from_str(text).map_err(|cause| Failure::invalid(format!("failed to parse platform: {cause}")))?;
+    if parsed.os.is_empty() || parsed.architecture.is_empty() {
+        return Err(Failure::invalid("both OS and Architecture must be provided"));
+    }
     Ok(parsed.to_string())
+}
+
+/// Refuses a text that is no platform.
+fn named_platform(text: &str) -> Result<(), Failure> {
+    let parsed = if text.is_empty() { Ok(Platform::host()) } else { Platform::parse(text) };
+    parsed.map(drop).map_err(|cause| Failure::invalid(cause.to_string()))
 }
 
 /// Several platforms are asked for only by clients that know stores of several; hako keeps one per image.
@@ -71,6 +85,8 @@ fn one_platform(texts: &[String]) -> Result<String, Failure> {
 /// A pull, or an import when there is a source.
 pub(super) async fn create(asked: Asked) -> Outcome {
     let query = query::CreateImage::read(&asked.query)?;
+    named_platform(&query.platform)?;
+    some_changes(&query.changes)?;
     if query.from_src.is_empty() { pull(asked, query).await } else { import(asked, query).await }
 }
 
@@ -177,6 +193,7 @@ pub(super) async fn tag(asked: Asked) -> Outcome {
 
 pub(super) async fn remove(asked: Asked) -> Outcome {
     let query = query::RemoveImage::read(&asked.query)?;
+    query.platforms.iter().try_for_each(|text| wanted_platform(text).map(drop))?;
     let found = asked.engine.images().remove(&asked.name, query.force, query.noprune).await?;
     reply::json(&found.into_iter().map(wire::image::removed).collect::<Vec<_>>())
 }

@@ -6,6 +6,7 @@ use hako_api::version::ApiVersion;
 use hako_engine::networks::{ConnectRequest, CreateRequest};
 use http::StatusCode;
 
+use crate::failure::Failure;
 use crate::reply::{self, Outcome};
 use crate::request::Asked;
 use crate::wire;
@@ -19,6 +20,16 @@ pub(super) async fn list(asked: Asked) -> Outcome {
 }
 
 pub(super) async fn inspect(asked: Asked) -> Outcome {
+    let query = query::InspectNetwork::read(&asked.query)?;
+    let known = ["", "1", "t", "T", "true", "TRUE", "True", "0", "f", "F", "false", "FALSE", "False"];
+    if let Some(text) = asked.query.get("verbose").filter(|text| !known.contains(text)) {
+        let message = format!("invalid value for verbose: {text}: strconv.ParseBool: parsing {text:?}: invalid syntax");
+        return Err(Failure::invalid(message));
+    }
+    if !["", "local"].contains(&query.scope.as_str()) {
+        // Every network here is this host's.
+        return Err(Failure::new(StatusCode::NOT_FOUND, format!("network {} not found", asked.name)));
+    }
     let found = asked.engine.networks().inspect(&asked.name).await?;
     reply::json(&wire::storage::network(found, true))
 }

@@ -58,6 +58,12 @@ pub(super) async fn auth(mut asked: Asked) -> Outcome {
 pub(super) async fn events(asked: Asked) -> Outcome {
     let query = query::Events::read(&asked.query)?;
     let (since, until) = (moment("since", &query.since)?, moment("until", &query.until)?);
+    if let (Some(since), Some(until)) = (since, until)
+        && until < since
+    {
+        let (since, until) = (&query.since, &query.until);
+        return Err(Failure::invalid(format!("`since` time ({since}) cannot be after `until` time ({until})")));
+    }
     let subscription = asked.engine.events().subscribe(since, until, query.filters).await?;
     let after = match query.after.as_str() {
         "" => None,

@@ -18,8 +18,10 @@ pub(super) async fn list(asked: Asked) -> Outcome {
 
 pub(super) async fn create(mut asked: Asked) -> Outcome {
     let body: CreateBody = asked.optional_json().await?;
-    if body.cluster_volume_spec.is_some() {
-        return Err(Failure::absent("cluster volumes"));
+    match body.cluster_volume_spec {
+        None => {}
+        Some(serde_json::Value::Object(_)) => return Err(Failure::no_manager()),
+        Some(_) => return Err(Failure::invalid("invalid JSON: ClusterVolumeSpec is no object")),
     }
     let request = CreateRequest {
         name: body.name,

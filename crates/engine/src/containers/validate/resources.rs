@@ -36,6 +36,7 @@ pub(crate) fn check(resources: &Resources, oom_score_adj: i64, shm_size: i64) ->
     check_memory(resources)?;
     check_cpu(resources)?;
     check_blkio(resources)?;
+    check_foreign(resources)?;
     if !(-1000..=1000).contains(&oom_score_adj) {
         return refuse(format!("Invalid value {oom_score_adj}, range for oom score adj is [-1000, 1000]"));
     }
@@ -55,6 +56,16 @@ pub(crate) fn check(resources: &Resources, oom_score_adj: i64, shm_size: i64) ->
             let text =
                 format!("ulimit soft limit must be less than or equal to hard limit: {} > {}", limit.soft, limit.hard);
             return refuse(text);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses what only Windows can do.
+pub(crate) fn check_foreign(resources: &Resources) -> Result<()> {
+    for (what, amount) in [("IOPs", resources.io_maximum_iops), ("bandwidth", resources.io_maximum_bandwidth)] {
+        if amount != 0 {
+            return refuse(format!("invalid option: QoS maximum {what} configuration is not supported on linux"));
         }
     }
     Ok(())

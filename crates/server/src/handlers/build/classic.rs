@@ -18,18 +18,14 @@ use serde_json::json;
 use super::{credentials, ignore_file, platform};
 use crate::failure::Failure;
 use crate::reply::{self, Outcome};
-use crate::request::{Asked, take_in};
+use crate::request::Asked;
 
 /// How much of an id people are shown.
 const SHORT: usize = 12;
 
 pub(in crate::handlers) async fn build(asked: Asked) -> Outcome {
     let query = query::Build::read(&asked.query)?;
-    let checked = check(&query);
-    if let Err(refused) = checked {
-        take_in(asked.body).await;
-        return Err(refused);
-    }
+    check(&query)?;
     let (builds, credentials) = (asked.engine.builds(), credentials(&asked)?);
     let asked_engine = asked.engine.clone();
     let origin = if query.remote.is_empty() || query.remote == "client-session" {
@@ -63,10 +59,11 @@ fn check(query: &query::Build) -> Result<(), Failure> {
         return Err(Failure::absent("BuildKit sessions (set DOCKER_BUILDKIT=0, or use hako build)"));
     }
     if query.squash {
-        return Err(Failure::absent("squashing images"));
+        // Docker's words where nothing experimental is done.
+        return Err(Failure::invalid("squash is only supported with experimental mode"));
     }
-    let none = |text: &str| matches!(text, "" | "null" | "[]");
-    if !none(&query.outputs) {
+    let outputs: Vec<serde_json::Map<String, serde_json::Value>> = parsed("outputs specified", &query.outputs)?;
+    if !outputs.is_empty() {
         return Err(Failure::absent("outputs of the classic builder"));
     }
     for tag in query.tags.iter().filter(|tag| !tag.is_empty()) {
