@@ -30,7 +30,7 @@ pub use answer::{
     CommitRequest, Credential, Details, Distribution, Found, HistoryEntry, ImportRequest, ListRequest, Login, Part,
     PartKind, Pruned, PullRequest, PushRequest, Removed, SaveRequest, Summary, Usage,
 };
-pub(crate) use bundle::{Member, Predicate};
+pub(crate) use bundle::{Member, Predicate, Series};
 use hako_model::digest::Digest;
 use hako_model::filter::Filters;
 use hako_store::Store;

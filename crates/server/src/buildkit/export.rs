@@ -11,7 +11,7 @@ use hako_buildkit::wire::client::BytesMessage;
 use hako_buildkit::wire::control::Exporter;
 use hako_buildkit::wire::fault;
 use hako_engine::Engine;
-use hako_engine::builds::{Builds, Made, NewImage, Outside};
+use hako_engine::builds::{Annotations, Builds, Made, NewImage, Outside, Trimmings};
 use hako_engine::images::{PushRequest, SaveRequest};
 use hako_engine::stream::ByteStream;
 use hako_model::reference::Reference;
@@ -67,9 +67,9 @@ async fn image(job: &Job, builds: &Builds, exporter: &Exporter, made: &[Made]) -
         let why = "the output's push-by-digest=true is not supported: give the image a name";
         return Err(Status::unimplemented(why));
     }
-    if let Some(name) = exporter.attrs.keys().find(|name| name.starts_with("annotation")) {
-        let why = format!("{name} is not supported: images get their manifest when they are pushed; use --label");
-        return Err(Status::unimplemented(why));
+    let mut annotations = Annotations::default();
+    for (name, value) in &exporter.attrs {
+        annotations.take_attribute(name, value).map_err(Status::invalid_argument)?;
     }
     let names = exporter.attrs.get("name").map(String::as_str).unwrap_or_default();
     let full = |name: &str| Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.to_string());
@@ -77,7 +77,8 @@ async fn image(job: &Job, builds: &Builds, exporter: &Exporter, made: &[Made]) -
     let shown = job.begin("exporting to image").await;
     job.part(&shown, "exporting layers", "", 0, true).await;
     let inline = job.caches.iter().any(|target| matches!(target.place, Outside::Inline));
-    let kept = match builds.keep(made, names.clone(), inline, &job.attestations()).await {
+    let trimmings = Trimmings { tags: names.clone(), inline, attest: job.attestations(), annotations };
+    let kept = match builds.keep(made, trimmings).await {
         Ok(kept) => kept,
         Err(error) => {
             job.end(shown, false, Some(&error.to_string())).await;

@@ -188,8 +188,17 @@ async fn assemble(
     };
     let platforms = order.platforms.iter().map(|text| platform(text)).collect::<Result<Vec<_>, _>>()?;
     let platforms = platforms.into_iter().flatten().collect();
-    let request =
-        BuildRequest { build, platforms, attest: order.attest, tags: order.tags, result, credentials, desk, caches };
+    let request = BuildRequest {
+        build,
+        platforms,
+        attest: order.attest,
+        annotations: order.annotations,
+        tags: order.tags,
+        result,
+        credentials,
+        desk,
+        caches,
+    };
     Ok((request, left_out, kept))
 }
 
