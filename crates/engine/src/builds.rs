@@ -16,6 +16,7 @@ mod sweep;
 mod usage;
 
 use std::collections::{BTreeMap, HashSet};
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -248,18 +249,12 @@ impl Builds {
         };
         let cache = &self.house.cache;
         make_room(cache, store);
-        let series = Series::new(request.platforms.len() > 1);
-        let mut made = Vec::new();
-        for build in for_each(&request.build, &request.platforms) {
-            let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel, series: &series };
-            let mut story = Story::begin(&build);
-            let product = solve::build(&build, tools).map_err(|error| {
-                let image = shop.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-                Failure { image, ..failure(error) }
-            })?;
-            story.end();
-            made.push(Made { product: Arc::new(product), story: Arc::new(story) });
-        }
+        let series = Series::new(request.platforms.len() > 1, request.build.parallel);
+        let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel, series: &series };
+        let made = solve_all(&for_each(&request.build, &request.platforms), tools).map_err(|error| {
+            let image = shop.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Failure { image, ..failure(error) }
+        })?;
         prune::clear_stale_contexts(&self.house);
         for target in &request.caches.to {
             runtime.block_on(self.give(&made, target, &keys)).map_err(|error| plain(&error))?;
@@ -321,6 +316,28 @@ impl Builds {
         let statements = attest::statements(attest, &made.story, product, || self.view(made))?;
         Ok(Member { config, statements })
     }
+}
+
+/// Solves builds side by side. What breaks one stops the others.
+fn solve_all(builds: &[request::Request], tools: Tools<'_>) -> std::result::Result<Vec<Made>, BuildError> {
+    let solve = |build: &request::Request| {
+        let mut story = Story::begin(build);
+        let product = solve::build(build, tools)?;
+        story.end();
+        Ok(Made { product: Arc::new(product), story: Arc::new(story) })
+    };
+    let outcomes: Vec<std::result::Result<Made, BuildError>> = match builds {
+        [build] => vec![solve(build)],
+        builds => std::thread::scope(|scope| {
+            let threads: Vec<_> = builds.iter().map(|build| scope.spawn(|| solve(build))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        }),
+    };
+    // The one that was first to break is not among those that were stopped for it.
+    let stopped = |error: &BuildError| matches!(error.cause(), BuildError::Cancelled);
+    let (whole, mut broken): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(std::result::Result::is_ok);
+    broken.sort_by_key(|outcome| outcome.as_ref().err().is_some_and(stopped));
+    broken.into_iter().chain(whole).collect()
 }
 
 /// The build for each platform.

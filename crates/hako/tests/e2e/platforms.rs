@@ -84,7 +84,7 @@ fn one_build_is_for_several_platforms() {
 
     // Files of each platform in a directory of its own; the stage they share was made once.
     let out = house.path().join("out");
-    build(&house, &dir, &["--platform", BOTH, "-o", out.to_str().unwrap()]);
+    build(&house, &dir, &["--no-cache", "--platform", BOTH, "-o", out.to_str().unwrap()]);
     let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
     assert_eq!(
         (read("linux_amd64/own"), read("linux_arm64/own")),
@@ -92,6 +92,13 @@ fn one_build_is_for_several_platforms() {
     );
     assert_eq!(read("linux_amd64/shared"), read("linux_arm64/shared"));
     assert!(read("linux_arm64/shared").starts_with("on linux/amd64\n"));
+    let tar = house.path().join("out.tar");
+    build(&house, &dir, &["--platform", BOTH, "-o", &format!("type=tar,dest={}", tar.display())]);
+    let names = run_tool("tar", ["-tf", tar.to_str().unwrap()]);
+    let names: Vec<&str> =
+        names.lines().filter(|name| name.ends_with("own") || name.matches('/').count() == 1).collect();
+    assert_eq!(names[..2], ["linux_amd64/", "linux_amd64/own"], "{names:?}");
+    assert_eq!(run_tool("tar", ["-xOf", tar.to_str().unwrap(), "linux_arm64/own"]).trim(), "for linux/arm64");
 
     // An archive has all of it, and is loaded by who wants one.
     let archive = house.path().join("app.tar");
@@ -234,6 +241,51 @@ fn buildx_builds_for_several_platforms_too() {
     let ended = docker(&house, &dir, &["buildx", "build", "--platform", BOTH, "-o", &output, "."]).unwrap();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert_eq!(platforms(&index(&archive)), ["linux/amd64", "linux/arm64"], "what buildx adds by itself is not made");
+
+    // Files of each in a folder of its own; of one where that is asked for.
+    let (out, tar) = (house.path().join("out"), house.path().join("out.tar"));
+    let (all, one) =
+        (format!("type=tar,dest={}", tar.display()), format!("type=local,platform-split=true,dest={}", out.display()));
+    for args in [
+        vec!["--platform", BOTH, "-o", &all],
+        vec!["--platform", BOTH, "-o", out.to_str().unwrap()],
+        vec!["--platform", "linux/arm/v7", "-o", &one],
+    ] {
+        let ended = docker(&house, &dir, &[&["buildx", "build"], &args[..], &["."]].concat()).unwrap();
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+    }
+    for (folder, platform) in
+        [("linux_amd64", "linux/amd64"), ("linux_arm64", "linux/arm64"), ("linux_arm_v7", "linux/arm/v7")]
+    {
+        assert_eq!(std::fs::read_to_string(out.join(folder).join("own")).unwrap(), format!("for {platform}\n"));
+    }
+    assert_eq!(run_tool("tar", ["-xOf", tar.to_str().unwrap(), "linux_arm64/own"]).trim(), "for linux/arm64");
+}
+
+#[test]
+fn platforms_are_built_side_by_side() {
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        return;
+    }
+    let house = House::new();
+    // Each waits for the other.
+    let file = "FROM --platform=$BUILDPLATFORM busybox
+ARG TARGETARCH
+RUN --mount=type=cache,target=/meet touch /meet/$TARGETARCH; \\
+    i=0; until [ -e /meet/amd64 ] && [ -e /meet/arm64 ]; do i=$((i + 1)); [ $i -lt 1200 ] || exit 4; sleep 0.05; done
+";
+    let dir = context(&house, &[("Dockerfile", file)]);
+    build(&house, &dir, &["--platform", BOTH, "-t", "met"]);
+
+    // What breaks one stops the other, and is what is said.
+    let file = "FROM --platform=$BUILDPLATFORM busybox
+ARG TARGETARCH
+RUN --mount=type=cache,target=/meet,id=again touch /meet/$TARGETARCH; [ $TARGETARCH = arm64 ] || sleep 600; \\
+    until [ -e /meet/amd64 ]; do sleep 0.05; done; exit 7
+";
+    std::fs::write(dir.join("Dockerfile"), file).unwrap();
+    let said = house.fails(1, ["build", "--progress=plain", "--platform", BOTH, dir.to_str().unwrap()]);
+    assert!(said.contains("did not complete successfully: exit code: 7"), "{said}");
 }
 
 /// The manifest or index that an archive's only name leads to, and the descriptor that leads there.
