@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use hako_model::annotation::Annotations;
 use hako_model::attestation::Attestations;
 use hako_model::container::Ulimit;
 use serde::{Deserialize, Serialize};
@@ -33,6 +34,8 @@ pub struct Order {
     pub platforms: Vec<String>,
     /// What is to be attested of the image.
     pub attest: Attestations,
+    /// What stands in the image's manifest and index besides.
+    pub annotations: Annotations,
     /// Use nothing of earlier builds.
     pub no_cache: bool,
     /// Use nothing of earlier builds in these stages.
@@ -213,7 +216,7 @@ pub enum Message {
     Image {
         /// The id.
         id: String,
-        /// The digest of the index it is in, if there is one.
+        /// The digest of the index it is in, or of its manifest, if there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         index: Option<String>,
     },

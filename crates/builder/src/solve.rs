@@ -28,7 +28,6 @@ use hako_store::{ChainId, LayerPin, Store};
 
 pub use self::material::Material;
 pub use self::series::Series;
-use self::slots::Slots;
 pub use self::state::State;
 use crate::cache::{Cache, now_text};
 use crate::dockerfile::mount;
@@ -39,6 +38,7 @@ use crate::workshop::{Cancel, Workshop};
 use crate::{Error, Result};
 
 /// Everything a build works with.
+#[derive(Clone, Copy)]
 pub struct Tools<'a> {
     /// Layers and images.
     pub store: &'a Store,
@@ -95,7 +95,6 @@ pub(crate) struct Build<'a> {
     platform: Platform,
     stages: Mutex<Vec<Slot>>,
     changed: Condvar,
-    slots: Slots,
     first_error: Mutex<Option<Error>>,
     images: Mutex<HashMap<String, Arc<State>>>,
     kept: Mutex<Vec<Kept>>,
@@ -119,10 +118,6 @@ pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
     let file = Dockerfile::parse(&request.dockerfile)?;
     let platform = request.platform.clone().unwrap_or_else(Platform::host).normalised();
     let globals = meta::globals(&file, request, &platform)?;
-    let parallel = match request.parallel {
-        0 => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
-        some => some,
-    };
     let stages = Mutex::new(vec![Slot::Idle; file.stages.len()]);
     let build = Build {
         tools,
@@ -132,7 +127,6 @@ pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
         platform,
         stages,
         changed: Condvar::new(),
-        slots: Slots::new(parallel),
         first_error: Mutex::default(),
         images: Mutex::default(),
         kept: Mutex::default(),
@@ -244,7 +238,7 @@ impl<'a> Build<'a> {
 
     /// What a stage ends in; it is begun if it was not.
     fn stage<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, index: usize) -> Result<Arc<State>> {
-        if self.slots.is_single() {
+        if self.tools.series.slots.is_single() {
             // One thing after the other: what a stage needs, then the stage.
             for needed in self.needs(index) {
                 self.stage(scope, needed)?;

@@ -161,10 +161,10 @@ impl Caller {
     ///
     /// # Errors
     /// The client refuses or is gone.
-    pub fn send_files(&self, exporter: &str, root: &Root, runtime: &Handle) -> Result<()> {
+    pub fn send_files(&self, exporter: &str, root: &Root, folder: &str, runtime: &Handle) -> Result<()> {
         let words = vec![(EXPORTER.to_owned(), vec![exporter.to_owned()])];
         let mut line = Spoken::open(self, runtime, files::OUTGOING, SEND, words);
-        files::send(root, &mut line)
+        files::send(root, folder, &mut line)
     }
 
     /// Gives the client a file, piece by piece.

@@ -38,7 +38,14 @@ impl Builds<'_> {
 
     /// The files of a result that is no image.
     pub async fn files(&self, layer: Option<&str>) -> Result<ByteStream> {
-        let options = query::BuildFiles { layer: layer.unwrap_or_default().to_owned() };
+        let options = query::BuildFiles { layer: layer.unwrap_or_default().to_owned(), folders: Vec::new() };
+        self.client.get("/hako/build/files").query(&options.write()).stream().await
+    }
+
+    /// The files of several results as one tar: folders, and the topmost layer of each.
+    pub async fn files_of_all(&self, folders: &[(String, Option<String>)]) -> Result<ByteStream> {
+        let folder = |(name, layer): &(String, Option<String>)| format!("{name}={}", layer.as_deref().unwrap_or(""));
+        let options = query::BuildFiles { layer: String::new(), folders: folders.iter().map(folder).collect() };
         self.client.get("/hako/build/files").query(&options.write()).stream().await
     }
 

@@ -16,6 +16,7 @@ mod sweep;
 mod usage;
 
 use std::collections::{BTreeMap, HashSet};
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +28,7 @@ use hako_builder::progress::{Event, Watcher};
 use hako_builder::solve::{self, Product, Series, Tools};
 use hako_builder::workshop::Cancel;
 pub use hako_builder::{Error as BuildError, lint, progress, request};
+pub use hako_model::annotation::Annotations;
 pub use hako_model::attestation::Attestations;
 use hako_model::digest::Digest;
 use hako_model::image::Descriptor;
@@ -45,7 +47,7 @@ pub(crate) use self::sweep::sweep;
 pub(crate) use self::usage::list;
 pub use self::usage::{Kept, KeptKind};
 use crate::house::House;
-use crate::images::{Credential, Images, Member};
+use crate::images::{self, Credential, Images, Member};
 use crate::{Error, Result};
 
 /// The argument that asks for a cache in the image, as with BuildKit.
@@ -70,6 +72,8 @@ pub struct BuildRequest {
     pub platforms: Vec<Platform>,
     /// What is to be attested of the image.
     pub attest: Attestations,
+    /// What stands in the image's manifest and index besides.
+    pub annotations: Annotations,
     /// Names for the image.
     pub tags: Vec<String>,
     /// What the result becomes.
@@ -92,6 +96,19 @@ pub enum Becomes {
     Files,
     /// Whatever is said later: it is kept until then.
     Open,
+}
+
+/// What an image is to have besides what was built.
+#[derive(Debug, Clone, Default)]
+pub struct Trimmings {
+    /// Its names.
+    pub tags: Vec<String>,
+    /// Whether it holds what other builds may take of it.
+    pub inline: bool,
+    /// What is to be attested of it.
+    pub attest: Attestations,
+    /// What stands in its manifest and index.
+    pub annotations: Annotations,
 }
 
 /// The result of a build, before it is said what becomes of it. Holds its layers.
@@ -126,7 +143,7 @@ impl Made {
 pub struct NewImage {
     /// Its id; of several platforms' the one that its names lead to.
     pub id: Digest,
-    /// The index it is in, if there is one.
+    /// The index it is in, if there is one; or the manifest, if it has one already.
     pub index: Option<Descriptor>,
 }
 
@@ -232,18 +249,12 @@ impl Builds {
         };
         let cache = &self.house.cache;
         make_room(cache, store);
-        let series = Series::new(request.platforms.len() > 1);
-        let mut made = Vec::new();
-        for build in for_each(&request.build, &request.platforms) {
-            let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel, series: &series };
-            let mut story = Story::begin(&build);
-            let product = solve::build(&build, tools).map_err(|error| {
-                let image = shop.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
-                Failure { image, ..failure(error) }
-            })?;
-            story.end();
-            made.push(Made { product: Arc::new(product), story: Arc::new(story) });
-        }
+        let series = Series::new(request.platforms.len() > 1, request.build.parallel);
+        let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel, series: &series };
+        let made = solve_all(&for_each(&request.build, &request.platforms), tools).map_err(|error| {
+            let image = shop.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Failure { image, ..failure(error) }
+        })?;
         prune::clear_stale_contexts(&self.house);
         for target in &request.caches.to {
             runtime.block_on(self.give(&made, target, &keys)).map_err(|error| plain(&error))?;
@@ -254,7 +265,9 @@ impl Builds {
             Becomes::Open => Ok(Told::Made(made)),
             Becomes::Files => Ok(Told::Layers(made.iter().map(|made| (made.platform(), made.layer())).collect())),
             Becomes::Image => {
-                let image = runtime.block_on(self.keep(&made, request.tags, inline, &request.attest));
+                let (attest, annotations) = (request.attest, request.annotations);
+                let image =
+                    runtime.block_on(self.keep(&made, Trimmings { tags: request.tags, inline, attest, annotations }));
                 image.map(Told::Image).map_err(|error| plain(&error))
             }
         }
@@ -270,30 +283,28 @@ impl Builds {
         self.give(made, target, &Keys { credentials: BTreeMap::new(), desk }).await
     }
 
-    /// Makes an image of a result for each platform, with these names; with `inline` it holds what other builds may take
-    /// of it. Several platforms, and what is attested, make an index.
-    pub async fn keep(
-        &self,
-        made: &[Made],
-        tags: Vec<String>,
-        inline: bool,
-        attest: &Attestations,
-    ) -> Result<NewImage> {
-        let (builds, made, attest) = (self.clone(), made.to_vec(), attest.clone());
-        let (alone, plain) = (made.len() == 1, attest.is_empty());
+    /// Makes an image of a result for each platform. Several platforms, and what is attested, make an index; annotations
+    /// make a manifest at once, which others get when they are pushed.
+    pub async fn keep(&self, made: &[Made], trimmings: Trimmings) -> Result<NewImage> {
+        let Trimmings { tags, inline, attest, annotations } = trimmings;
+        let (builds, made) = (self.clone(), made.to_vec());
+        let is_alone = made.len() == 1 && attest.is_empty();
         let described = tokio::task::spawn_blocking(move || {
             let all = made.iter().map(|made| builds.member(made, inline, &attest));
             all.collect::<Result<Vec<_>>>()
         });
         let mut members = described.await.map_err(|e| Error::io("describe image", e))??;
-        if alone
-            && plain
+        if is_alone
+            && annotations.is_empty()
             && let Some(Member { config, .. }) = members.pop()
         {
             let image = hako_store::NewImage { config, manifest: None, parent: None };
             return Ok(NewImage { id: self.images.add_built(image, tags).await?, index: None });
         }
-        let (id, index) = self.images.add_bundle(members, tags).await?;
+        let series = images::Series { members, tags, annotations };
+        let added =
+            if is_alone { self.images.add_annotated(series).await } else { self.images.add_bundle(series).await };
+        let (id, index) = added?;
         Ok(NewImage { id, index: Some(index) })
     }
 
@@ -305,6 +316,28 @@ impl Builds {
         let statements = attest::statements(attest, &made.story, product, || self.view(made))?;
         Ok(Member { config, statements })
     }
+}
+
+/// Solves builds side by side. What breaks one stops the others.
+fn solve_all(builds: &[request::Request], tools: Tools<'_>) -> std::result::Result<Vec<Made>, BuildError> {
+    let solve = |build: &request::Request| {
+        let mut story = Story::begin(build);
+        let product = solve::build(build, tools)?;
+        story.end();
+        Ok(Made { product: Arc::new(product), story: Arc::new(story) })
+    };
+    let outcomes: Vec<std::result::Result<Made, BuildError>> = match builds {
+        [build] => vec![solve(build)],
+        builds => std::thread::scope(|scope| {
+            let threads: Vec<_> = builds.iter().map(|build| scope.spawn(|| solve(build))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        }),
+    };
+    // The one that was first to break is not among those that were stopped for it.
+    let stopped = |error: &BuildError| matches!(error.cause(), BuildError::Cancelled);
+    let (whole, mut broken): (Vec<_>, Vec<_>) = outcomes.into_iter().partition(std::result::Result::is_ok);
+    broken.sort_by_key(|outcome| outcome.as_ref().err().is_some_and(stopped));
+    broken.into_iter().chain(whole).collect()
 }
 
 /// The build for each platform.

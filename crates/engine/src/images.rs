@@ -24,13 +24,13 @@ mod search;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 pub use answer::{
     CommitRequest, Credential, Details, Distribution, Found, HistoryEntry, ImportRequest, ListRequest, Login, Part,
     PartKind, Pruned, PullRequest, PushRequest, Removed, SaveRequest, Summary, Usage,
 };
-pub(crate) use bundle::{Member, Predicate};
+pub(crate) use bundle::{Member, Predicate, Series};
 use hako_model::digest::Digest;
 use hako_model::filter::Filters;
 use hako_store::Store;
@@ -64,6 +64,8 @@ struct Room {
     downloads: Arc<Semaphore>,
     uploads: Arc<Semaphore>,
     pulls: job::Joint<PullRequest>,
+    /// Held while a name's index gets another image.
+    beside: Mutex<()>,
 }
 
 impl Room {
@@ -95,6 +97,7 @@ impl Images {
             downloads: Arc::new(Semaphore::new(settings.max_concurrent_downloads.max(1))),
             uploads: Arc::new(Semaphore::new(settings.max_concurrent_uploads.max(1))),
             pulls: job::Joint::default(),
+            beside: Mutex::default(),
         };
         Ok(Self { room: Arc::new(room) })
     }

@@ -2,6 +2,7 @@
 //! decisions, ports and address pools. Pure: no I/O and no clock.
 
 pub mod amount;
+pub mod annotation;
 pub mod attestation;
 pub mod budget;
 pub mod cdi;

@@ -87,7 +87,7 @@ pub struct Saved {
     pub id: Digest,
     /// The references to write (`nginx:latest`, familiar form), empty when it was named by id.
     pub references: Vec<String>,
-    /// The index to write with all that is in it, and not only the image.
+    /// The index to write with all that is in it, and not only the image; or the manifest to write for the image.
     pub bundle: Option<Bundle>,
 }
 

@@ -38,7 +38,7 @@ pub struct Images {
 pub struct Image {
     /// The digest of its configuration.
     pub id: Digest,
-    /// The manifest it came with, when it came with one.
+    /// The manifest it came with, when it came with one; or that of the reference it was reached by.
     pub manifest: Option<Descriptor>,
     /// Its configuration.
     pub config: Arc<ImageConfig>,
@@ -178,7 +178,10 @@ impl Images {
     pub fn by_reference(&self, reference: &str) -> Result<Image> {
         let found = self.shared.index().references.get(reference).cloned();
         let found = found.ok_or_else(|| Error::not_found("image", reference))?;
-        Ok(Image { bundle: found.bundle, ..self.get(&found.image)? })
+        let index = self.shared.index();
+        let entry = index.images.get(&found.image).ok_or_else(|| Error::not_found("image", reference))?;
+        let manifest = manifest_of(entry, found.bundle.as_ref());
+        Ok(Image { bundle: found.bundle, manifest, ..view(entry, &index, &self.shared) })
     }
 
     /// All references with the ids they point to, sorted.
@@ -258,9 +261,16 @@ impl Images {
         self.blobs().read(id, DOCUMENT_LIMIT)
     }
 
+    /// The manifest an image came with, whatever references to it have.
+    pub fn manifest(&self, id: &Digest) -> Result<Option<Descriptor>> {
+        let index = self.shared.index();
+        let entry = index.images.get(id).ok_or_else(|| Error::not_found("image", id.as_str()))?;
+        Ok(entry.manifest.clone())
+    }
+
     /// The manifest's exact bytes and media type, when the image came with one.
     pub fn manifest_bytes(&self, id: &Digest) -> Result<Option<(Vec<u8>, String)>> {
-        let Some(manifest) = self.get(id)?.manifest else { return Ok(None) };
+        let Some(manifest) = self.manifest(id)? else { return Ok(None) };
         let bytes = self.blobs().read(&manifest.digest, DOCUMENT_LIMIT)?;
         Ok(Some((bytes, manifest.media_type)))
     }
@@ -284,6 +294,11 @@ impl Images {
     }
 }
 
+/// The manifest of an image that was reached by a reference.
+fn manifest_of(entry: &ImageEntry, bundle: Option<&Bundle>) -> Option<Descriptor> {
+    bundle.and_then(Bundle::manifest).or(entry.manifest.as_ref()).cloned()
+}
+
 /// An image with what points to it.
 fn view(entry: &ImageEntry, index: &Index, shared: &Shared) -> Image {
     let pointing: Vec<&ReferenceRecord> = index.references.values().filter(|record| record.image == entry.id).collect();
@@ -292,12 +307,13 @@ fn view(entry: &ImageEntry, index: &Index, shared: &Shared) -> Image {
         names.filter(|name| name.contains('@') == digest && !name.starts_with(UNTAGGED)).cloned().collect()
     };
     let newest = pointing.iter().filter(|record| record.bundle.is_some()).max_by_key(|record| record.time);
+    let bundle = newest.and_then(|record| record.bundle.clone());
     let holds = |record: &ReferenceRecord| record.bundle.as_ref().is_some_and(|it| it.images.contains(&entry.id));
     let missing = entry.layers.iter().find(|id| !index.layers.contains_key(id));
     let damage = missing.map(|id| format!("layer {id} is missing below {}", shared.root.display()));
     Image {
         id: entry.id.clone(),
-        manifest: entry.manifest.clone(),
+        manifest: manifest_of(entry, bundle.as_ref()),
         config: entry.config.clone(),
         layers: entry.layers.clone(),
         size: entry.size,
@@ -306,7 +322,7 @@ fn view(entry: &ImageEntry, index: &Index, shared: &Shared) -> Image {
         parent: entry.parent.clone(),
         created: entry.config.created.as_deref().and_then(|text| Timestamp::parse(text).ok()).unwrap_or_default(),
         tagged: pointing.iter().map(|record| record.time).max().unwrap_or_default(),
-        bundle: newest.and_then(|record| record.bundle.clone()),
+        bundle,
         member: index.references.values().any(|record| record.image != entry.id && holds(record)),
         damage: entry.damage.clone().or(damage),
     }

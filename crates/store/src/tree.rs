@@ -83,6 +83,17 @@ pub fn export(root: BorrowedFd<'_>, out: impl Write) -> Result<()> {
     Ok(())
 }
 
+/// Packs several trees, each under a name of its own.
+pub fn export_all(roots: &[(&str, BorrowedFd<'_>)], out: impl Write) -> Result<()> {
+    let mut packer = Packer::new(BufWriter::with_capacity(BUFFER, out), Precision::Seconds);
+    for (name, root) in roots {
+        packer.named(name.as_bytes());
+        packer.tree(reopen(*root)?)?;
+    }
+    packer.finish()?;
+    Ok(())
+}
+
 /// Unpacks a tar into the existing directory `path` inside `root`. Returns the number of entries.
 pub fn unpack(root: BorrowedFd<'_>, path: &Path, archive: impl Read + Send, options: UnpackOptions) -> Result<u64> {
     let to = path::open_directory(root, path)?;

@@ -105,6 +105,8 @@ requests! {
     BuildFiles {
         /// The topmost layer; nothing when empty.
         layer: String = "layer",
+        /// Folders and their topmost layers instead, as `FOLDER=LAYER`.
+        folders: Vec<String> = "folder",
     }
     /// `GET /containers/json`
     ListContainers {

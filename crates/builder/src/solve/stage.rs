@@ -184,8 +184,15 @@ impl<'scope> Stage<'_, 'scope, '_> {
         let build = self.build;
         let place = self.place(instruction);
         let key = inputs.key();
-        let fresh = self.is_fresh() && !build.tools.series.has(&key);
-        let making = match build.tools.cache.find(&key, fresh, build.tools.cancel)? {
+        let is_fresh = || self.is_fresh() && !build.tools.series.has(&key);
+        let fresh = is_fresh();
+        let mut found = build.tools.cache.find(&key, fresh, build.tools.cancel)?;
+        if fresh && !is_fresh() {
+            // The build for another platform made it meanwhile.
+            drop(found);
+            found = build.tools.cache.find(&key, false, build.tools.cancel)?;
+        }
+        let making = match found {
             Found::Here(record) => {
                 build.tell(Event::Cached { step });
                 return self.stand_on(key, &record.layer, record.created, text, instruction);
@@ -209,12 +216,13 @@ impl<'scope> Stage<'_, 'scope, '_> {
             return self.stand_on(key, &layer.chain_id, created, text, instruction);
         }
         self.explain(step, inputs, &place, fresh);
-        let slot = build.slots.take();
+        let slot = build.tools.series.slots.take();
         let made = make(self)?;
         drop(slot);
         let created = build.request.epoch.map_or_else(now_text, moment);
-        build.tools.cache.keep(making, record(&made.layer, &created, made.size), &made.placed)?;
+        // Before it can be found: who waited for it must see whose it is.
         build.tools.series.note(&key);
+        build.tools.cache.keep(making, record(&made.layer, &created, made.size), &made.placed)?;
         self.stand_on(key, &made.layer, created, text, instruction)
     }
 

@@ -17,12 +17,13 @@ const PIECE: usize = 32 << 10;
 /// The deepest nesting of folders.
 const DEPTH: usize = 512;
 
-/// Sends everything below a directory.
+/// Sends everything below a directory; in a folder, if that has a name.
 ///
 /// # Errors
 /// The client is gone or refuses; the kernel refuses.
-pub fn send(root: &Root, line: &mut dyn Line) -> Result<()> {
-    let mut sender = Sender { root, files: Vec::new(), first: HashMap::new() };
+pub fn send(root: &Root, folder: &str, line: &mut dyn Line) -> Result<()> {
+    let mut sender = Sender { root, folder, files: Vec::new(), first: HashMap::new() };
+    sender.open(line)?;
     sender.list("", 0, line)?;
     line.say(Packet { kind: PacketKind::Stat.into(), ..Packet::default() })?;
     while let Some(packet) = line.hear()? {
@@ -38,13 +39,31 @@ pub fn send(root: &Root, line: &mut dyn Line) -> Result<()> {
 
 struct Sender<'a> {
     root: &'a Root,
-    /// The path of every entry that was listed.
+    /// What the client has everything in; empty for nothing.
+    folder: &'a str,
+    /// The path of every entry that was listed, below the root; the folder's is empty.
     files: Vec<String>,
     /// The first names of files with several.
     first: HashMap<(u64, u64), String>,
 }
 
 impl Sender<'_> {
+    /// Lists the folder that everything is in.
+    fn open(&mut self, line: &mut dyn Line) -> Result<()> {
+        if self.folder.is_empty() {
+            return Ok(());
+        }
+        let mode = mode::of(FileType::Directory.as_raw_mode() | 0o755);
+        let stat = Stat { path: self.folder.to_owned(), mode, ..Stat::default() };
+        self.files.push(String::new());
+        line.say(Packet { kind: PacketKind::Stat.into(), stat: Some(stat), ..Packet::default() })
+    }
+
+    /// A path as the client has it.
+    fn shown(&self, path: &str) -> String {
+        if self.folder.is_empty() { path.to_owned() } else { format!("{}/{path}", self.folder) }
+    }
+
     /// Lists a folder, names sorted, what is in a folder right behind it.
     fn list(&mut self, path: &str, depth: usize, line: &mut dyn Line) -> Result<()> {
         if depth > DEPTH {
@@ -83,14 +102,14 @@ impl Sender<'_> {
             let identity = (found.st_dev, found.st_ino);
             match self.first.get(&identity) {
                 Some(first) => linkname.clone_from(first),
-                None => _ = self.first.insert(identity, path.to_owned()),
+                None => _ = self.first.insert(identity, self.shown(path)),
             }
         }
         let is_device = matches!(kind, FileType::CharacterDevice | FileType::BlockDevice);
         let device = if is_device { found.st_rdev } else { 0 };
         let nanos = i64::try_from(found.st_mtime_nsec).unwrap_or(0);
         Ok(Stat {
-            path: path.to_owned(),
+            path: self.shown(path),
             mode: mode::of(found.st_mode),
             uid: found.st_uid,
             gid: found.st_gid,

@@ -36,9 +36,14 @@ fn line() -> (End, End) {
 
 /// Copies one directory into another by the protocol.
 fn transfer(from: &Path, to: &Path) -> Received {
+    transfer_into(from, "", to)
+}
+
+/// The same into a folder.
+fn transfer_into(from: &Path, folder: &'static str, to: &Path) -> Received {
     let (mut ours, mut theirs) = line();
     let from = Root::open(from).unwrap();
-    let sending = std::thread::spawn(move || send(&from, &mut theirs));
+    let sending = std::thread::spawn(move || send(&from, folder, &mut theirs));
     let received = receive(&Root::open(to).unwrap(), &mut ours, &mut |_| {}).unwrap();
     sending.join().unwrap().unwrap();
     received
@@ -195,4 +200,17 @@ proptest::proptest! {
         proptest::prop_assert_eq!(mode::permissions(go), permissions);
         proptest::prop_assert_eq!(mode::kind(go), rustix::fs::FileType::from_raw_mode(kinds[kind]));
     }
+}
+
+#[test]
+fn a_folder_of_its_own_holds_everything() {
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::create_dir(from.path().join("deep")).unwrap();
+    std::fs::write(from.path().join("deep/one"), "1").unwrap();
+    std::fs::hard_link(from.path().join("deep/one"), from.path().join("two")).unwrap();
+    transfer_into(from.path(), "linux_arm64", to.path());
+    let read = |name: &str| std::fs::read_to_string(to.path().join(name)).unwrap();
+    assert_eq!((read("linux_arm64/deep/one"), read("linux_arm64/two")), ("1".to_owned(), "1".to_owned()));
+    let number = |name: &str| std::os::unix::fs::MetadataExt::ino(&to.path().join(name).metadata().unwrap());
+    assert_eq!(number("linux_arm64/deep/one"), number("linux_arm64/two"));
 }

@@ -34,12 +34,10 @@ use crate::session::Session;
 use crate::terminal;
 use crate::tree::{Arity, Command, Group, Node, Outcome, run};
 
-const LATER: &str = "it comes with a later version";
-
 const FLAGS: &[Flag] = &[
     list("add-host", "Add a custom host-to-IP mapping (format: \"host:ip\")").word("strings"),
     list("allow", "Allow extra privileged entitlement (\"network.host\")").word("stringArray"),
-    list("annotation", "Add annotation to the image").word("stringArray").refused(LATER),
+    list("annotation", "Add annotation to the image").word("stringArray"),
     list("attest", "Attestation parameters (format: \"type=provenance,mode=max\")").word("stringArray"),
     list("build-arg", "Set build-time variables").word("stringArray"),
     list("build-context", "Additional build contexts (e.g., name=path)").word("stringArray"),

@@ -75,10 +75,12 @@ impl Images {
         Ok(vec![self.saved(image, references.iter().map(Reference::familiar).collect(), platform)])
     }
 
-    /// An image as it is saved: with all of its index, unless one platform is wanted.
+    /// An image as it is saved: with a manifest of its own, or with all of its index, unless one platform is wanted.
     fn saved(&self, image: Image, references: Vec<String>, platform: &str) -> Saved {
-        let whole = bundle::whole(&self.room.store, &image).filter(|_| platform.is_empty());
-        Saved { id: image.id, references, bundle: whole.map(|(bundle, _)| bundle) }
+        let own = image.bundle.clone().filter(|bundle| bundle.manifest().is_some());
+        let whole = || bundle::whole(&self.room.store, &image).filter(|_| platform.is_empty());
+        let bundle = own.or_else(|| whole().map(|(bundle, _)| bundle));
+        Saved { id: image.id, references, bundle }
     }
 
     fn tags_in(&self, repository: &Reference, platform: &str) -> Result<Vec<Saved>> {

@@ -1,9 +1,10 @@
 //! Images that come as several: for several platforms, or with what is attested of them. A name leads to one of them, the
 //! host's if there is one, and to the index in which it stands beside the others.
 
+use hako_model::annotation::{Annotations, Place};
 use hako_model::digest::Digest;
 use hako_model::image::media::{self, Compression};
-use hako_model::image::{DOCUMENT_LIMIT, Descriptor, Index, Manifest, ManifestOrIndex};
+use hako_model::image::{DOCUMENT_LIMIT, Descriptor, ImageConfig, Index, Manifest, ManifestOrIndex};
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 use hako_store::{Bundle, Image, NewImage, Store};
@@ -29,6 +30,24 @@ pub(crate) struct Member {
     pub(crate) config: Vec<u8>,
     /// What is attested of it.
     pub(crate) statements: Vec<Predicate>,
+}
+
+impl Member {
+    fn platform(&self) -> Result<Platform> {
+        let config = ImageConfig::parse(&self.config).map_err(|error| Error::io("read image", error))?;
+        Ok(config.platform())
+    }
+}
+
+/// Images that are made at once.
+#[derive(Debug, Default)]
+pub(crate) struct Series {
+    /// The images.
+    pub(crate) members: Vec<Member>,
+    /// Their names.
+    pub(crate) tags: Vec<String>,
+    /// What stands in their manifests and index besides.
+    pub(crate) annotations: Annotations,
 }
 
 /// Something that is attested of an image.
@@ -89,19 +108,20 @@ impl Images {
     }
 
     /// Makes images that are all in one index; gives the id of the one that names lead to, and the index.
-    pub(crate) async fn add_bundle(&self, members: Vec<Member>, tags: Vec<String>) -> Result<(Digest, Descriptor)> {
-        self.blocking(move |images| images.run_add_bundle(&members, &tags)).await
+    pub(crate) async fn add_bundle(&self, series: Series) -> Result<(Digest, Descriptor)> {
+        self.blocking(move |images| images.run_add_bundle(&series)).await
     }
 
-    fn run_add_bundle(&self, members: &[Member], tags: &[String]) -> Result<(Digest, Descriptor)> {
+    fn run_add_bundle(&self, series: &Series) -> Result<(Digest, Descriptor)> {
         let store = &self.room.store;
         let _hold = store.hold();
-        let names = tags.iter().map(|tag| new_name(tag, "")).collect::<Result<Vec<_>>>()?;
-        let names: Vec<Reference> = names.into_iter().flatten().collect();
+        let names = names(&series.tags)?;
         let (mut ids, mut blobs, mut listed, mut attested) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        for member in members {
+        let platforms = series.members.iter().map(Member::platform).collect::<Result<Vec<_>>>()?;
+        series.annotations.check_index(&platforms).map_err(Error::invalid)?;
+        for member in &series.members {
             let id = self.run_add_built(NewImage { config: member.config.clone(), ..NewImage::default() }, &[])?;
-            let manifest = packed(store, &id, member)?;
+            let manifest = packed(store, &id, member, &series.annotations)?;
             if !member.statements.is_empty() {
                 attested.push(attestation(store, &manifest, &member.statements, &names, &mut blobs)?);
             }
@@ -110,18 +130,45 @@ impl Images {
             ids.push(id);
         }
         listed.extend(attested);
-        let index = put(store, media::OCI_INDEX, &Index::new(media::OCI_INDEX, listed))?;
+        let annotations = series.annotations.of_index(Place::Index);
+        let index = Index { annotations, ..Index::new(media::OCI_INDEX, listed) };
+        let mut index = put(store, media::OCI_INDEX, &index)?;
+        index.annotations = series.annotations.of_index(Place::IndexDescriptor);
         let bundle = Bundle { index: index.clone(), images: ids.clone(), blobs };
         let id = self.first_of(&ids)?;
-        let failed = |error: hako_store::Error| failure::of_store(&error);
-        for name in &names {
-            store.images().tag_bundle(&key(name), &id, Some(bundle.clone())).map_err(failed)?;
-            self.tell_of("tag", &id, &name.familiar());
-        }
-        if names.is_empty() {
-            store.images().keep_bundle(&id, bundle).map_err(failed)?;
-        }
+        self.name_bundle(&id, &names, &bundle)?;
         Ok((id, index))
+    }
+
+    /// Makes an image that is in no index, with a manifest that says more than others; gives its id, and the manifest.
+    pub(crate) async fn add_annotated(&self, series: Series) -> Result<(Digest, Descriptor)> {
+        self.blocking(move |images| images.run_add_annotated(&series)).await
+    }
+
+    fn run_add_annotated(&self, series: &Series) -> Result<(Digest, Descriptor)> {
+        let store = &self.room.store;
+        let _hold = store.hold();
+        series.annotations.check_alone().map_err(Error::invalid)?;
+        let names = names(&series.tags)?;
+        let member = series.members.first().ok_or_else(|| Error::invalid("a manifest needs an image"))?;
+        let id = self.run_add_built(NewImage { config: member.config.clone(), ..NewImage::default() }, &[])?;
+        let manifest = packed(store, &id, member, &series.annotations)?;
+        let bundle = Bundle { index: manifest.clone(), images: vec![id.clone()], blobs: Vec::new() };
+        self.name_bundle(&id, &names, &bundle)?;
+        Ok((id, manifest))
+    }
+
+    /// Gives an image names that lead to a bundle; without one, the bundle is kept as long as the image.
+    fn name_bundle(&self, id: &Digest, names: &[Reference], bundle: &Bundle) -> Result<()> {
+        let (images, failed) = (self.room.store.images(), |error: hako_store::Error| failure::of_store(&error));
+        for name in names {
+            images.tag_bundle(&key(name), id, Some(bundle.clone())).map_err(failed)?;
+            self.tell_of("tag", id, &name.familiar());
+        }
+        match names.is_empty() {
+            true => images.keep_bundle(id, bundle.clone()).map_err(failed),
+            false => Ok(()),
+        }
     }
 
     /// The image that names lead to: the host's, or the first one.
@@ -133,6 +180,11 @@ impl Images {
         let first = best.map(|(_, id)| id).or(ids.first()).cloned();
         first.ok_or_else(|| Error::invalid("an index needs an image"))
     }
+}
+
+fn names(tags: &[String]) -> Result<Vec<Reference>> {
+    let names = tags.iter().map(|tag| new_name(tag, "")).collect::<Result<Vec<_>>>()?;
+    Ok(names.into_iter().flatten().collect())
 }
 
 /// The index of a bundle.
@@ -205,7 +257,7 @@ fn put(store: &Store, media_type: &str, document: &impl serde::Serialize) -> Res
 }
 
 /// The manifest of an image, with its layers packed as registries want them.
-fn packed(store: &Store, id: &Digest, member: &Member) -> Result<Descriptor> {
+fn packed(store: &Store, id: &Digest, member: &Member, annotations: &Annotations) -> Result<Descriptor> {
     let failed = |error: hako_store::Error| failure::of_store(&error);
     let image = store.images().get(id).map_err(failed)?;
     let mut layers = Vec::new();
@@ -219,11 +271,18 @@ fn packed(store: &Store, id: &Digest, member: &Member) -> Result<Descriptor> {
         layers.push(Descriptor::new(packing.oci_layer(), blob.digest, blob.size));
     }
     let config = Descriptor::new(media::OCI_CONFIG, id.clone(), member.config.len() as u64);
-    let mut manifest = put(store, media::OCI_MANIFEST, &Manifest::new(media::OCI_MANIFEST, config, layers))?;
-    let bytes = store.blobs().read(&manifest.digest, DOCUMENT_LIMIT).map_err(failed)?;
-    let own = Some((bytes, media::OCI_MANIFEST.to_owned()));
-    store.images().add(NewImage { config: member.config.clone(), manifest: own, parent: None }).map_err(failed)?;
-    manifest.platform = Some(image.config.platform());
+    let platform = image.config.platform();
+    let plain = Manifest::new(media::OCI_MANIFEST, config, layers);
+    let own = annotations.of_manifest(Place::Manifest, &platform);
+    if own.is_empty() {
+        // What is annotated belongs to the names it is made for, and not to the image.
+        let bytes = serde_json::to_vec_pretty(&plain).map_err(|error| Error::io("write manifest", error))?;
+        let own = Some((bytes, media::OCI_MANIFEST.to_owned()));
+        store.images().add(NewImage { config: member.config.clone(), manifest: own, parent: None }).map_err(failed)?;
+    }
+    let mut manifest = put(store, media::OCI_MANIFEST, &Manifest { annotations: own, ..plain })?;
+    manifest.annotations = annotations.of_manifest(Place::ManifestDescriptor, &platform);
+    manifest.platform = Some(platform);
     Ok(manifest)
 }
 

@@ -1,5 +1,7 @@
 //! Pull: from a reference to an image in the store, layers in parallel, nothing visible before everything is right.
 
+use std::sync::PoisonError;
+
 use hako_model::image::{Descriptor, ImageConfig};
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
@@ -132,7 +134,9 @@ impl Pull {
     async fn name(&self, image: &Image, reference: Reference, index: &(Descriptor, Vec<u8>)) -> Result<()> {
         let (store, image, beside) = (self.images.room.store.clone(), image.clone(), self.beside);
         let (key, (index, bytes)) = (resolve::key(&reference), index.clone());
+        let room = self.images.room.clone();
         blocking(move || {
+            let _alone = room.beside.lock().unwrap_or_else(PoisonError::into_inner);
             let known = store.images().by_reference(&key).ok();
             let same = known.is_some_and(|known| {
                 known.id == image.id && known.bundle.is_some_and(|it| it.index.digest == index.digest)

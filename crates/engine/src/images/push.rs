@@ -183,20 +183,21 @@ impl Push {
         let store = self.images.room.store.clone();
         let stored = self.reference.repository().with_digest(digest.clone()).to_string();
         let (id, manifest) = (image.id.clone(), Some((parcel.manifest.clone(), parcel.media_type.clone())));
+        let own = image.bundle.clone().filter(|bundle| bundle.index.digest == *digest);
         blocking(move || {
             let images = store.images();
-            if images.manifest_bytes(&id)?.is_none() {
+            if own.is_none() && images.manifest_bytes(&id)?.is_none() {
                 let config = images.config_bytes(&id)?;
                 images.add(hako_store::NewImage { config, manifest, parent: None })?;
             }
-            images.tag(&stored, &id).map(drop)
+            images.tag_bundle(&stored, &id, own).map(drop)
         })
         .await
     }
 
     async fn parcel(&self, image: &Image) -> Result<Parcel> {
-        let (store, id) = (self.images.room.store.clone(), image.id.clone());
-        if let Some(parcel) = blocking(move || received(&store, &id)).await? {
+        let (store, manifest) = (self.images.room.store.clone(), image.manifest.clone());
+        if let Some(parcel) = blocking(move || received(&store, manifest.as_ref())).await? {
             return Ok(parcel);
         }
         let mut packing = JoinSet::new();
@@ -298,9 +299,10 @@ impl Push {
     }
 }
 
-/// The manifest an image came with, when all it names is still here.
-fn received(store: &Store, id: &Digest) -> hako_store::Result<Option<Parcel>> {
-    let Some((bytes, media_type)) = store.images().manifest_bytes(id)? else { return Ok(None) };
+/// The manifest an image came with, or was given, when all it names is still here.
+fn received(store: &Store, manifest: Option<&Descriptor>) -> hako_store::Result<Option<Parcel>> {
+    let Some(Descriptor { digest, media_type, .. }) = manifest.cloned() else { return Ok(None) };
+    let bytes = store.blobs().read(&digest, DOCUMENT_LIMIT)?;
     let Ok(ManifestOrIndex::Manifest(manifest)) = ManifestOrIndex::parse(&bytes, &media_type) else { return Ok(None) };
     let blobs = store.blobs();
     if !manifest.layers.iter().all(|layer| blobs.contains(&layer.digest)) {

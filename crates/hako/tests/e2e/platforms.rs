@@ -84,7 +84,7 @@ fn one_build_is_for_several_platforms() {
 
     // Files of each platform in a directory of its own; the stage they share was made once.
     let out = house.path().join("out");
-    build(&house, &dir, &["--platform", BOTH, "-o", out.to_str().unwrap()]);
+    build(&house, &dir, &["--no-cache", "--platform", BOTH, "-o", out.to_str().unwrap()]);
     let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
     assert_eq!(
         (read("linux_amd64/own"), read("linux_arm64/own")),
@@ -92,6 +92,13 @@ fn one_build_is_for_several_platforms() {
     );
     assert_eq!(read("linux_amd64/shared"), read("linux_arm64/shared"));
     assert!(read("linux_arm64/shared").starts_with("on linux/amd64\n"));
+    let tar = house.path().join("out.tar");
+    build(&house, &dir, &["--platform", BOTH, "-o", &format!("type=tar,dest={}", tar.display())]);
+    let names = run_tool("tar", ["-tf", tar.to_str().unwrap()]);
+    let names: Vec<&str> =
+        names.lines().filter(|name| name.ends_with("own") || name.matches('/').count() == 1).collect();
+    assert_eq!(names[..2], ["linux_amd64/", "linux_amd64/own"], "{names:?}");
+    assert_eq!(run_tool("tar", ["-xOf", tar.to_str().unwrap(), "linux_arm64/own"]).trim(), "for linux/arm64");
 
     // An archive has all of it, and is loaded by who wants one.
     let archive = house.path().join("app.tar");
@@ -234,4 +241,161 @@ fn buildx_builds_for_several_platforms_too() {
     let ended = docker(&house, &dir, &["buildx", "build", "--platform", BOTH, "-o", &output, "."]).unwrap();
     assert_eq!(ended.code, 0, "{}", ended.stderr);
     assert_eq!(platforms(&index(&archive)), ["linux/amd64", "linux/arm64"], "what buildx adds by itself is not made");
+
+    // Files of each in a folder of its own; of one where that is asked for.
+    let (out, tar) = (house.path().join("out"), house.path().join("out.tar"));
+    let (all, one) =
+        (format!("type=tar,dest={}", tar.display()), format!("type=local,platform-split=true,dest={}", out.display()));
+    for args in [
+        vec!["--platform", BOTH, "-o", &all],
+        vec!["--platform", BOTH, "-o", out.to_str().unwrap()],
+        vec!["--platform", "linux/arm/v7", "-o", &one],
+    ] {
+        let ended = docker(&house, &dir, &[&["buildx", "build"], &args[..], &["."]].concat()).unwrap();
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+    }
+    for (folder, platform) in
+        [("linux_amd64", "linux/amd64"), ("linux_arm64", "linux/arm64"), ("linux_arm_v7", "linux/arm/v7")]
+    {
+        assert_eq!(std::fs::read_to_string(out.join(folder).join("own")).unwrap(), format!("for {platform}\n"));
+    }
+    assert_eq!(run_tool("tar", ["-xOf", tar.to_str().unwrap(), "linux_arm64/own"]).trim(), "for linux/arm64");
+}
+
+#[test]
+fn platforms_are_built_side_by_side() {
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        return;
+    }
+    let house = House::new();
+    // Each waits for the other.
+    let file = "FROM --platform=$BUILDPLATFORM busybox
+ARG TARGETARCH
+RUN --mount=type=cache,target=/meet touch /meet/$TARGETARCH; \\
+    i=0; until [ -e /meet/amd64 ] && [ -e /meet/arm64 ]; do i=$((i + 1)); [ $i -lt 1200 ] || exit 4; sleep 0.05; done
+";
+    let dir = context(&house, &[("Dockerfile", file)]);
+    build(&house, &dir, &["--platform", BOTH, "-t", "met"]);
+
+    // What breaks one stops the other, and is what is said.
+    let file = "FROM --platform=$BUILDPLATFORM busybox
+ARG TARGETARCH
+RUN --mount=type=cache,target=/meet,id=again touch /meet/$TARGETARCH; [ $TARGETARCH = arm64 ] || sleep 600; \\
+    until [ -e /meet/amd64 ]; do sleep 0.05; done; exit 7
+";
+    std::fs::write(dir.join("Dockerfile"), file).unwrap();
+    let said = house.fails(1, ["build", "--progress=plain", "--platform", BOTH, dir.to_str().unwrap()]);
+    assert!(said.contains("did not complete successfully: exit code: 7"), "{said}");
+}
+
+/// The manifest or index that an archive's only name leads to, and the descriptor that leads there.
+fn outermost(archive: &Path) -> (Value, Value) {
+    let outer = document(archive, "index.json")["manifests"][0].clone();
+    (blob(archive, &outer), outer)
+}
+
+#[test]
+fn annotations_stand_in_the_manifest() {
+    let (house, registry) = (House::new(), Registry::start());
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nCOPY Dockerfile /\n")]);
+    let name = |tag: &str| format!("{}/app:{tag}", registry.address());
+    let (plain, one, other) = (name("plain"), name("one"), name("other"));
+    build(&house, &dir, &["-t", &plain]);
+    build(&house, &dir, &["--annotation", "a=b=c", "--annotation", "manifest-descriptor:m=n", "-t", &one]);
+    build(&house, &dir, &["--annotation", "manifest[linux/amd64]:x.y=z", "-t", &other]);
+    assert_eq!(house.inspect(&one, "{{.Id}}"), house.inspect(&plain, "{{.Id}}"), "the image is the same");
+    assert_eq!(house.inspect(&one, "{{.Descriptor.annotations}}"), "map[m:n]");
+
+    // Each name has its own manifest: in registries, under another name, and in archives.
+    let again = name("again");
+    house.ok(["tag", &one, &again]);
+    house.ok(["rmi", &one]);
+    for (name, expect) in
+        [(&plain, Value::Null), (&again, serde_json::json!({"a": "b=c"})), (&other, serde_json::json!({"x.y": "z"}))]
+    {
+        house.ok(["push", "-q", name]);
+        let shown = house.ok(["manifest", "inspect", "--insecure", name]);
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["annotations"], expect, "{shown}");
+        let archive = house.path().join("app.tar");
+        house.ok(["save", "-o", archive.to_str().unwrap(), name]);
+        let (manifest, _) = outermost(&archive);
+        assert_eq!(manifest["annotations"], expect, "{name}");
+    }
+    house.ok(["rmi", &plain, &again, &other]);
+    house.ok(["pull", "-q", &again]);
+    let archive = house.path().join("pulled.tar");
+    house.ok(["save", "-o", archive.to_str().unwrap(), &again]);
+    assert_eq!(outermost(&archive).0["annotations"]["a"], "b=c", "what was pulled keeps them");
+
+    // Without a name, and for files, which have no manifest.
+    let output = format!("type=oci,dest={}", archive.display());
+    build(&house, &dir, &["--annotation", "q=r", "--annotation", "manifest-descriptor:s=t", "-o", &output]);
+    let (manifest, descriptor) = outermost(&archive);
+    assert_eq!((&manifest["annotations"]["q"], &descriptor["annotations"]["s"]), (&"r".into(), &"t".into()));
+    build(&house, &dir, &["--annotation", "q=r", "-o", house.path().join("out").to_str().unwrap()]);
+    for (flag, why) in [
+        ("a", "invalid annotation \"a\", expected key=value"),
+        ("layer:a=b", "unknown annotation type \"layer\""),
+        ("index:a=b", "index annotations not supported for single platform export"),
+    ] {
+        let said = house.fails(1, ["build", "--annotation", flag, dir.to_str().unwrap()]);
+        assert!(said.contains(why), "{flag}: {said}");
+    }
+}
+
+/// What stands in an index of two platforms, its descriptor, and the manifests.
+fn check_index_annotations(archive: &Path) {
+    let (index, descriptor) = outermost(archive);
+    assert_eq!(index["annotations"], serde_json::json!({"both": "1", "i": "j"}), "{index}");
+    assert_eq!(descriptor["annotations"]["k"], "l", "{descriptor}");
+    let [amd, arm] = [&index["manifests"][0], &index["manifests"][1]];
+    assert_eq!((&amd["annotations"]["m"], &arm["annotations"]), (&"n".into(), &Value::Null));
+    assert_eq!(blob(archive, amd)["annotations"], serde_json::json!({"a": "b", "both": "1"}));
+    assert_eq!(blob(archive, arm)["annotations"], serde_json::json!({"a": "b", "both": "1", "only": "arm"}));
+}
+
+#[test]
+fn annotations_of_several_platforms() {
+    let house = House::new();
+    let dir = context(&house, &[("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")]);
+    let said = [
+        "a=b",
+        "index,manifest:both=1",
+        "manifest[linux/arm64]:only=arm",
+        "index:i=j",
+        "index-descriptor:k=l",
+        "manifest-descriptor[linux/amd64]:m=n",
+    ];
+    let flags: Vec<String> = said.iter().map(|text| format!("--annotation={text}")).collect();
+    let archive = house.path().join("app.tar");
+    let output = format!("type=oci,dest={}", archive.display());
+    let mut args = vec!["--platform", BOTH, "-o", &output];
+    args.extend(flags.iter().map(String::as_str));
+    build(&house, &dir, &args);
+    check_index_annotations(&archive);
+    let strange = ["build", "--platform", BOTH, "--annotation", "manifest[linux/s390x]:a=b", dir.to_str().unwrap()];
+    let refused = house.fails(1, strange);
+    assert!(refused.contains("invalid annotation: no platform linux/s390x found in source"), "{refused}");
+
+    let list = said.iter().map(|text| format!("{text:?}")).collect::<Vec<_>>().join(", ");
+    let file = format!(
+        "target \"default\" {{\n annotations = [{list}]\n platforms = [\"linux/amd64\", \"linux/arm64\"]\n \
+         output = [{output:?}]\n}}\n"
+    );
+    std::fs::write(dir.join("docker-bake.hcl"), file).unwrap();
+    std::fs::remove_file(&archive).unwrap();
+    let baked = house.command(["bake", "--progress=plain"]).current_dir(&dir).output().unwrap();
+    assert!(baked.status.success(), "{}", String::from_utf8_lossy(&baked.stderr));
+    check_index_annotations(&archive);
+
+    std::fs::remove_file(&archive).unwrap();
+    let ended = docker(&house, &dir, &[&["buildx", "build"][..], &args, &["."]].concat());
+    let Some(ended) = ended else { return };
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    check_index_annotations(&archive);
+    // Without `--load` buildx does not send them.
+    let load = ["buildx", "build", "--load", "--annotation", "manifest-descriptor:u=v", "-t", "one", "."];
+    let loaded = docker(&house, &dir, &load).unwrap();
+    assert_eq!(loaded.code, 0, "{}", loaded.stderr);
+    assert_eq!(house.inspect("one", "{{.Descriptor.annotations}}"), "map[u:v]");
 }

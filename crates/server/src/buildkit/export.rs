@@ -11,7 +11,7 @@ use hako_buildkit::wire::client::BytesMessage;
 use hako_buildkit::wire::control::Exporter;
 use hako_buildkit::wire::fault;
 use hako_engine::Engine;
-use hako_engine::builds::{Builds, Made, NewImage, Outside};
+use hako_engine::builds::{Annotations, Builds, Made, NewImage, Outside, Trimmings};
 use hako_engine::images::{PushRequest, SaveRequest};
 use hako_engine::stream::ByteStream;
 use hako_model::reference::Reference;
@@ -43,12 +43,14 @@ pub(super) async fn export(
             Ok(answer)
         }
         ("oci" | "docker", _) => archive(job, engine, (&caller()?, &id), exporter, made).await,
-        ("local", [made]) => files(job, builds, &caller()?, &id, made).await,
-        ("tar", [made]) => tar(job, builds, &caller()?, &id, made).await,
-        ("local" | "tar", _) => Err(Status::unimplemented(
-            "files of several platforms at once are not sent to BuildKit's clients: name one --platform, or use \
-             `hako build --output type=local`",
-        )),
+        ("local", made) => {
+            let is_split = is_split(exporter, made)?;
+            for one in made {
+                files(job, builds, (&caller()?, &id), one, is_split).await?;
+            }
+            Ok(HashMap::new())
+        }
+        ("tar", made) => tar(job, builds, (&caller()?, &id), made, is_split(exporter, made)?).await,
         (other, _) => Err(Status::unimplemented(format!(
             "hako has no exporter {other:?} for BuildKit's clients: use image, oci, docker, local or tar"
         ))),
@@ -67,9 +69,9 @@ async fn image(job: &Job, builds: &Builds, exporter: &Exporter, made: &[Made]) -
         let why = "the output's push-by-digest=true is not supported: give the image a name";
         return Err(Status::unimplemented(why));
     }
-    if let Some(name) = exporter.attrs.keys().find(|name| name.starts_with("annotation")) {
-        let why = format!("{name} is not supported: images get their manifest when they are pushed; use --label");
-        return Err(Status::unimplemented(why));
+    let mut annotations = Annotations::default();
+    for (name, value) in &exporter.attrs {
+        annotations.take_attribute(name, value).map_err(Status::invalid_argument)?;
     }
     let names = exporter.attrs.get("name").map(String::as_str).unwrap_or_default();
     let full = |name: &str| Reference::parse(name).map_or_else(|_| name.to_owned(), |reference| reference.to_string());
@@ -77,7 +79,8 @@ async fn image(job: &Job, builds: &Builds, exporter: &Exporter, made: &[Made]) -
     let shown = job.begin("exporting to image").await;
     job.part(&shown, "exporting layers", "", 0, true).await;
     let inline = job.caches.iter().any(|target| matches!(target.place, Outside::Inline));
-    let kept = match builds.keep(made, names.clone(), inline, &job.attestations()).await {
+    let trimmings = Trimmings { tags: names.clone(), inline, attest: job.attestations(), annotations };
+    let kept = match builds.keep(made, trimmings).await {
         Ok(kept) => kept,
         Err(error) => {
             job.end(shown, false, Some(&error.to_string())).await;
@@ -159,35 +162,56 @@ fn is_on(exporter: &Exporter, name: &str) -> bool {
     exporter.attrs.get(name).is_some_and(|value| matches!(value.as_str(), "1" | "t" | "true" | "TRUE" | "True"))
 }
 
+/// Whether each platform's files have a folder of their own: if there are several, or if that is asked for.
+fn is_split(exporter: &Exporter, made: &[Made]) -> Result<bool, Status> {
+    match (exporter.attrs.get("platform-split").map(String::as_str), made.len()) {
+        (Some("false" | "0"), 2..) => Err(Status::unimplemented(
+            "the output's platform-split=false is not supported for several platforms: their files would be mixed",
+        )),
+        (Some("true" | "1"), _) | (_, 2..) => Ok(true),
+        _ => Ok(false),
+    }
+}
+
+/// The folder of a platform's files.
+fn folder(made: &Made) -> String {
+    made.platform().to_string().replace('/', "_")
+}
+
 async fn files(
     job: &Job,
     builds: &Builds,
-    caller: &Caller,
-    id: &str,
+    (caller, id): (&Caller, &str),
     made: &Made,
-) -> Result<HashMap<String, String>, Status> {
+    is_split: bool,
+) -> Result<(), Status> {
     let shown = job.begin("exporting to client directory").await;
     let (builds, caller, id, made) = (builds.clone(), caller.clone(), id.to_owned(), made.clone());
+    let folder = if is_split { folder(&made) } else { String::new() };
     let runtime = Handle::current();
     let sent = tokio::task::spawn_blocking(move || {
         let root = builds.view(&made).map_err(|error| error.to_string())?;
-        caller.send_files(&id, &Root::from_fd(root), &runtime).map_err(|error| error.to_string())
+        caller.send_files(&id, &Root::from_fd(root), &folder, &runtime).map_err(|error| error.to_string())
     });
     let sent = sent.await.unwrap_or_else(|error| Err(error.to_string()));
     job.part(&shown, "copying files", "", 0, true).await;
     job.end(shown, false, sent.as_ref().err().map(String::as_str)).await;
-    sent.map(|()| HashMap::new()).map_err(failed)
+    sent.map_err(failed)
 }
 
 async fn tar(
     job: &Job,
     builds: &Builds,
-    caller: &Caller,
-    id: &str,
-    made: &Made,
+    (caller, id): (&Caller, &str),
+    made: &[Made],
+    is_split: bool,
 ) -> Result<HashMap<String, String>, Status> {
     let shown = job.begin("exporting to client tarball").await;
-    let archive = builds.export(made.layer()).map_err(|error| failed(error.to_string()))?;
+    let archive = match made {
+        [made] if !is_split => builds.export(made.layer()),
+        made => builds.export_all(made.iter().map(|made| (folder(made), made.layer())).collect()),
+    };
+    let archive = archive.map_err(|error| failed(error.to_string()))?;
     let sent = stream(caller, id, archive).await;
     job.part(&shown, "sending tarball", "", 0, true).await;
     job.end(shown, false, sent.as_ref().err().map(String::as_str)).await;

@@ -188,8 +188,17 @@ async fn assemble(
     };
     let platforms = order.platforms.iter().map(|text| platform(text)).collect::<Result<Vec<_>, _>>()?;
     let platforms = platforms.into_iter().flatten().collect();
-    let request =
-        BuildRequest { build, platforms, attest: order.attest, tags: order.tags, result, credentials, desk, caches };
+    let request = BuildRequest {
+        build,
+        platforms,
+        attest: order.attest,
+        annotations: order.annotations,
+        tags: order.tags,
+        result,
+        credentials,
+        desk,
+        caches,
+    };
     Ok((request, left_out, kept))
 }
 
@@ -311,12 +320,23 @@ fn message(told: Told) -> Option<Message> {
 
 /// What a build that was not to be an image made, as a tar.
 pub(super) fn files(asked: Asked) -> Outcome {
-    let layer = query::BuildFiles::read(&asked.query)?.layer;
-    let layer = match layer.is_empty() {
-        true => None,
-        false => Some(Digest::parse(&layer).map_err(|error| Failure::invalid(error.to_string()))?),
+    let query::BuildFiles { layer, folders } = query::BuildFiles::read(&asked.query)?;
+    let digest = |text: &str| match text.is_empty() {
+        true => Ok(None),
+        false => Digest::parse(text).map(Some).map_err(|error| Failure::invalid(error.to_string())),
     };
-    Ok(reply::stream("application/x-tar", asked.engine.builds().export(layer)?))
+    let builds = asked.engine.builds();
+    let archive = match folders.is_empty() {
+        true => builds.export(digest(&layer)?)?,
+        false => {
+            let part = |text: &String| {
+                let (name, layer) = text.split_once('=').unwrap_or((text, ""));
+                Ok((name.to_owned(), digest(layer)?))
+            };
+            builds.export_all(folders.iter().map(part).collect::<Result<Vec<_>, Failure>>()?)?
+        }
+    };
+    Ok(reply::stream("application/x-tar", archive))
 }
 
 pub(super) async fn prune(asked: Asked) -> Outcome {

@@ -39,8 +39,14 @@ pub(super) fn run(store: &Store, images: &[Saved], out: impl Write) -> Result<()
     for saved in images {
         let image = store.images().get(&saved.id)?;
         match &saved.bundle {
-            Some(bundle) => archive.bundle(&image, bundle, &saved.references)?,
-            None => archive.image(&image, &saved.references)?,
+            Some(bundle) if bundle.manifest().is_none() => archive.bundle(&image, bundle, &saved.references)?,
+            bundle => {
+                let own = match bundle.as_ref().and_then(Bundle::manifest) {
+                    Some(own) => Some(own.clone()),
+                    None => store.images().manifest(&image.id)?,
+                };
+                archive.image(&Image { manifest: own, ..image }, &saved.references)?;
+            }
         }
     }
     archive.finish()
@@ -139,14 +145,18 @@ impl<W: Write> Archive<'_, W> {
     /// The image's own manifest when it names just these layers, otherwise a new one.
     fn manifest(&mut self, image: &Image, config_size: u64, layers: &[Descriptor]) -> Result<Descriptor> {
         let config = Descriptor::new(media::OCI_CONFIG, image.id.clone(), config_size);
-        let made = json(&Manifest::new(media::OCI_MANIFEST, config, layers.to_vec()))?;
-        let (bytes, media_type) = match self.store.images().manifest_bytes(&image.id)? {
-            Some((bytes, media_type)) if names(&bytes, layers) => (bytes, media_type),
-            _ => (made, media::OCI_MANIFEST.to_owned()),
-        };
+        let read = |own: &Descriptor| self.store.blobs().read(&own.digest, DOCUMENT_LIMIT);
+        if let Some(own) = &image.manifest
+            && let bytes = read(own)?
+            && names(&bytes, layers)
+        {
+            self.blob(&own.digest, bytes.len() as u64, &mut &bytes[..])?;
+            return Ok(own.clone());
+        }
+        let bytes = json(&Manifest::new(media::OCI_MANIFEST, config, layers.to_vec()))?;
         let digest = Hasher::digest(&bytes);
         self.blob(&digest, bytes.len() as u64, &mut &bytes[..])?;
-        Ok(Descriptor::new(&media_type, digest, bytes.len() as u64))
+        Ok(Descriptor::new(media::OCI_MANIFEST, digest, bytes.len() as u64))
     }
 
     fn point(&mut self, image: &Image, manifest: Descriptor, references: &[String]) {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hako_model::digest::Digest;
-use hako_model::image::{DOCUMENT_LIMIT, Descriptor, ImageConfig};
+use hako_model::image::{DOCUMENT_LIMIT, Descriptor, ImageConfig, media};
 use hako_model::time::Timestamp;
 use hako_sys::file::Durability;
 use serde::{Deserialize, Serialize};
@@ -41,15 +41,23 @@ pub(crate) struct ReferenceRecord {
 }
 
 /// What a reference leads to besides its image: an index as registries have it, of images for several platforms, or with
-/// what is attested of them.
+/// what is attested of them. Where only the manifest is of its own, as it is annotated, that takes the index's place.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bundle {
-    /// The index.
+    /// The index; or the manifest.
     pub index: Descriptor,
     /// The images in it, in its order.
     pub images: Vec<Digest>,
     /// Blobs of it that nothing else keeps: manifests, configurations and statements of attestations.
     pub blobs: Vec<Digest>,
+}
+
+impl Bundle {
+    /// The manifest that the reference leads to, and not the image's own, if there is such a one.
+    #[must_use]
+    pub fn manifest(&self) -> Option<&Descriptor> {
+        Some(&self.index).filter(|descriptor| media::is_manifest(&descriptor.media_type))
+    }
 }
 
 /// The longest file name made of a reference's own text.

@@ -230,3 +230,30 @@ fn an_index_keeps_what_is_in_it_as_long_as_its_name() {
     images.delete(&one.id, false).unwrap();
     assert!(!images.get(&two.id).unwrap().member && !store.blobs().contains(&blob));
 }
+
+#[test]
+fn a_name_may_have_a_manifest_of_its_own() {
+    let fixture = fixture();
+    let ids = [layer(&fixture, "a", None).diff_id];
+    let images = fixture.store.images();
+    let described = |text: &str| {
+        let digest = fixture.store.blobs().put(text.as_bytes()).unwrap();
+        Descriptor::new("application/vnd.oci.image.manifest.v1+json", digest, text.len() as u64)
+    };
+    let manifest = Some((b"first".to_vec(), "application/x".to_owned()));
+    let image = images.add(NewImage { config: config(&ids, ""), manifest, parent: None }).unwrap();
+    let own = described("own");
+    let bundle = Bundle { index: own.clone(), images: vec![image.id.clone()], blobs: Vec::new() };
+    images.tag("x:plain", &image.id).unwrap();
+    images.tag_bundle("x:own", &image.id, Some(bundle)).unwrap();
+    let store = Store::open(fixture.store.root()).unwrap();
+    store.collect().unwrap();
+    let images = store.images();
+    assert_eq!(images.by_reference("x:own").unwrap().manifest, Some(own.clone()));
+    assert_eq!(images.by_reference("x:plain").unwrap().manifest, image.manifest);
+    assert_eq!(images.manifest(&image.id).unwrap(), image.manifest);
+    assert!(store.blobs().contains(&own.digest));
+    images.untag("x:own").unwrap();
+    store.collect().unwrap();
+    assert!(!store.blobs().contains(&own.digest));
+}

@@ -70,9 +70,10 @@ impl<W: Sink> Packer<W> {
         self.readers = Some(Readers::default());
     }
 
-    /// Begins entries' names with `base`.
+    /// Begins entries' names with `base`. Files there are no other names of those elsewhere.
     pub(crate) fn named(&mut self, base: &[u8]) {
         self.base = base.to_vec();
+        self.links.clear();
     }
 
     /// Packs an overlay's upper directory as an image layer.

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hako_api::build::Order;
+use hako_model::annotation::Annotations;
 use hako_model::attestation::Attestations;
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
@@ -46,6 +47,7 @@ pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
         platform,
         platforms,
         attest: attestations(found)?,
+        annotations: annotations(&found.list("annotation"))?,
         no_cache: found.on("no-cache"),
         no_cache_filter: found.strings("no-cache-filter"),
         pull: found.on("pull"),
@@ -104,6 +106,15 @@ fn attestations(found: &Matches) -> Result<Attestations, Failure> {
         }
     }
     Ok(wanted)
+}
+
+/// What stands in the image's manifest and index besides.
+fn annotations(flags: &[&str]) -> Result<Annotations, Failure> {
+    let mut all = Annotations::default();
+    for flag in flags {
+        all.take(flag).map_err(|why| Failure::local(format!("ERROR: failed to build: parse annotations: {why}")))?;
+    }
+    Ok(all)
 }
 
 /// `NAME=value`, or `NAME` for the caller's own value; without one it is not given at all.

@@ -121,9 +121,10 @@ pub(super) async fn deliver(
                     local(session.client()?.builds().files(layer.as_deref()).await?, &own).await?;
                 }
             }
-            (Output::Tar(_), Built::Layers(_)) => {
-                let why = "the files of several platforms do not go into one tar: use --output type=local,dest=DIR";
-                return Err(Failure::local(why));
+            (Output::Tar(path), Built::Layers(layers)) => {
+                let folders: Vec<_> =
+                    layers.iter().map(|(platform, layer)| (platform.replace('/', "_"), layer.clone())).collect();
+                write(session.client()?.builds().files_of_all(&folders).await?, path).await?;
             }
             _ => return Err(Failure::local("the daemon made something else than what was asked for")),
         }
