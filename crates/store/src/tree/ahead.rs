@@ -19,6 +19,9 @@ const SMALL: u64 = 32 << 10;
 /// How many files are ordered at once.
 const BATCH: usize = 16;
 
+/// How many files of a directory are not ordered: read while the first order is on its way.
+const OWN: usize = 8;
+
 /// How many orders may be on their way: what bounds memory and descriptors.
 const ORDERS: usize = 8;
 
@@ -106,6 +109,8 @@ fn work(incoming: &Mutex<Receiver<Order>>) {
 /// The files of one directory, in the order in which they will be asked for.
 #[derive(Default)]
 pub(super) struct Shelf {
+    /// Those nobody else reads.
+    own: VecDeque<OsString>,
     names: VecDeque<OsString>,
     coming: VecDeque<Receiver<Vec<Outcome>>>,
     here: VecDeque<Outcome>,
@@ -119,23 +124,33 @@ impl Shelf {
     /// The next file of `directory`.
     pub(super) fn next(&mut self, directory: &OwnedFd, readers: Option<&mut Readers>) -> Outcome {
         if self.here.is_empty()
+            && self.own.is_empty()
             && let Some(readers) = readers
         {
             self.restock(directory, readers)?;
         }
         match self.here.pop_front() {
             Some(outcome) => outcome,
-            None => self.names.pop_front().map_or(Ok(None), |name| load(directory, &name)),
+            None => {
+                self.own.pop_front().or_else(|| self.names.pop_front()).map_or(Ok(None), |name| load(directory, &name))
+            }
         }
     }
 
     fn restock(&mut self, directory: &OwnedFd, readers: &mut Readers) -> Result<()> {
         // A handful is not worth the threads.
-        let few = self.coming.is_empty() && self.names.len() < BATCH;
+        let is_new = self.coming.is_empty();
+        let few = is_new && self.names.len() < BATCH;
+        if is_new && !few {
+            self.own = self.names.drain(..OWN).collect();
+        }
         while !few && readers.on_way < ORDERS && !self.names.is_empty() {
             let count = self.names.len().min(BATCH);
             let coming = readers.order(directory, self.names.drain(..count).collect())?;
             self.coming.push_back(coming);
+        }
+        if !self.own.is_empty() {
+            return Ok(());
         }
         let Some(coming) = self.coming.pop_front() else { return Ok(()) };
         readers.on_way -= 1;

@@ -14,8 +14,12 @@ use super::model::Traits;
 use crate::files::tree::{Entry, TreeKind};
 use crate::{Error, Result};
 
-/// How many files are copied at once.
-const BATCH: usize = 32;
+/// How many files of a folder are copied at once. Two threads in one folder wait for each other, so that most folders
+/// should be one batch.
+const BATCH: usize = 256;
+
+/// Fewer files than this for each thread are sooner copied by one.
+const FEW: usize = 32;
 
 /// Batches that wait; each holds a few descriptors.
 const WAITING: usize = 16;
@@ -74,7 +78,7 @@ impl<'scope, 's: 'scope> Crew<'scope, 's> {
     /// A crew for about so many files.
     pub(super) fn new(scope: &'scope Scope<'scope, '_>, hands: Hands<'scope>, files: usize) -> Self {
         let most = std::thread::available_parallelism().map_or(2, std::num::NonZero::get).min(THREADS);
-        let count = most.min(files / BATCH);
+        let count = most.min(files / FEW);
         let mut crew = Self { hands, filling: None, send: None, threads: Vec::new(), placed: Vec::new() };
         if count > 1 {
             let (send, batches) = sync_channel(WAITING);
