@@ -4,6 +4,7 @@ mod describe;
 mod file;
 mod load;
 mod member;
+mod named;
 mod save;
 
 use std::fs::File;
@@ -15,12 +16,23 @@ use hako_model::platform::Platform;
 use crate::{Bundle, Limits, Result, Store};
 
 /// An image that came out of an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// Its id.
     pub id: Digest,
     /// The tags the archive gives it, as written (`nginx:latest`); empty: loaded by id.
     pub references: Vec<String>,
+    /// What its names lead to besides.
+    pub named: Vec<Named>,
+}
+
+/// What a name in an archive leads to besides an image: an index or a manifest.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Named {
+    /// The name as written; none where the archive has none.
+    pub reference: Option<String>,
+    /// What it leads to.
+    pub bundle: Bundle,
 }
 
 /// Told as work goes on.

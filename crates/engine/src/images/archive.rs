@@ -7,7 +7,7 @@ use std::sync::Weak;
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 use hako_store::Image;
-use hako_store::archive::{self, Load, Loaded, Saved};
+use hako_store::archive::{self, Load, Loaded, Named, Saved};
 
 use super::answer::SaveRequest;
 use super::job::Reporter;
@@ -127,7 +127,13 @@ impl Images {
         for text in &loaded.references {
             let reference = Reference::parse_tagged(text)?;
             let images = self.room.store.images();
-            let before = images.tag(&key(&reference), &loaded.id).map_err(|error| failure::of_store(&error))?;
+            let same = |named: &&Named| {
+                let name = named.reference.as_deref().and_then(|name| Reference::parse_tagged(name).ok());
+                name.is_some_and(|name| name == reference)
+            };
+            let bundle = loaded.named.iter().find(same).map(|named| named.bundle.clone());
+            let before = images.tag_bundle(&key(&reference), &loaded.id, bundle);
+            let before = before.map_err(|error| failure::of_store(&error))?;
             let name = reference.familiar();
             if let Some(before) = before.filter(|before| *before != loaded.id) {
                 say(format!(
@@ -137,6 +143,10 @@ impl Images {
             say(format!("Loaded image: {name}\n"));
         }
         if loaded.references.is_empty() {
+            if let Some(named) = loaded.named.iter().find(|named| named.reference.is_none()) {
+                let kept = self.room.store.images().keep_bundle(&loaded.id, named.bundle.clone());
+                kept.map_err(|error| failure::of_store(&error))?;
+            }
             say(format!("Loaded image ID: {}\n", loaded.id));
         }
         self.tell_of("load", &loaded.id, loaded.id.as_str());

@@ -100,19 +100,35 @@ fn one_build_is_for_several_platforms() {
     assert_eq!(names[..2], ["linux_amd64/", "linux_amd64/own"], "{names:?}");
     assert_eq!(run_tool("tar", ["-xOf", tar.to_str().unwrap(), "linux_arm64/own"]).trim(), "for linux/arm64");
 
-    // An archive has all of it, and is loaded by who wants one.
+    // An archive has all of it.
     let archive = house.path().join("app.tar");
     house.ok(["tag", "app:1", "app:2"]);
     house.ok(["save", "-o", archive.to_str().unwrap(), "app:2"]);
-    assert_eq!(platforms(&index(&archive)), ["linux/amd64", "linux/arm64"]);
+    let saved = index(&archive);
+    assert_eq!(platforms(&saved), ["linux/amd64", "linux/arm64"]);
 
     // The parts go with the last name, and so does everything they were made of.
     house.ok(["rmi", "app:1"]);
     assert!(house.inspect("app:2", "{{.Descriptor.mediaType}}").contains(".index."));
     house.ok(["rmi", "app:2"]);
     assert_eq!(house.ok(["images", "-aq"]).lines().count(), 1, "only busybox is left");
+
+    // Whoever loads it has all of it again, or only what he asks for.
     house.ok(["load", "-i", archive.to_str().unwrap()]);
     assert_eq!(house.inspect("app:2", "{{.Architecture}}"), "amd64");
+    let arm = ["image", "inspect", "--platform", "linux/arm64", "--format", "{{.Id}}", "app:2"];
+    assert!(other.contains(&house.ok(arm)), "{other}");
+    let again = house.path().join("again.tar");
+    house.ok(["save", "-o", again.to_str().unwrap(), "app:2"]);
+    assert_eq!(index(&again), saved);
+    house.ok(["rmi", "app:2"]);
+    assert_eq!(house.ok(["images", "-aq"]).lines().count(), 1, "only busybox is left");
+    let bytes = std::fs::read(&archive).unwrap();
+    let sent = house.run_with_input(["load", "--platform", "linux/amd64"], &bytes);
+    assert_eq!(sent.code, 0, "{}", sent.stderr);
+    house.fails(1, arm);
+    assert_eq!(house.run_with_input(["load"], &bytes).code, 0);
+    assert!(other.contains(&house.ok(arm)), "{other}");
 }
 
 #[test]
@@ -322,6 +338,11 @@ fn annotations_stand_in_the_manifest() {
         assert_eq!(manifest["annotations"], expect, "{name}");
     }
     house.ok(["rmi", &plain, &again, &other]);
+    house.ok(["load", "-i", house.path().join("app.tar").to_str().unwrap()]);
+    let archive = house.path().join("loaded.tar");
+    house.ok(["save", "-o", archive.to_str().unwrap(), &other]);
+    assert_eq!(outermost(&archive).0["annotations"]["x.y"], "z", "what was loaded keeps them");
+    house.ok(["rmi", &other]);
     house.ok(["pull", "-q", &again]);
     let archive = house.path().join("pulled.tar");
     house.ok(["save", "-o", archive.to_str().unwrap(), &again]);

@@ -32,6 +32,7 @@ pub(super) struct Described {
 
 const NAME: &str = "io.containerd.image.name";
 const TAG: &str = "org.opencontainers.image.ref.name";
+const CREATED: &str = "org.opencontainers.image.created";
 
 fn bad(name: &str, reason: impl ToString) -> Error {
     Error::malformed(format!("archive member {name}"), reason.to_string())
@@ -89,10 +90,21 @@ fn describe(
     }
 }
 
-fn described(manifest: &Manifest, bytes: &[u8], descriptor: &Descriptor) -> Described {
+/// The name that a descriptor says it has.
+pub(super) fn reference(descriptor: &Descriptor) -> Option<&String> {
     let full = descriptor.annotations.get(NAME);
     // A reference name without a colon is a bare tag: nobody knows of what.
-    let named = full.or_else(|| descriptor.annotations.get(TAG).filter(|name| name.contains(':')));
+    full.or_else(|| descriptor.annotations.get(TAG).filter(|name| name.contains(':')))
+}
+
+/// A descriptor without what only says how it came into the archive.
+pub(super) fn nameless(mut descriptor: Descriptor) -> Descriptor {
+    descriptor.annotations.retain(|name, _| ![NAME, TAG, CREATED].contains(&name.as_str()));
+    descriptor
+}
+
+pub(super) fn described(manifest: &Manifest, bytes: &[u8], descriptor: &Descriptor) -> Described {
+    let named = reference(descriptor);
     Described {
         config: blob_name(&manifest.config.digest),
         repo_tags: Some(named.into_iter().cloned().collect()),

@@ -13,7 +13,7 @@ use hako_model::image::media::Compression;
 use super::describe::{self, Described};
 use super::file::{Section, Window};
 use super::member::{Held, Members, Met, verified};
-use super::{Load, Loaded, Progress};
+use super::{Load, Loaded, Progress, named};
 use crate::layers::Inflater;
 use crate::tar::Reader;
 use crate::{ChainId, Error, NewImage, Result, Store};
@@ -119,10 +119,17 @@ impl Progress for Shared<'_, '_> {
 
 fn add_all(store: &Store, mut members: Members, options: &Load) -> Result<Vec<Loaded>> {
     let images = describe::images(&members, options)?;
-    images.iter().map(|image| add(store, &mut members, image, options)).collect()
+    let loaded = images.iter().map(|image| add(store, &mut members, image, options)).collect::<Result<Vec<_>>>();
+    let mut loaded = loaded?;
+    let named = named::named(store, &mut members, options)?;
+    for image in &mut loaded {
+        let own = named.iter().filter(|named| named.bundle.images.contains(&image.id));
+        image.named = own.cloned().collect();
+    }
+    Ok(loaded)
 }
 
-fn add(store: &Store, members: &mut Members, image: &Described, options: &Load) -> Result<Loaded> {
+pub(super) fn add(store: &Store, members: &mut Members, image: &Described, options: &Load) -> Result<Loaded> {
     let name = &image.config;
     let missing = || Error::malformed(format!("archive member {name}"), "the configuration is missing");
     let bytes = verified(name, members.document(name).ok_or_else(missing)?)?.to_vec();
@@ -131,7 +138,7 @@ fn add(store: &Store, members: &mut Members, image: &Described, options: &Load) 
     check_platform(&config, options)?;
     place(store, members, image, &config, options)?;
     let added = store.images().add(NewImage { config: bytes, manifest: image.manifest.clone(), parent: None })?;
-    Ok(Loaded { id: added.id, references: image.repo_tags.clone().unwrap_or_default() })
+    Ok(Loaded { id: added.id, references: image.repo_tags.clone().unwrap_or_default(), named: Vec::new() })
 }
 
 fn check_platform(config: &ImageConfig, options: &Load) -> Result<()> {

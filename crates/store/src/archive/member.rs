@@ -181,6 +181,12 @@ impl Members {
         self.documents.get(&self.content_name(name)).map(Vec::as_slice)
     }
 
+    /// Whether the archive has a member of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let name = self.content_name(name);
+        self.documents.contains_key(&name) || self.layers.contains_key(&name)
+    }
+
     /// Gives a layer its place above `parent`; one that several images use in different places is made again.
     pub(super) fn place(
         &mut self,

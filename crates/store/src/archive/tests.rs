@@ -210,7 +210,7 @@ fn what_is_saved_loads_elsewhere() {
     let loaded = attempt(&there, &archive).unwrap();
     assert_eq!(loaded.len(), 2);
     assert_eq!((&loaded[0].id, &loaded[0].references[..]), (&plain[0].id, &["p:1".to_owned(), "p:2".to_owned()][..]));
-    assert_eq!(loaded[1], Loaded { id: oci[0].id.clone(), references: vec![] });
+    assert_eq!(loaded[1], Loaded { id: oci[0].id.clone(), references: vec![], named: vec![] });
     let mut again = Vec::new();
     save(&there.store, &images, &mut again).unwrap();
     assert!(archive == again);
