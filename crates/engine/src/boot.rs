@@ -129,11 +129,12 @@ fn read(house: &House, id: &ContainerId, dir: &Path) -> Arc<Container> {
 }
 
 fn sound(house: &House, record: Record, dir: &Path) -> Arc<Container> {
-    let pin = record.layer.as_ref().and_then(|layer| house.store.layers().pin(layer).ok());
+    // What is not there any more is told when it is started.
+    let pins = record.pins(&house.store).flatten().collect();
     let container = Container::new(record, dir.to_owned(), record::load_status(dir));
     let run = std::fs::read(dir.join("run.json")).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
     let mut inside = container.inside();
-    inside.pin = pin;
+    inside.pins = pins;
     inside.run = run.unwrap_or_default();
     drop(inside);
     Arc::new(container)

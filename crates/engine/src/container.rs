@@ -57,8 +57,8 @@ pub(crate) struct Inside {
     pub(crate) link: Option<Arc<Link>>,
     pub(crate) run: Run,
     pub(crate) execs: BTreeMap<ExecId, Exec>,
-    /// Keeps its layers from collection.
-    pub(crate) pin: Option<LayerPin>,
+    /// Keep its layers from collection, and those of images mounted in it.
+    pub(crate) pins: Vec<LayerPin>,
     /// Whether an end is to remove it even though nobody asks.
     pub(crate) removing: bool,
     /// The addresses the next start is to have again, where they are free.
@@ -98,7 +98,7 @@ impl Container {
             link: None,
             run: Run::default(),
             execs: BTreeMap::new(),
-            pin: None,
+            pins: Vec::new(),
             removing: false,
             kept: Vec::new(),
             sampled: None,

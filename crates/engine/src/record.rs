@@ -7,10 +7,11 @@ use std::time::Duration;
 use hako_model::container::{Config, EndpointSettings, HostConfig, RestartName};
 use hako_model::digest::Digest;
 use hako_model::id::ContainerId;
-use hako_model::mount::Plan;
+use hako_model::mount::{Origin, Plan};
 use hako_model::restart::{Backoff, Policy};
 use hako_model::state::Status;
 use hako_model::time::Timestamp;
+use hako_store::{LayerPin, Store};
 use hako_sys::file::{Durability, read_limited, write_atomic};
 use serde::{Deserialize, Serialize};
 
@@ -68,6 +69,24 @@ impl Record {
     pub(crate) fn command(&self) -> Vec<String> {
         let entrypoint = self.config.entrypoint.iter().flatten();
         entrypoint.chain(self.config.cmd.iter().flatten()).cloned().collect()
+    }
+
+    /// Whether it was made from an image, or mounts it.
+    pub(crate) fn uses(&self, image: &Digest) -> bool {
+        let mut mounted = self.mounts.iter().filter_map(|plan| match &plan.origin {
+            Origin::Image(files) => files.id.as_ref(),
+            _ => None,
+        });
+        self.image == *image || mounted.any(|id| id == image)
+    }
+
+    /// The topmost layers of all images it needs, kept from collection.
+    pub(crate) fn pins(&self, store: &Store) -> impl Iterator<Item = hako_store::Result<LayerPin>> {
+        let mounted = self.mounts.iter().filter_map(|plan| match &plan.origin {
+            Origin::Image(files) => files.layer.as_ref(),
+            _ => None,
+        });
+        self.layer.iter().chain(mounted).map(|layer| store.layers().pin(layer))
     }
 
     pub(crate) fn restart(&self) -> Policy {

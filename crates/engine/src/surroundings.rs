@@ -18,7 +18,7 @@ impl Surroundings for Neighbours {
     fn users(&self, image: &Digest) -> Vec<Usage> {
         let Some(house) = self.house.upgrade() else { return Vec::new() };
         let containers = house.index.all();
-        let of_image = containers.iter().filter(|container| container.record().image == *image);
+        let of_image = containers.iter().filter(|container| container.record().uses(image));
         let usage = |container: &std::sync::Arc<crate::container::Container>| Usage {
             container: container.id.to_string(),
             running: container.status().state.is_running(),

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::container::{Mount, MountKind};
+use crate::digest::Digest;
 
 /// Something to be mounted into a container.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub enum Origin {
     Volume(Volume),
     /// Memory.
     Tmpfs(Tmpfs),
+    /// The files of an image.
+    Image(ImageFiles),
 }
 
 /// A path of the host.
@@ -83,6 +86,22 @@ pub struct Volume {
 pub struct Tmpfs {
     /// Options in the words of mount(8), complete.
     pub options: Vec<String>,
+}
+
+/// The files of an image, never to be written.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ImageFiles {
+    /// What it was called.
+    pub name: String,
+    /// Its id, once it was found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<Digest>,
+    /// The topmost of its layers; none of an image without any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layer: Option<Digest>,
+    /// A file or directory inside it.
+    pub subpath: String,
 }
 
 /// Why a mount was refused, in Docker's words.
@@ -192,12 +211,13 @@ impl Plan {
             MountKind::Bind => bind_origin(mount)?,
             MountKind::Volume => volume_origin(mount)?,
             MountKind::Tmpfs => tmpfs_origin(mount)?,
-            MountKind::Image => return Err(config(kind, "image mounts are not supported")),
+            MountKind::Image => image_origin(mount)?,
             _ => return Err(config(kind, "mount type unknown")),
         };
         let target = check_target(&mount.target, kind)?;
         let mode = shown_mode("", &origin);
-        Ok(Self { target, read_only: mount.read_only, mode, origin })
+        let read_only = mount.read_only || matches!(origin, Origin::Image(_));
+        Ok(Self { target, read_only, mode, origin })
     }
 }
 
@@ -213,6 +233,7 @@ impl Origin {
             Self::Bind(_) => "bind",
             Self::Volume(_) => "volume",
             Self::Tmpfs(_) => "tmpfs",
+            Self::Image(_) => "image",
         }
     }
 }
@@ -256,9 +277,7 @@ fn volume_origin(mount: &Mount) -> Result<Origin, InvalidMount> {
     if anonymous && !options.subpath.is_empty() {
         return Err(config("volume", "must not set Subpath when using anonymous volumes"));
     }
-    if options.subpath.starts_with('/') || options.subpath.split('/').any(|part| part == "..") {
-        return Err(config("volume", "subpath must be a relative path within the volume"));
-    }
+    check_subpath("volume", &options.subpath)?;
     let driver = options.driver_config.unwrap_or_default();
     Ok(Origin::Volume(Volume {
         name: mount.source.clone(),
@@ -269,6 +288,22 @@ fn volume_origin(mount: &Mount) -> Result<Origin, InvalidMount> {
         options: driver.options.unwrap_or_default(),
         labels: options.labels.unwrap_or_default(),
     }))
+}
+
+fn image_origin(mount: &Mount) -> Result<Origin, InvalidMount> {
+    if mount.source.is_empty() {
+        return Err(config("image", "field Source must not be empty"));
+    }
+    let subpath = mount.image_options.clone().unwrap_or_default().subpath;
+    check_subpath("image", &subpath)?;
+    Ok(Origin::Image(ImageFiles { name: mount.source.clone(), id: None, layer: None, subpath }))
+}
+
+fn check_subpath(kind: &str, subpath: &str) -> Result<(), InvalidMount> {
+    if subpath.starts_with('/') || subpath.split('/').any(|part| part == "..") {
+        return Err(config(kind, "subpath must be a relative path within the volume"));
+    }
+    Ok(())
 }
 
 fn tmpfs_origin(mount: &Mount) -> Result<Origin, InvalidMount> {

@@ -2,6 +2,7 @@
 //!
 //! Leaves out everything that asks the kernel: which host port is free is `net`'s question.
 
+mod change;
 mod spec;
 
 use std::cmp::Ordering;
@@ -13,6 +14,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 pub use crate::container::{PortBinding, PortMap};
+pub use change::Change;
 pub use spec::{condense, parse_expose, parse_publish, publish, wanted};
 
 /// A transport protocol a port belongs to.
@@ -132,7 +134,7 @@ impl<'de> Deserialize<'de> for Port {
 }
 
 /// What one binding asks of the host: decoded, checked, and small enough to send to a supervisor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Publication {
     /// The container's port.
     pub container: Port,
@@ -152,6 +154,17 @@ fn is_none(more: &u16) -> bool {
 }
 
 impl Publication {
+    /// Its ports, one by one.
+    pub fn singles(&self) -> impl Iterator<Item = Self> {
+        let (first, ports) = (self.container.number, self.ports.clone().filter(|_| self.more == 0));
+        (first..=first.saturating_add(self.more)).map(move |number| Self {
+            container: Port { number, ..self.container },
+            host: self.host,
+            ports: if self.more == 0 { ports.clone() } else { Some(number..=number) },
+            more: 0,
+        })
+    }
+
     /// Whether a port that came to be published is this one's, which is a single one.
     pub fn has(&self, container: Port, host: SocketAddr) -> bool {
         self.container == container

@@ -6,6 +6,7 @@
 //! published.
 
 mod heritage;
+mod part;
 mod run;
 
 use std::collections::HashSet;
@@ -132,7 +133,18 @@ impl Published {
     /// [`Published::publish`] in the place of another container: at one moment everything that led there no longer does,
     /// and all of `wanted` leads here.
     pub fn inherit(table: &Table, target: Target, wanted: &[Publication], heritage: &Heritage) -> Result<Self> {
-        let many = ports_of(wanted) > MANY;
+        Self::beside(table, target, wanted, heritage, 0)
+    }
+
+    /// [`Published::inherit`] of a container that publishes `others` ports already.
+    pub fn beside(
+        table: &Table,
+        target: Target,
+        wanted: &[Publication],
+        heritage: &Heritage,
+        others: usize,
+    ) -> Result<Self> {
+        let many = ports_of(wanted) + others > MANY;
         if !many {
             make_room(wanted);
         }
@@ -274,18 +286,6 @@ impl Published {
         withdraw(&mut self.socket, &self.table, &elements)
     }
 
-    /// Takes back the bindings for which `goes` is true and leaves the others untouched: nobody who uses them notices.
-    pub fn withdraw_some(&mut self, goes: impl Fn(&Binding) -> bool) -> Result<()> {
-        self.forget_ceded()?;
-        let gone: Vec<Element> = self.elements.extract_if(.., |element| goes(&binding(element))).collect();
-        for lost in self.bindings.extract_if(.., |binding| goes(binding)) {
-            let (protocol, host) = (lost.container.protocol, lost.host);
-            self.relay.iter_mut().for_each(|relay| relay.close(protocol, host));
-            self.reservations.retain(|(known, reservation)| (*known, reservation.host) != (protocol, host));
-        }
-        if gone.is_empty() { Ok(()) } else { withdraw(&mut self.socket, &self.table, &gone) }
-    }
-
     fn clear(&mut self) {
         self.elements.clear();
         self.bindings.clear();
@@ -305,7 +305,7 @@ impl Published {
         if publication.more > 0 {
             return match run::is_whole(&routes) {
                 true => self.publish_run(publication, &routes),
-                false => run::singles(publication).try_for_each(|one| self.reserve(target, &one, heritage, taken)),
+                false => publication.singles().try_for_each(|one| self.reserve(target, &one, heritage, taken)),
             };
         }
         let hosts: Vec<IpAddr> = routes.iter().map(|route| route.host).collect();

@@ -52,9 +52,9 @@ pub(crate) fn open(witness: SingleThreaded, mount: &Mount) -> Result<(OwnedFd, b
     };
     let options = MountOptions::parse(&mount.options);
     if mount.kind == "overlay" && options.data.iter().any(|(key, _)| key == "lowerdir+") {
-        let tree = crate::overlay::described(witness, &options)?;
+        let (tree, directory) = crate::overlay::described(witness, &options, &mount.beneath)?;
         crate::tree::configure(&tree, &options)?;
-        return Ok((tree, true));
+        return Ok((tree, directory));
     }
     let recursion = options.bind.or((mount.kind == "bind").then_some(Recursion::Single));
     let recursion = recursion.ok_or_else(|| failed(&"only files and directories can be mounted while it runs"))?;

@@ -5,6 +5,7 @@ use hako_api::container::CreateBody;
 use hako_api::inspect;
 use hako_api::system::Info;
 use hako_api::version::ApiVersion;
+use hako_model::container::MountKind;
 use serde_json::{Map, Value, json};
 
 use crate::failure::Failure;
@@ -31,6 +32,10 @@ pub(crate) fn creation(body: &mut CreateBody, version: ApiVersion) -> Result<Vec
     }
     if version < ApiVersion::minor(43) {
         host.annotations = None;
+    }
+    let mounts_image = host.mounts.iter().flatten().any(|mount| mount.kind == MountKind::Image);
+    if version < ApiVersion::minor(48) && mounts_image {
+        return Err(Failure::invalid("Mount type \"Image\" needs API v1.48 or newer"));
     }
     let mut warnings = Vec::new();
     if version >= ApiVersion::minor(44) && !body.config.mac_address.is_empty() {

@@ -179,6 +179,13 @@ impl Store {
         Rootfs::read_only(lowers, &self.shared.temporary())
     }
 
+    /// A directory that is always empty, for overlays of one layer: they want two.
+    pub fn nothing(&self) -> Result<PathBuf> {
+        let path = self.shared.root.join("nothing");
+        make_dir(&path, 0o555)?;
+        Ok(path)
+    }
+
     /// Holds off the collection of what an operation brings in.
     pub fn hold(&self) -> Hold {
         self.shared.index().holds += 1;

@@ -1,16 +1,17 @@
 //! The container a supervisor has been assigned: its files, its status, and what it holds of the host.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
-use hako_model::port::{Port, Publication};
+use hako_model::port::{Change, Port, Publication};
 use hako_model::state::{Rules, Status};
 use hako_net::blueprint::{Blueprint, Watch};
 use hako_net::dns::directory::{self, Entry};
 use hako_net::dns::{self, Answerer, Knowledge};
 use hako_net::endpoint::{Plan, Wire};
-use hako_net::publish::{Binding, Heritage, Published, Target};
+use hako_net::publish::{self, Binding, Heritage, Published, Target};
 use hako_net::{endpoint, nft};
 use hako_runtime::spec::{Mount, Namespace, NamespaceKind, Spec};
 use hako_sys::cgroup::{Group, OomWatch};
@@ -218,7 +219,8 @@ impl Container {
         if ports.is_empty() || (target.v4.is_none() && target.v6.is_none()) {
             return Ok(None);
         }
-        Ok(Some(Published::inherit(&self.table(), target, ports, heritage)?))
+        let others = self.bindings().iter().map(|binding| usize::from(binding.more) + 1).sum();
+        Ok(Some(Published::beside(&self.table(), target, ports, heritage, others)?))
     }
 
     /// Takes the place of the container at these addresses: from one moment to the next its published ports lead here.
@@ -315,20 +317,18 @@ impl Container {
     /// Publishes `wanted` and nothing else. What stays keeps its sockets, its place in the table and its connections.
     pub(crate) fn change_ports(&mut self, wanted: Vec<Publication>) -> Result<()> {
         let network = &self.description.network;
-        let before = &network.ports;
-        let new: Vec<Publication> = wanted.iter().filter(|port| !before.contains(port)).cloned().collect();
-        let gone: Vec<Publication> = before.iter().filter(|port| !wanted.contains(port)).cloned().collect();
-        let shut: Vec<(IpAddr, Port)> = opened(&network.endpoints, &gone);
-        if new.iter().chain(&gone).any(|publication| publication.more > 0) {
-            // Very many ports are one element: they come and go as a whole.
-            self.description.network.ports = wanted;
-            return if self.netns.is_some() { self.publish_again() } else { Ok(()) };
+        let change = Change::between(&network.ports, &wanted);
+        let mut shut: Vec<(IpAddr, Port)> = opened(&network.endpoints, &change.gone);
+        if !shut.is_empty() {
+            let open: HashSet<_> = opened(&network.endpoints, &wanted).into_iter().collect();
+            shut.retain(|one| !open.contains(one));
         }
         if self.netns.is_some() {
-            let added = self.publish(&new)?;
+            let added = self.publish(&publish::condensed(change.new.clone()))?;
             for published in &mut self.published {
-                published.withdraw_some(|binding| gone.iter().any(|port| port.has(binding.container, binding.host)))?;
+                published.withdraw_some(|binding| change.takes(binding.container, binding.host))?;
             }
+            self.published.retain(|published| !published.bindings().is_empty() || published.watch().is_some());
             if !shut.is_empty() {
                 self.table().open(&shut, false)?;
             }
@@ -477,7 +477,9 @@ fn opened(endpoints: &[Plan], ports: &[Publication]) -> Vec<(IpAddr, Port)> {
     let v4 = endpoints.iter().filter(|plan| plan.routed).filter_map(|plan| plan.address);
     let v6 = endpoints.iter().filter(|plan| plan.routed6).filter_map(|plan| plan.address6);
     let addresses: Vec<IpAddr> = v4.map(|net| net.addr().into()).chain(v6.map(|net| net.addr().into())).collect();
-    let ports = |address: IpAddr| ports.iter().map(move |publication| (address, publication.container));
+    let ports = |address: IpAddr| {
+        ports.iter().flat_map(Publication::singles).map(move |publication| (address, publication.container))
+    };
     addresses.into_iter().flat_map(ports).collect()
 }
 

@@ -190,6 +190,11 @@ impl Place {
                 // Its content is not to be trusted: a link in it must not lead to the host.
                 (mountpoint, Path::new(if volume.subpath.is_empty() { "/" } else { &volume.subpath }))
             }
+            Origin::Image(files) => {
+                let inside = Path::new("/").join(resolved.strip_prefix(&plan.target).unwrap_or(Path::new("")));
+                let root = super::mounts::image_files(house, files)?;
+                return Ok(Self { root, path: inside, account_root, mount: Some(plan) });
+            }
             Origin::Tmpfs(_) => return Ok(Self { root, path, account_root, mount: Some(plan) }),
         };
         let inside = resolved.strip_prefix(&plan.target).unwrap_or(Path::new("")).to_owned();

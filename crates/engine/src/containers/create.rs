@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use hako_model::container::{Config, EndpointSettings, HostConfig, RestartName};
 use hako_model::id::ContainerId;
-use hako_model::mount::Plan;
+use hako_model::mount::{Origin, Plan};
 use hako_model::name;
 use hako_model::state::Status;
 
@@ -39,6 +39,7 @@ impl Containers {
             Some(other) => other.record().mounts.clone(),
             None => mounts::plan(house, &request.config, &request.host_config)?,
         };
+        self.find_images(&mut plans).await?;
         super::sources::note(&mut plans);
         warnings.extend(host_warning(&request.host_config));
         let id = new_id()?;
@@ -74,6 +75,19 @@ impl Containers {
             request.config.cmd = Some(vec![tools::shell()]);
         }
         Ok(Some(container))
+    }
+
+    /// Finds the images that are to be mounted.
+    async fn find_images(&self, plans: &mut [Plan]) -> Result<()> {
+        for plan in plans {
+            let Origin::Image(files) = &mut plan.origin else { continue };
+            if files.id.is_none() {
+                let images = self.house.images.get().ok_or_else(|| Error::system("find image: engine is not open"))?;
+                let found = images.local(&files.name, "").await?;
+                (files.id, files.layer) = (Some(found.id), found.layers.last().cloned());
+            }
+        }
+        Ok(())
     }
 
     async fn image(&self, request: &CreateRequest) -> Result<Found> {
@@ -258,8 +272,8 @@ fn make(house: &House, mut record: Record, found: &Found) -> Result<Arc<Containe
     let image = house.store.images().get(&found.id).map_err(|e| Error::not_found(e.to_string()))?;
     house.store.images().touch(&found.id);
     record.layer = image.layers.last().cloned();
-    let pin = record.layer.as_ref().map(|layer| house.store.layers().pin(layer)).transpose();
-    let pin = pin.map_err(|e| Error::io("pin layers", e))?;
+    let pins =
+        record.pins(&house.store).collect::<std::result::Result<_, _>>().map_err(|e| Error::io("pin layers", e))?;
     let writable = house.store.writable(&dir);
     writable.create(&found.lowers).map_err(|e| Error::io("make writable layer", e))?;
     if let Some(bytes) = validate::layer_bound(house, &record.host_config)? {
@@ -270,6 +284,6 @@ fn make(house: &House, mut record: Record, found: &Found) -> Result<Arc<Containe
     draft.kept = true;
     drop(draft);
     let container = Container::new(record, dir, Status::default());
-    container.inside().pin = pin;
+    container.inside().pins = pins;
     Ok(Arc::new(container))
 }

@@ -117,8 +117,9 @@ fn take_out(record: &mut Record, target: &str) -> Result<()> {
 
 /// What is mounted later lies on top of everything: it must not hide what is there.
 fn check_place(record: &Record, plan: &Plan) -> Result<()> {
-    if matches!(plan.origin, Origin::Tmpfs(_)) {
-        return Err(Error::invalid(format!("a tmpfs ({}) can only be given at creation", plan.target)));
+    let kind = plan.origin.kind();
+    if matches!(plan.origin, Origin::Tmpfs(_) | Origin::Image(_)) {
+        return Err(Error::invalid(format!("a mount of type {kind} ({}) can only be given at creation", plan.target)));
     }
     let under = format!("{}/", plan.target.trim_end_matches('/'));
     for other in record.mounts.iter().map(|other| other.target.as_str()) {

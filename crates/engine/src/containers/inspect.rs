@@ -188,6 +188,14 @@ fn mount_point(house: &House, plan: &Plan) -> MountPoint {
             "local".clone_into(&mut point.driver);
         }
         Origin::Tmpfs(_) => point.kind = MountKind::Tmpfs,
+        Origin::Image(files) => {
+            point.kind = MountKind::Image;
+            point.name.clone_from(&files.name);
+            let lowers = files.layer.as_ref().and_then(|layer| house.store.layers().lowers(layer).ok());
+            let topmost = lowers.and_then(|lowers| lowers.into_iter().next());
+            point.source = topmost.map(|path| path.to_string_lossy().into_owned()).unwrap_or_default();
+            "rprivate".clone_into(&mut point.propagation);
+        }
     }
     point
 }

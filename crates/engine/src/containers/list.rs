@@ -229,6 +229,7 @@ fn mounts_volume(record: &Record, wanted: &str) -> bool {
         let source = match &plan.origin {
             Origin::Volume(volume) => volume.name.as_str(),
             Origin::Bind(bind) => bind.source.as_str(),
+            Origin::Image(files) => files.name.as_str(),
             Origin::Tmpfs(_) => "",
         };
         plan.target == wanted || (!source.is_empty() && source == wanted)

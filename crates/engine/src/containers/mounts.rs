@@ -1,14 +1,15 @@
 //! Which mounts a container has, and the volumes made for them.
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use hako_model::container::{Config, HostConfig};
 use hako_model::event::Kind;
-use hako_model::mount::{InvalidMount, Origin, Plan, Volume};
+use hako_model::mount::{ImageFiles, InvalidMount, Origin, Plan, Volume};
 use hako_model::name;
 use hako_store::{NewVolume, Rootfs};
+use hako_sys::confined::Root;
 
 use crate::house::House;
 use crate::volumes::check_options;
@@ -105,6 +106,19 @@ pub(crate) fn check_driver(driver: &str) -> Result<()> {
             Err(Error::not_found(text))
         }
     }
+}
+
+/// The files of an image that is mounted, for reading: all of it, or the directory beneath that is mounted.
+pub(super) fn image_files(house: &House, files: &ImageFiles) -> Result<OwnedFd> {
+    let failed = |e: &dyn std::fmt::Display| Error::io(format!("open image {}", files.name), e);
+    let lowers = files.layer.as_ref().map(|layer| house.store.layers().lowers(layer)).transpose();
+    let rootfs = house.store.rootfs(&lowers.map_err(|e| failed(&e))?.unwrap_or_default()).map_err(|e| failed(&e))?;
+    let whole = rootfs.as_fd().try_clone_to_owned().map_err(|e| failed(&e))?;
+    if files.subpath.is_empty() {
+        return Ok(whole);
+    }
+    let part = Root::from_fd(whole).open_dir(Path::new(&files.subpath));
+    part.map(OwnedFd::from).map_err(|e| failed(&e))
 }
 
 /// Makes the volumes that are not there yet, names the anonymous ones, and copies the image's content into empty ones.

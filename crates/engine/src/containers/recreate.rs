@@ -142,12 +142,14 @@ impl Containers {
 
     /// Makes a record the container's.
     fn install(&self, container: &Container, record: Record) -> Result<()> {
-        let pin = record.layer.as_ref().map(|layer| self.house.store.layers().pin(layer)).transpose();
-        let pin = pin.map_err(|e| Error::io("pin layers", e))?;
+        let pins = record
+            .pins(&self.house.store)
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|e| Error::io("pin layers", e))?;
         blocking(|| record.save(&container.dir))?;
         let mut inside = container.inside();
         inside.record = Arc::new(record);
-        inside.pin = pin;
+        inside.pins = pins;
         Ok(())
     }
 

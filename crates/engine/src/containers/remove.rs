@@ -113,7 +113,7 @@ pub(crate) async fn erase(house: &Arc<House>, container: &Arc<Container>, volume
     if !house.index.remove(&container.id) {
         return Ok(());
     }
-    container.inside().pin = None;
+    container.inside().pins.clear();
     // A supervisor that was killed leaves its door behind.
     let _ = std::fs::remove_file(house.layout.door(&container.id));
     if volumes {

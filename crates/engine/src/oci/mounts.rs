@@ -1,11 +1,13 @@
 //! A container's mounts, in order: the kernel's file systems, the files the engine writes, then what was asked for.
 
-use std::path::Path;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
 
 use hako_model::container::HostConfig;
-use hako_model::mount::{Bind, Origin, Plan, Volume};
+use hako_model::mount::{Bind, ImageFiles, Origin, Plan, Volume};
 use hako_store::Store;
 use hako_supervisor::spec::Mount;
+use hako_sys::confined::Root;
 
 use crate::container::Container;
 use crate::record::Record;
@@ -96,6 +98,7 @@ pub(crate) fn asked_for(store: &Store, plan: &Plan) -> Result<Mount> {
     match &plan.origin {
         Origin::Bind(wanted) => bound(plan, wanted),
         Origin::Volume(volume) => volume_mount(store, plan, volume),
+        Origin::Image(files) => image_mount(store, plan, files),
         Origin::Tmpfs(tmpfs) => {
             let mut options: Vec<&str> = tmpfs.options.iter().map(String::as_str).collect();
             if plan.read_only && !options.contains(&"ro") {
@@ -153,13 +156,40 @@ fn volume_mount(store: &Store, plan: &Plan, wanted: &Volume) -> Result<Mount> {
     Ok(Mount { beneath: wanted.subpath.clone(), ..whole })
 }
 
+/// The layers of an image, never to be written.
+fn image_mount(store: &Store, plan: &Plan, wanted: &ImageFiles) -> Result<Mount> {
+    let failed = |e: &dyn std::fmt::Display| Error::not_found(format!("mount image {}: {e}", wanted.name));
+    let layer = wanted.layer.as_ref().ok_or_else(|| failed(&"it has no layers"))?;
+    let lowers = store.layers().lowers(layer).map_err(|e| failed(&e))?;
+    check_subpath(store, &lowers, wanted)?;
+    // Not even one layer alone is bound as it is: who may mount anything could make it writable.
+    let below = if lowers.len() == 1 { Some(store.nothing().map_err(|e| failed(&e))?) } else { None };
+    let mut mounted = mount(&plan.target, "overlay", "overlay", &["rprivate", "ro"]);
+    mounted.options.extend(lowers.iter().chain(&below).map(|lower| format!("lowerdir+={}", lower.display())));
+    mounted.beneath.clone_from(&wanted.subpath);
+    Ok(mounted)
+}
+
+/// Refuses a path that is not in the image, in Docker's words for volumes. It is looked up again when it is mounted.
+fn check_subpath(store: &Store, lowers: &[PathBuf], wanted: &ImageFiles) -> Result<()> {
+    if wanted.subpath.is_empty() {
+        return Ok(());
+    }
+    let whole = store.rootfs(lowers).map_err(|e| Error::io(format!("open image {}", wanted.name), e))?;
+    let whole = whole.as_fd().try_clone_to_owned().map_err(|e| Error::io(format!("open image {}", wanted.name), e))?;
+    let found = Root::from_fd(whole).open_path(Path::new(&wanted.subpath));
+    let told =
+        |cause| Error::invalid(format!("cannot access path {} in image {}: {cause}", wanted.subpath, wanted.name));
+    found.map(drop).map_err(told)
+}
+
 /// Refuses a path that is not in the volume now, in Docker's words. What is mounted is looked up again, confined in the
 /// same way: another container may be changing the volume.
 fn check_inside(mountpoint: &Path, subpath: &str) -> Result<()> {
     if subpath.is_empty() {
         return Ok(());
     }
-    let found = hako_sys::confined::Root::open(mountpoint).and_then(|root| root.open_path(Path::new(subpath)));
+    let found = Root::open(mountpoint).and_then(|root| root.open_path(Path::new(subpath)));
     found.map(drop).map_err(|cause| Error::invalid(format!("cannot access path {subpath} in volume: {cause}")))
 }
 

@@ -58,6 +58,61 @@ fn ports_come_and_go_while_it_runs() {
     assert_eq!((house.ok(["port", "web"]).as_str(), page(8082)), ("", None));
 }
 
+/// Says something to a server that says it back.
+fn said_back(stream: &mut TcpStream, word: &str) -> std::io::Result<String> {
+    stream.set_read_timeout(Some(crate::house::PATIENCE))?;
+    stream.write_all(word.as_bytes())?;
+    let mut answer = vec![0; word.len()];
+    stream.read_exact(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[test]
+fn a_thousand_ports_change_by_what_differs() {
+    let house = House::new();
+    // More than what is held by a socket each: one element of the table for all that follow each other.
+    let server = "nc -ll -p 10500 -e cat & nc -ll -p 80 -e cat & wait";
+    house.ok(["run", "-d", "--name", "web", "-p", "10000-10999:10000-10999", "busybox", "sh", "-c", server]);
+    let connect = |port: u16| TcpStream::connect(("127.0.0.1", port));
+    let published = || house.ok(["port", "web"]).lines().filter(|line| line.contains("0.0.0.0:")).count();
+    let answers = |port: u16| connect(port).is_ok_and(|mut stream| said_back(&mut stream, "you").is_ok());
+    await_that("the server", || answers(10500));
+    let mut kept = connect(10500).unwrap();
+    assert_eq!(said_back(&mut kept, "before").unwrap(), "before");
+    assert_eq!(published(), 1000);
+    // Single ports out of the midst of the run, and others beside it.
+    let less = ["--publish-rm", "10499", "--publish-rm", "10501", "--publish-rm", "10999"];
+    house.ok([&["update"][..], &less, &["-p", "20000-20009:20000-20009", "-p", "8080:80", "web"]].concat());
+    assert_eq!(published(), 1008);
+    assert_eq!(said_back(&mut kept, "after").unwrap(), "after");
+    assert!(answers(10500));
+    await_that("the other server", || answers(8080));
+    let gone = std::net::TcpListener::bind("0.0.0.0:10501").expect("a free port");
+    drop((connect(10501).expect("the host's own"), gone));
+    // What was not published again is, in the same place; what stands in the way is another's.
+    house.ok(["update", "-p", "10501:10501", "-p", "10499:80", "web"]);
+    assert!(answers(10499) && published() == 1010);
+    let said = house.fails(125, ["run", "--rm", "-p", "10700:1", "busybox", "true"]);
+    assert!(said.contains("port is already allocated"), "{said}");
+    // Below the number from which they are one, too, nobody notices.
+    let ports: Vec<String> = (10000..10490).chain(10502..10990).map(|port| port.to_string()).collect();
+    let less = ports.iter().flat_map(|port| ["--publish-rm", port]);
+    house.ok(["update"].into_iter().chain(less).chain(["web"]));
+    assert_eq!(published(), 1010 - ports.len());
+    assert_eq!(said_back(&mut kept, "still").unwrap(), "still");
+    assert!(answers(10500) && answers(8080) && !answers(10700));
+    // The next life has the same.
+    let before = house.ok(["port", "web"]);
+    house.kill_daemon();
+    house.ok(["restart", "-t", "0", "web"]);
+    assert_eq!(house.ok(["port", "web"]).lines().filter(|line| line.contains("0.0.0.0:")).count(), published());
+    assert!(
+        before.lines().filter(|line| line.contains("0.0.0.0:")).all(|line| house.ok(["port", "web"]).contains(line))
+    );
+    house.ok(["rm", "-f", "web"]);
+    assert!(connect(10500).is_err() && connect(8080).is_err());
+}
+
 #[test]
 fn mounts_come_and_go_while_it_runs() {
     let house = House::new();

@@ -157,3 +157,99 @@ fn inspect_tells_the_mounts() {
     mounts.sort_unstable();
     assert_eq!(mounts, ["bind  /t false", "volume data /d true"]);
 }
+
+/// An image of two layers, whose upper one hides a file, and links out of it.
+fn mountable(house: &House) {
+    let files = house.path().join("files");
+    std::fs::create_dir_all(files.join("data")).unwrap();
+    std::fs::write(files.join("data/page"), "hello").unwrap();
+    std::fs::write(files.join("gone"), "gone").unwrap();
+    let build = "FROM scratch AS one\nCOPY data/page gone /data/\nFROM busybox AS two\nRUN mkdir /own\n\
+                 COPY data /data/\nCOPY gone /\nRUN rm /gone && echo more >> /data/page \\\n\
+                 && ln -s /etc /out && ln -s ../../../../../data /up\n";
+    std::fs::write(files.join("Dockerfile"), build).unwrap();
+    for (target, name) in [("one", "single:1"), ("two", "several:1")] {
+        house.ok(["build", "-q", "--target", target, "-t", name, files.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn images_are_mounted_but_never_written() {
+    let house = House::new();
+    mountable(&house);
+    for image in ["single:1", "several:1"] {
+        let mount = format!("type=image,source={image},target=/image");
+        assert!(house.ok(["run", "--rm", "--mount", &mount, "busybox", "cat", "/image/data/page"]).contains("hello"));
+        let part = format!("{mount},image-subpath=data");
+        assert!(house.ok(["run", "--rm", "--mount", &part, "busybox", "cat", "/image/page"]).contains("hello"));
+        let file = format!("{mount},image-subpath=data/page");
+        assert!(house.ok(["run", "--rm", "--mount", &file, "busybox", "cat", "/image"]).contains("hello"));
+        for touch in ["touch /image/x", "rm /image/data/page", "mount -o remount,rw /image"] {
+            let ended = house.run(["run", "--rm", "--mount", &mount, "busybox", "sh", "-c", touch]);
+            assert_ne!(ended.code, 0, "{image}: {touch}");
+        }
+        let missing = format!("{mount},image-subpath=none");
+        let said = house.fails(125, ["run", "--rm", "--mount", &missing, "busybox", "true"]);
+        assert!(said.contains(&format!("cannot access path none in image {image}")), "{said}");
+    }
+    let several = "type=image,source=several:1,target=/image";
+    assert_eq!(house.ok(["run", "--rm", "--mount", several, "busybox", "ls", "-d", "/image/own"]), "/image/own");
+    house.fails(1, ["run", "--rm", "--mount", several, "busybox", "cat", "/image/gone"]);
+    // Links lead nowhere but into the image.
+    let up = format!("{several},image-subpath=up");
+    assert_eq!(house.ok(["run", "--rm", "--mount", &up, "busybox", "cat", "/image/page"]), "hellomore");
+    let out = format!("{several},image-subpath=out");
+    let host = std::fs::read_to_string("/etc/hostname").unwrap_or_default();
+    let seen = house.run(["run", "--rm", "--mount", &out, "busybox", "cat", "/image/hostname"]);
+    assert!(seen.code != 0 || seen.stdout.is_empty() || host.is_empty() || !seen.stdout.contains(host.trim()));
+    for (wrong, why) in [
+        ("type=image,target=/x", "field Source must not be empty"),
+        ("type=image,source=single:1,target=/x,image-subpath=/data", "subpath must be a relative path"),
+        ("type=image,source=single:1,target=/x,image-subpath=a/../..", "subpath must be a relative path"),
+        ("type=image,source=nothing,target=/x", "No such image: nothing:latest"),
+        ("type=bind,source=/tmp,target=/x,image-subpath=a", "cannot mix 'image-*' options with mount type 'bind'"),
+    ] {
+        let said = house.fails(125, ["run", "--rm", "--mount", wrong, "busybox", "true"]);
+        assert!(said.contains(why) && !said.contains("Unable to find image"), "{wrong}: {said}");
+    }
+}
+
+#[test]
+fn a_mounted_image_stays() {
+    let house = House::new();
+    mountable(&house);
+    let mount = "type=image,source=several:1,target=/image,image-subpath=data";
+    house.ok(["create", "--name", "box", "--mount", mount, "busybox", "cat", "/image/page"]);
+    let shown =
+        house.inspect("box", "{{range .Mounts}}{{.Type}} {{.Name}} {{.Destination}} {{.RW}} {{.Propagation}}{{end}}");
+    assert_eq!(shown, "image several:1 /image false rprivate");
+    let asked = house.inspect("box", "{{json .HostConfig.Mounts}}");
+    assert!(
+        asked.contains(r#""Type":"image","Source":"several:1""#) && asked.contains(r#""Subpath":"data""#),
+        "{asked}"
+    );
+    let id = house.ok(["inspect", "--format", "{{.Id}}", "several:1"]);
+    let said = house.fails(1, ["rmi", "several:1"]);
+    assert!(said.contains("(must force)") && said.contains("is using its referenced image"), "{said}");
+    house.ok(["image", "prune", "-af"]);
+    assert_eq!(house.ok(["inspect", "--format", "{{.Id}}", "several:1"]), id);
+    // Its files are read without the container running, and not written.
+    let target = house.path().join("page");
+    house.ok(["cp", "box:/image/page", target.to_str().unwrap()]);
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "hellomore\n");
+    assert!(house.fails(1, ["cp", target.to_str().unwrap(), "box:/image/new"]).contains("read-only"));
+    // Even when its name was taken away by force, and another daemon looks after it.
+    house.ok(["rmi", "-f", "several:1"]);
+    house.ok(["builder", "prune", "-af"]);
+    house.kill_daemon();
+    house.ok(["image", "prune", "-af"]);
+    assert_eq!(house.ok(["start", "-a", "box"]), "hellomore");
+    let borrowed = house.ok(["run", "--rm", "--volumes-from", "box", "busybox", "cat", "/image/page"]);
+    assert_eq!(borrowed, "hellomore");
+    house.ok(["rm", "box"]);
+    // What can only be given at the beginning is refused later; old clients never knew of it.
+    house.ok(["run", "-d", "--name", "later", "busybox", "sleep", "1000"]);
+    let said = house.fails(1, ["update", "--mount", "type=image,source=single:1,target=/x", "later"]);
+    assert!(said.contains("can only be given at creation"), "{said}");
+    house.ok(["rm", "-f", "later"]);
+}

@@ -155,6 +155,33 @@ pub(crate) fn replace(
     if new.is_empty() { remove(socket, table, &going).map_err(|error| (0, error)) } else { Ok(()) }
 }
 
+/// Takes elements out and puts others in their places, in as few transactions as may be; what overlaps is never missing.
+pub(crate) fn exchange(
+    socket: &mut Socket,
+    table: &str,
+    exchanges: &[(Element, Vec<Element>)],
+) -> hako_sys::Result<()> {
+    let mut steps: Vec<(Verb, u16, &Element)> = Vec::new();
+    for (whole, parts) in exchanges {
+        if steps.len() + 1 + parts.len() > PORTION {
+            commit(socket, table, &steps)?;
+            steps.clear();
+        }
+        steps.push((Verb::DeleteElements, 0, whole));
+        steps.extend(parts.iter().map(|part| (Verb::NewElements, CREATE, part)));
+    }
+    commit(socket, table, &steps)
+}
+
+fn commit(socket: &mut Socket, table: &str, steps: &[(Verb, u16, &Element)]) -> hako_sys::Result<()> {
+    for portion in steps.chunks(PORTION) {
+        let mut batch = Batch::new();
+        portion.iter().for_each(|(verb, flags, element)| push(&mut batch, *verb, *flags, table, element));
+        batch.commit(socket)?;
+    }
+    Ok(())
+}
+
 /// Adds those elements that are not there.
 pub(crate) fn restore(socket: &mut Socket, table: &str, elements: &[Element]) -> hako_sys::Result<()> {
     elements.chunks(PORTION).try_for_each(|some| change(socket, Verb::NewElements, CREATE, table, some))

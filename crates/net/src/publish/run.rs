@@ -2,23 +2,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use hako_model::port::{Port, Protocol, Publication};
+use hako_model::port::{Protocol, Publication};
 
 use super::heritage::Heritage;
 use super::{Binding, Published, Refusal, Route, on_all};
 use crate::Result;
 use crate::nft::element::Element;
-
-/// The ports of a run, one by one.
-pub(super) fn singles(publication: &Publication) -> impl Iterator<Item = Publication> {
-    let (first, more) = (publication.container.number, publication.more);
-    (first..=first.saturating_add(more)).map(|number| Publication {
-        container: Port { number, ..publication.container },
-        ports: Some(number..=number),
-        more: 0,
-        ..publication.clone()
-    })
-}
 
 impl Published {
     /// Publishes a run on all its addresses, all of which the kernel redirects.

@@ -163,9 +163,9 @@ fn binds(
         let options = MountOptions::parse(&mount.options);
         // Layers told one by one, as the builder does; any other overlay is mounted like every file system.
         if mount.kind == "overlay" && options.data.iter().any(|(key, _)| key == "lowerdir+") {
-            let tree = crate::overlay::described(witness, &options)?;
+            let (tree, directory) = crate::overlay::described(witness, &options, &mount.beneath)?;
             crate::tree::configure(&tree, &options)?;
-            binds.push(Bind { mount: index, fd: parcel.add(tree), directory: true });
+            binds.push(Bind { mount: index, fd: parcel.add(tree), directory });
             continue;
         }
         let Some(recursion) = options.bind.or((mount.kind == "bind").then_some(Recursion::Single)) else {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use hako_api::container::{CreateBody, Created};
 use hako_api::query;
+use hako_model::container::MountKind;
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 
@@ -90,7 +91,13 @@ pub(crate) async fn make(session: &Session, found: &Matches, body: &mut CreateBo
     let options =
         query::CreateContainer { name: found.text("name").to_owned(), platform: found.text("platform").to_owned() };
     let created = match client.containers().create(&options, body).await {
-        Err(error) if error.is_not_found() && policy == "missing" && lacks_image(&error) && reference.is_some() => {
+        Err(error)
+            if error.is_not_found()
+                && policy == "missing"
+                && lacks_image(&error)
+                && !lacks_mounted(&error, body)
+                && reference.is_some() =>
+        {
             let shown = reference.as_ref().map(Reference::familiar).unwrap_or_default();
             if !found.on("quiet") {
                 output::complain(format!("Unable to find image '{shown}' locally\n"))?;
@@ -116,6 +123,17 @@ fn is_id(image: &str) -> bool {
 
 pub(crate) fn lacks_image(error: &hako_client::Error) -> bool {
     error.to_string().starts_with("No such image")
+}
+
+/// Whether the image that is missing is one to be mounted, which nobody pulls.
+fn lacks_mounted(error: &hako_client::Error, body: &CreateBody) -> bool {
+    let error = error.to_string();
+    let Some(missing) = error.strip_prefix("No such image: ") else { return false };
+    let mut mounts = body.host_config.iter().flat_map(|host| host.mounts.iter().flatten());
+    mounts.any(|mount| {
+        let source = mount.source.as_str();
+        mount.kind == MountKind::Image && (missing == source || missing.strip_suffix(":latest") == Some(source))
+    })
 }
 
 fn warn_about_published_loopback(body: &CreateBody) -> Result<(), Failure> {

@@ -10,7 +10,7 @@ use hako_sys::confined::Root;
 use rustix::fs::FileType;
 
 use crate::container::Container;
-use crate::containers::archive;
+use crate::containers::{archive, mounts};
 use crate::house::House;
 use crate::record::Record;
 
@@ -29,6 +29,10 @@ impl Files {
             let source = match &plan.origin {
                 Origin::Bind(bind) => bind.source.clone().into(),
                 Origin::Volume(volume) => house.store.volumes().get(&volume.name).ok()?.mountpoint,
+                Origin::Image(files) => {
+                    let found = mounts::image_files(house, files).ok()?;
+                    return Some((plan.target.clone(), Root::from_fd(found)));
+                }
                 Origin::Tmpfs(_) => return None,
             };
             Some((plan.target.clone(), Root::open(&source).ok()?))
