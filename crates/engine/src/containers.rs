@@ -39,7 +39,6 @@ pub(crate) use create::{complete_host, new_id};
 pub(crate) use graves::Graves;
 pub use logs::{Channel, Logs, Mark, Piece as LogPiece};
 pub(crate) use mounts::check_driver;
-pub(crate) use prune::until;
 pub(crate) use remove::{buried, erase, remove_anonymous_volumes};
 pub use sample::{BlockSample, CpuSample, InterfaceSample, MemorySample, Sample};
 pub(crate) use start::remember_run;

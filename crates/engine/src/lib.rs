@@ -15,6 +15,7 @@ mod container;
 pub mod containers;
 mod error;
 pub mod events;
+mod filters;
 mod house;
 pub mod images;
 mod index;

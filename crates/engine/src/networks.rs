@@ -36,6 +36,7 @@ pub(crate) use segment::Segment;
 pub use view::{Member, Network};
 
 use crate::container::Container;
+use crate::filters::finds;
 use crate::house::House;
 use crate::{Error, Result};
 
@@ -52,12 +53,12 @@ impl Networks {
         if let Some(bad) = filters.values("type").find(|kind| !matches!(*kind, "builtin" | "custom")) {
             return Err(Error::invalid(format!("invalid filter: 'type'='{bad}'")));
         }
-        let dangling = filters.flag("dangling")?;
+        let dangling = dangling(&filters)?;
         let admitted = self.house.networks.all().into_iter().filter(|segment| {
             let kind = if segment.is_own() { "custom" } else { "builtin" };
             let labels = segment.record().labels;
-            filters.admits("name", |wanted| segment.name.contains(wanted))
-                && filters.admits("id", |wanted| segment.id.as_str().starts_with(wanted))
+            filters.admits("name", |wanted| finds(wanted, &segment.name))
+                && filters.admits("id", |wanted| finds(wanted, segment.id.as_str()))
                 && filters.admits_exactly("driver", segment.driver.as_str())
                 && filters.admits_exactly("scope", "local")
                 && filters.admits_exactly("type", kind)
@@ -80,6 +81,15 @@ impl Networks {
     fn tell(&self, segment: &Segment, action: &str) {
         self.house.hub.tell(Kind::Network, action, segment.id.as_str(), facts(segment));
     }
+}
+
+/// Whether only networks that nobody uses are wanted, or only those that somebody does; refused in Docker's words.
+fn dangling(filters: &Filters) -> Result<Option<bool>> {
+    if filters.values("dangling").count() > 1 {
+        return Err(Error::invalid("got more than one value for filter key \"dangling\""));
+    }
+    let refused = "invalid value for filter 'dangling', must be \"true\" (or \"1\"), or \"false\" (or \"0\")";
+    filters.flag("dangling").map_err(|_| Error::invalid(refused))
 }
 
 /// The running containers of a network.
@@ -206,20 +216,23 @@ pub(crate) fn check_settings(house: &House, name: &str, asked: &EndpointSettings
         if asked.aliases.iter().flatten().next().is_some() {
             problems.push("network-scoped alias is supported only for containers in user defined networks".to_owned());
         }
-    } else if let Ok(segment) = house.networks.named(name) {
-        let local = ipam.link_local_ips.clone().unwrap_or_default();
-        problems.extend(
-            segment.check_addresses([&ipam.ipv4_address, &ipam.ipv6_address], &local).err().unwrap_or_default(),
-        );
+    }
+    let local = ipam.link_local_ips.clone().unwrap_or_default();
+    if let Ok(segment) = house.networks.named(name) {
+        if is_own_name(name) || asks_address {
+            let asked = [ipam.ipv4_address.as_str(), ipam.ipv6_address.as_str()];
+            problems.extend(segment.check_addresses(asked, &local).err().unwrap_or_default());
+        }
     } else {
         // A network that does not exist yet is looked at again when the container starts.
         let v4 = Some(&ipam.ipv4_address).filter(|text| !text.is_empty() && text.parse::<Ipv4Addr>().is_err());
         let v6 = Some(&ipam.ipv6_address).filter(|text| !text.is_empty() && text.parse::<Ipv6Addr>().is_err());
-        let local = ipam.link_local_ips.iter().flatten().filter(|text| text.parse::<std::net::IpAddr>().is_err());
+        let local = local.iter().filter(|text| text.parse::<std::net::IpAddr>().is_err());
         problems.extend(local.map(|text| format!("invalid link-local IP address: {text}")));
         problems.extend(v4.map(|text| format!("invalid IPv4 address: {text}")));
         problems.extend(v6.map(|text| format!("invalid IPv6 address: {text}")));
     }
+    problems.extend(lease::switches(asked).err().map(|error| error.to_string()));
     problems.extend(wanted_mac(asked).err().map(|error| error.to_string()));
     match problems.as_slice() {
         [] => Ok(()),

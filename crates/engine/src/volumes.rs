@@ -87,7 +87,7 @@ impl Volumes {
         let volumes = self.house.store.volumes().list().into_iter().map(view);
         let admitted = volumes.filter(|volume| {
             admits_labels(&filters, &volume.labels)
-                && filters.admits("name", |wanted| volume.name.contains(wanted))
+                && filters.admits("name", |wanted| crate::filters::finds(wanted, &volume.name))
                 && filters.admits_exactly("driver", &volume.driver)
                 && dangling.is_none_or(|dangling| self.users(&volume.name).is_empty() == dangling)
         });

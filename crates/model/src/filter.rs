@@ -25,13 +25,13 @@ pub enum FilterError {
         /// The name.
         name: String,
     },
-    /// The value is not one the filter knows.
-    #[error("invalid filter '{name}={value}'")]
+    /// The values are none the filter knows, or contradict each other.
+    #[error("invalid filter '{name}=[{}]'", values.join(" "))]
     InvalidValue {
         /// The filter's name.
         name: String,
-        /// The offending value.
-        value: String,
+        /// All values that were given.
+        values: Vec<String>,
     },
 }
 
@@ -109,7 +109,10 @@ impl Filters {
     pub fn flag(&self, name: &str) -> Result<Option<bool>, FilterError> {
         let mut answer = None;
         for value in self.values(name) {
-            let invalid = || FilterError::InvalidValue { name: name.to_owned(), value: value.to_owned() };
+            let invalid = || FilterError::InvalidValue {
+                name: name.to_owned(),
+                values: self.values(name).map(str::to_owned).collect(),
+            };
             let flag = parse_bool(value).ok_or_else(invalid)?;
             if answer.replace(flag).is_some_and(|earlier| earlier != flag) {
                 return Err(invalid());
@@ -205,7 +208,7 @@ mod tests {
         let check = |value: &str| [("dangling", value)].into_iter().collect::<Filters>().flag("dangling");
         assert_eq!(check("T"), Ok(Some(true)));
         assert_eq!(check("0"), Ok(Some(false)));
-        assert_eq!(check("yes").unwrap_err().to_string(), "invalid filter 'dangling=yes'");
+        assert_eq!(check("yes").unwrap_err().to_string(), "invalid filter 'dangling=[yes]'");
         assert_eq!(Filters::default().flag("dangling"), Ok(None));
     }
 

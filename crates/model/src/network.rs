@@ -93,7 +93,7 @@ pub enum NetworkError {
         default: &'static str,
     },
     /// An ipvlan flag the driver does not know.
-    #[error("requested ipvlan flag '{flag}' is not valid, 'bridge' flag is the ipvlan driver default")]
+    #[error("requested ipvlan flag '{flag}' is not valid, 'bridge' is the ipvlan driver default")]
     Flag {
         /// What was asked for.
         flag: String,

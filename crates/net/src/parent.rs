@@ -38,10 +38,9 @@ fn vlan(socket: &Socket, name: &str, message: &mut LinkMessage) -> Result<()> {
     let invalid =
         || Error::Parent { reason: format!("invalid subinterface vlan name {name}, example formatting is eth0.10") };
     let (parent, number) = name.rsplit_once('.').ok_or_else(invalid)?;
+    let index = rtnetlink::index_of(socket.as_fd(), parent)?
+        .ok_or_else(|| Error::Parent { reason: format!("-o parent interface was not found on the host: {parent}") })?;
     let number: u16 = number.parse().ok().filter(|number| (1..4095).contains(number)).ok_or_else(invalid)?;
-    let index = rtnetlink::index_of(socket.as_fd(), parent)?.ok_or_else(|| Error::Parent {
-        reason: format!("failed to find master interface {parent} on the host: Link not found"),
-    })?;
     message.attributes.push(LinkAttribute::Link(index));
     message.attributes.push(LinkAttribute::LinkInfo(vec![
         LinkInfo::Kind(InfoKind::Vlan),

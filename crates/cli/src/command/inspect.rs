@@ -165,7 +165,7 @@ fn rendered(format: &Format, text: &str) -> Result<String, Failure> {
     let read = |text: &str| format.order().read(text).map_err(|error| Failure::local(error.to_string()));
     match format.run(&read(text)?) {
         Ok(words) => Ok(words),
-        Err(as_it_came) => format.run(&read(&zero::filled(text))?).map_err(|_| as_it_came.into()),
+        Err(as_it_came) => format.run_over_record(&read(&zero::filled(text))?).map_err(|_| as_it_came.into()),
     }
 }
 
@@ -208,6 +208,17 @@ mod tests {
         assert_eq!(printed("{{if .State.Health}}h{{else}}none{{end}}"), "none\n");
         assert_eq!(printed("{{json .Mounts}}"), "[{\"Type\":\"bind\"}]\n");
         assert!(printed("{{.State.Health.Status}}").contains("map has no entry for key \"Health\""));
+    }
+
+    #[test]
+    fn a_key_that_a_map_lacks_has_no_value() {
+        let object =
+            r#"{"Id":"x","HostConfig":{},"Config":{"Labels":{"a":"b"}},"NetworkSettings":{"Networks":{"n":{}}}}"#;
+        let printed = |format| printed(format, &[object]);
+        assert_eq!(printed("{{.Config.Labels.c}}|{{.Config.Labels.a}}"), "<no value>|b\n");
+        assert_eq!(printed("{{.NetworkSettings.Networks.back.IPAddress}}"), "<no value>\n");
+        assert_eq!(printed("{{json .Config.Labels.c}}"), "null\n");
+        assert!(printed("{{.Config.Label}}").contains("map has no entry for key"));
     }
 
     #[test]

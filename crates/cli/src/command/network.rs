@@ -95,9 +95,7 @@ const ROWS: Listing<Row> = Listing {
         column("IPv6", "IPV6", |row: &Row| text(row.network.enable_ipv6.to_string())),
         column("Internal", "INTERNAL", |row: &Row| text(row.network.internal.to_string())),
         column("Labels", "LABELS", |row: &Row| text(joined_labels(&row.network.labels.clone().unwrap_or_default()))),
-        column("CreatedAt", "CREATED AT", |row: &Row| {
-            text(clock::seconds(&row.network.created).map(clock::go_local).unwrap_or_default())
-        }),
+        column("CreatedAt", "CREATED AT", |row: &Row| text(clock::go_moment(&row.network.created))),
     ],
     shown: &["ID", "Name", "Driver", "Scope"],
     row_type: "*network.networkContext",

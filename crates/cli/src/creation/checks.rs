@@ -80,7 +80,7 @@ pub(crate) fn check_secret(text: &str) -> Result<(), String> {
 
 pub(crate) fn check_label(text: &str) -> Result<(), String> {
     match text.split('=').next() {
-        Some("") if !text.is_empty() => Err(format!("invalid label '{text}': empty name")),
+        Some("") => Err(format!("invalid label '{text}': empty name")),
         _ => Ok(()),
     }
 }

@@ -65,7 +65,7 @@ pub(crate) const CONTAINER: &[Flag] = &[
     list("label", "Set meta data on a container").short('l').check(check_label),
     list("label-file", "Read in a line delimited file of labels"),
     list("link", "Add link to another container").check(check_link),
-    list("link-local-ip", "Container IPv4/IPv6 link-local addresses").check(check_address),
+    list("link-local-ip", "Container IPv4/IPv6 link-local addresses"),
     text("log-driver", "Logging driver for the container"),
     list("log-opt", "Log driver options"),
     text("mac-address", "Container MAC address (e.g., 92:d0:c6:0a:29:33)"),

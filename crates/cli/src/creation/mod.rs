@@ -77,7 +77,6 @@ fn config(
         labels: Some(labels),
         stop_signal: found.text("stop-signal").to_owned(),
         stop_timeout: found.int_given("stop-timeout"),
-        mac_address: found.text("mac-address").to_owned(),
         ..Config::default()
     })
 }

@@ -28,32 +28,31 @@ pub(super) fn attachment(text: &str) -> Result<Attachment, String> {
         match key.trim().to_ascii_lowercase().as_str() {
             "name" => found.target = value.to_owned(),
             "alias" => found.settings.aliases.get_or_insert_default().push(value.to_owned()),
-            "ip" => ipam(&mut found.settings).ipv4_address = address(value)?,
-            "ip6" => ipam(&mut found.settings).ipv6_address = address(value)?,
+            "ip" => ipam(&mut found.settings).ipv4_address = value.to_owned(),
+            "ip6" => ipam(&mut found.settings).ipv6_address = value.to_owned(),
             "mac-address" => found.settings.mac_address = mac_address(value)?,
             "link-local-ip" => {
-                let value = address(value)?;
-                ipam(&mut found.settings).link_local_ips.get_or_insert_default().push(value);
+                ipam(&mut found.settings).link_local_ips.get_or_insert_default().push(value.to_owned());
             }
             "driver-opt" => {
                 let (key, value) = value.split_once('=').ok_or("invalid key value pair format in driver options")?;
                 found.settings.driver_opts.get_or_insert_default().insert(key.to_owned(), value.to_owned());
             }
             "gw-priority" => {
-                found.settings.gw_priority = value.parse().map_err(|_| format!("invalid gw-priority: {value}"))?;
+                found.settings.gw_priority =
+                    value.parse().map_err(|_| format!("invalid gw-priority ({value}): invalid syntax"))?;
             }
             _ => return Err(format!("invalid field key {key}")),
         }
+    }
+    if found.target.is_empty() {
+        return Err("network name/id is not specified".to_owned());
     }
     Ok(found)
 }
 
 fn ipam(settings: &mut EndpointSettings) -> &mut EndpointIpam {
     settings.ipam_config.get_or_insert_default()
-}
-
-fn address(value: &str) -> Result<String, String> {
-    value.parse::<IpAddr>().map(|_| value.to_owned()).map_err(|_| format!("invalid IP address: {value}"))
 }
 
 fn mac_address(text: &str) -> Result<String, String> {
@@ -81,7 +80,7 @@ pub(super) fn collect(found: &Matches) -> Result<(String, NetworkingConfig), Str
     for text in found.list("network").into_iter().chain(found.list("net")) {
         all.push(attachment(text)?);
     }
-    if all.iter().any(|one| one.target.is_empty() && all.len() > 1) {
+    if all.iter().any(|one| one.target.is_empty()) {
         return Err("no name set for network".to_owned());
     }
     if all.is_empty() {
@@ -116,10 +115,10 @@ fn apply_shared(found: &Matches, first: &mut Attachment) -> Result<(), String> {
         first.settings.links = Some(found.strings("link"));
     }
     if let Some(ip) = found.text_given("ip") {
-        ipam(&mut first.settings).ipv4_address = address(ip)?;
+        ipam(&mut first.settings).ipv4_address = ip.to_owned();
     }
     if let Some(ip) = found.text_given("ip6") {
-        ipam(&mut first.settings).ipv6_address = address(ip)?;
+        ipam(&mut first.settings).ipv6_address = ip.to_owned();
     }
     if let Some(mac) = found.text_given("mac-address") {
         first.settings.mac_address = mac_address(mac)?;

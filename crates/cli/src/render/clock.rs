@@ -35,6 +35,12 @@ pub(crate) fn go_local(seconds: i64) -> String {
     local(seconds).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
 }
 
+/// The same of an RFC 3339 text, with as much of its second as is not nothing: `2025-05-30 12:07:14.5 +0000 UTC`.
+pub(crate) fn go_moment(text: &str) -> String {
+    let moment = text.parse().unwrap_or(Timestamp::UNIX_EPOCH).to_zoned(TimeZone::system());
+    moment.strftime("%Y-%m-%d %H:%M:%S%.f %z %Z").to_string()
+}
+
 /// RFC 3339 with the local offset: `2025-05-30T12:07:14Z`, `…+02:00`.
 pub(crate) fn rfc3339_local(seconds: i64) -> String {
     let moment = local(seconds);

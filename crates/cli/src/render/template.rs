@@ -10,7 +10,12 @@ use super::json::Order;
 pub(crate) struct Format {
     template: Template,
     order: Order,
+    source: String,
 }
+
+/// Parts of Docker's records that are maps in Go: a key that is missing there has no value, and is no error.
+const MAPS: [&str; 7] =
+    [".Labels.", ".Networks.", ".Options.", ".Annotations.", ".Sysctls.", ".DriverOpts.", ".LogConfig.Config."];
 
 /// Docker's prefix of everything that is wrong with a template.
 const WRONG: &str = "template parsing error: ";
@@ -39,12 +44,30 @@ impl Format {
         if let Some(name) = names::unknown_function(&template) {
             return Err(format!("{WRONG}template: :1: function {name:?} not defined"));
         }
-        Ok(Self { template, order })
+        Ok(Self { template, order, source: source.to_owned() })
     }
 
     /// Where values that are to keep their order are read.
     pub(crate) fn order(&self) -> &Order {
         &self.order
+    }
+
+    /// Runs the template over one of Docker's records, whose maps have no missing keys.
+    pub(crate) fn run_over_record(&self, data: &Value) -> Result<String, String> {
+        match self.template.execute_to_string(data) {
+            Err(TemplateError::MissingKey { key }) if self.asks_of_a_map(&key) => {
+                let lenient = self.template.clone().missing_key(MissingKey::Invalid);
+                lenient.execute_to_string(data).map_err(|error| format!("{WRONG}{}", described(&error)))
+            }
+            outcome => outcome.map_err(|error| format!("{WRONG}{}", described(&error))),
+        }
+    }
+
+    fn asks_of_a_map(&self, key: &str) -> bool {
+        MAPS.iter().flat_map(|map| self.source.split(*map).skip(1)).any(|rest| {
+            let rest = rest.strip_prefix(key);
+            rest.is_some_and(|rest| !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_'))
+        })
     }
 
     /// Runs the template.

@@ -12,6 +12,7 @@ use hako_model::state::Status;
 use super::{Containers, ListOptions, PortSummary, Summary, inspect, state_text};
 use crate::clock::now;
 use crate::container::Container;
+use crate::filters::finds;
 use crate::house::House;
 use crate::record::Record;
 use crate::{Error, Result};
@@ -204,17 +205,9 @@ fn admits(house: &House, filters: &Filters, container: &Container, record: &Reco
         && filters.admits("expose", |wanted| has_port(&ports, wanted, false)))
 }
 
-/// Docker takes a regular expression; what people type is a part of the name, perhaps with `^`, `$` and its slash.
+/// A pattern for names may begin with the slash that names have in Docker's records.
 fn name_matches(name: &str, pattern: &str) -> bool {
-    let slashed = format!("/{name}");
-    let (from_start, rest) = pattern.strip_prefix('^').map_or((false, pattern), |rest| (true, rest));
-    let (to_end, text) = rest.strip_suffix('$').map_or((false, rest), |rest| (true, rest));
-    [name, slashed.as_str()].iter().any(|name| match (from_start, to_end) {
-        (true, true) => *name == text,
-        (true, false) => name.starts_with(text),
-        (false, true) => name.ends_with(text),
-        (false, false) => name.contains(text),
-    })
+    finds(pattern, name) || finds(pattern, &format!("/{name}"))
 }
 
 fn on_network(house: &House, record: &Record, wanted: &str) -> bool {

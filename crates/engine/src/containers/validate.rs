@@ -165,11 +165,14 @@ fn check_network_mode(config: &Config, host: &HostConfig) -> Result<()> {
     }
     let Some(other) = host.network_mode.strip_prefix("container:") else { return Ok(()) };
     if other.is_empty() {
-        return Err(Error::invalid("invalid container format container:<name|id>"));
+        return Err(Error::invalid("invalid network mode: invalid container format container:<name|id>"));
     }
     let some = |list: &Option<Vec<String>>| list.iter().flatten().next().is_some();
     if !config.hostname.is_empty() {
         return conflict("hostname and the network mode");
+    }
+    if some(&host.links) {
+        return conflict("container type network can't be used with links. This would result in undefined behavior");
     }
     if some(&host.dns) {
         return conflict("dns and the network mode");

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use hako_model::duration;
-use hako_model::filter::{FilterError, Filters};
+use hako_model::filter::Filters;
 use hako_model::reference::Reference;
 use hako_model::time::Timestamp;
 use hako_store::{ChainId, Image};
 
 use super::answer::{ListRequest, Summary};
 use super::{Images, resolve};
-use crate::{Error, Result};
+use crate::Result;
+use crate::filters::until;
 
 const FILTERS: [&str; 7] = ["dangling", "label", "label!", "before", "since", "reference", "until"];
 
@@ -134,27 +134,6 @@ impl Images {
     }
 }
 
-/// The `until` filter.
-pub(super) fn until(filters: &Filters) -> Result<Option<Timestamp>> {
-    let mut values = filters.values("until");
-    let Some(value) = values.next() else { return Ok(None) };
-    if values.next().is_some() {
-        return Err(Error::invalid("more than one until filter specified"));
-    }
-    let refused = || FilterError::InvalidValue { name: "until".to_owned(), value: value.to_owned() };
-    Ok(Some(moment(value).ok_or_else(refused)?))
-}
-
-/// A moment as Docker's filters take it: so long ago, a date, a date and time, or seconds since the epoch.
-fn moment(text: &str) -> Option<Timestamp> {
-    if let Ok(ago) = duration::parse(text) {
-        let now = Timestamp::from(std::time::SystemTime::now()).nanos();
-        return Some(Timestamp::from_nanos(now.saturating_sub(ago)));
-    }
-    let spellings = [text.to_owned(), format!("{text}Z"), format!("{text}:00Z"), format!("{text}T00:00:00Z")];
-    spellings.iter().find_map(|text| Timestamp::parse(text).ok())
-}
-
 /// Whether all `label` and no `label!` filters hold.
 pub(super) fn has_labels(filters: &Filters, image: &Image) -> bool {
     let labels = image.config.config.labels.as_ref();
@@ -213,17 +192,6 @@ fn class<'a>(pattern: &'a [u8], byte: Option<&u8>) -> Option<(bool, &'a [u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn moments_have_many_spellings() {
-        let noon = Timestamp::parse("2026-03-04T12:00:00Z").unwrap();
-        for text in ["2026-03-04T12:00:00Z", "2026-03-04T12:00:00", "2026-03-04T12:00", "1772625600"] {
-            assert_eq!(moment(text), Some(noon), "{text}");
-        }
-        assert!(moment("2h").unwrap() < moment("1h").unwrap());
-        assert_eq!(moment("2026-03-04"), Some(Timestamp::parse("2026-03-04T00:00:00Z").unwrap()));
-        assert_eq!(moment("yesterday"), None);
-    }
 
     #[test]
     fn reference_patterns_are_gos() {

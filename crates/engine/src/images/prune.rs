@@ -4,9 +4,10 @@ use hako_model::filter::Filters;
 use hako_store::Image;
 
 use super::answer::{Pruned, Removed};
-use super::list::{has_labels, is_dangling, until};
+use super::list::{has_labels, is_dangling};
 use super::{Images, failure};
 use crate::Result;
+use crate::filters::until;
 
 const FILTERS: [&str; 4] = ["dangling", "label", "label!", "until"];
 

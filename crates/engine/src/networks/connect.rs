@@ -72,24 +72,28 @@ impl Networks {
 
     /// Plugs a container out.
     pub async fn disconnect(&self, network: &str, container: &str, force: bool) -> Result<()> {
-        let segment = self.house.networks.find(network)?;
         let container = match self.house.index.find(container) {
             Err(_) if force => return Err(Error::not_found(format!("endpoint {container} not found"))),
             found => found?,
         };
         let _alone = container.verbs.lock().await;
+        let running = container.status().state.is_running();
+        let segment = match self.house.networks.find(network) {
+            // Whoever insists, or speaks of a container that rests, is told of the container first.
+            Err(_) if force || !running => return Err(not_connected(&container, "the network", network)),
+            found => found?,
+        };
         let mut record = Record::clone(&container.record());
         if record.endpoints.remove(&segment.name).is_none() {
-            let text = format!("container {} is not connected to network {}", container.id, segment.name);
-            // For Docker this is its own fault, though it is the client's.
-            return Err(Error::invalid(text));
+            let what = if running { "network" } else { "the network" };
+            return Err(not_connected(&container, what, &segment.name));
         }
         if segment.driver == Driver::Host {
             return Err(Error::forbidden(
                 "container cannot be disconnected from host network or connected to host network",
             ));
         }
-        if !container.status().state.is_running() {
+        if !running {
             return save(&container, record);
         }
         let mut plans = container.inside().run.endpoints.clone();
@@ -122,6 +126,11 @@ impl Networks {
         files::write_resolv(&container.dir, &record, &self.house.settings, named)?;
         files::change_hosts(&container.dir, &record, &before, &plans)
     }
+}
+
+fn not_connected(container: &Container, what: &str, network: &str) -> Error {
+    // For Docker this is its own fault, though it is the client's.
+    Error::invalid(format!("container {} is not connected to {what} {network}", container.id))
 }
 
 fn save(container: &Container, record: Record) -> Result<()> {

@@ -56,6 +56,9 @@ impl Networks {
 
     /// The configuration of another network instead of one's own.
     fn take_over(&self, request: &mut CreateRequest) -> Result<()> {
+        if request.config_only {
+            return Err(Error::forbidden("a configuration network cannot depend on another configuration network"));
+        }
         let has_own = !request.labels.is_empty()
             || !request.options.is_empty()
             || request.ipam.as_ref().is_some_and(|ipam| ipam.config.iter().flatten().next().is_some());
@@ -130,9 +133,9 @@ impl Networks {
     /// A device asked for by name: not another network's, and if it exists a bridge.
     fn check_device(&self, record: &mut Record, name: Option<&str>) -> Result<()> {
         let Some(name) = name else { return Ok(()) };
-        if name.len() > 15 || name.contains(['/', ' ']) || name == "." || name == ".." {
+        if name.len() > 15 || name.contains(['/', ' ', ':']) || name == "." || name == ".." {
             return Err(Error::invalid(format!(
-                "invalid bridge name {name:?}: a device's name has at most 15 characters"
+                "invalid bridge name {name:?}: a device's name has at most 15 characters, no slash, colon or space"
             )));
         }
         if let Some(owner) = self.house.networks.owner_of(name) {

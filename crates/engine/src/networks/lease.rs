@@ -150,18 +150,23 @@ const IFNAME: &str = "com.docker.network.endpoint.ifname";
 const SYSCTLS: &str = "com.docker.network.endpoint.sysctls";
 
 /// The switches of an endpoint: `net.ipv4.conf.IFNAME.log_martians=1`, several with commas.
-fn switches(asked: &EndpointSettings) -> Result<Vec<(String, String)>> {
+pub(super) fn switches(asked: &EndpointSettings) -> Result<Vec<(String, String)>> {
     let text = asked.driver_opts.iter().flatten().find(|(key, _)| *key == SYSCTLS).map_or("", |(_, value)| value);
     let mut found = Vec::new();
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
-        let invalid = |why: &str| Error::invalid(format!("invalid sysctl setting '{pair}': {why}"));
-        let (name, value) = pair.split_once('=').ok_or_else(|| invalid("expected name=value"))?;
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let parts: Vec<&str> = name.split('.').collect();
-        let fits = matches!(parts[..], ["net", "ipv4" | "ipv6" | "mpls", _, "IFNAME", _]);
-        if !fits || name.contains('/') {
-            return Err(invalid("expected net.X.Y.IFNAME.Z=value"));
+        // Docker's own CLI writes everything about networks in small letters.
+        let ["net", family @ ("ipv4" | "ipv6" | "mpls"), group, "IFNAME" | "ifname", switch] = parts[..] else {
+            return Err(Error::invalid(format!(
+                "unrecognised network interface sysctl '{pair}'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', \
+                 'X' must be 'ipv4', 'ipv6' or 'mpls'"
+            )));
+        };
+        if name.contains('/') || !pair.contains('=') {
+            return Err(Error::invalid(format!("invalid sysctl setting '{pair}': expected net.X.Y.IFNAME.Z=value")));
         }
-        found.push((name.to_owned(), value.to_owned()));
+        found.push((format!("net.{family}.{group}.IFNAME.{switch}"), value.to_owned()));
     }
     Ok(found)
 }

@@ -5,7 +5,7 @@ use hako_model::filter::Filters;
 
 use super::{Networks, Segment, endpoint_id, members};
 use crate::blocking::blocking;
-use crate::containers::until;
+use crate::filters::until;
 use crate::{Error, Result};
 
 /// What a prune removed.

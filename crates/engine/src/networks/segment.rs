@@ -124,24 +124,26 @@ impl Segment {
             if text.is_empty() {
                 continue;
             }
-            match text.parse::<IpAddr>() {
-                Ok(address) if address.is_ipv4() == v4 => problems.extend(self.address_problem(&record, address)),
-                _ => problems.push(format!("invalid {family} address: {text}")),
+            let address = text.parse::<IpAddr>().ok().filter(|address| address.is_ipv4() == v4);
+            if address.is_none() {
+                problems.push(format!("invalid {family} address: {text}"));
             }
+            problems.extend(self.address_problem(&record, v4, address, text));
         }
         let bad = local.iter().filter(|text| text.parse::<IpAddr>().is_err());
         problems.extend(bad.map(|text| format!("invalid link-local IP address: {text}")));
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    fn address_problem(&self, record: &Record, address: IpAddr) -> Option<String> {
-        if record.is_own() && !has_user_subnet(record, address.is_ipv4()) {
+    fn address_problem(&self, record: &Record, v4: bool, address: Option<IpAddr>, text: &str) -> Option<String> {
+        if !has_user_subnet(record, v4) {
             let text =
                 "user specified IP address is supported only when connecting to networks with user configured subnets";
             return Some(text.to_owned());
         }
-        let inside = self.subnets().into_iter().chain(configured(record)).any(|subnet| subnet.contains(&address));
-        (!inside).then(|| format!("no configured subnet or ip-range contain the IP address {address}"))
+        let contains = |subnet: IpNet| address.is_some_and(|address| subnet.contains(&address));
+        let inside = self.subnets().into_iter().chain(configured(record)).any(contains);
+        (!inside).then(|| format!("no configured subnet or ip-range contain the IP address {text}"))
     }
 
     /// The options of a bridge network.

@@ -8,7 +8,7 @@ use hako_model::port::Port;
 
 use crate::container::Container;
 use crate::house::House;
-use crate::networks::mode_network;
+use crate::networks::{is_own_name, mode_network};
 use crate::record::Record;
 use crate::{Error, Result};
 
@@ -32,6 +32,10 @@ pub(crate) fn check(house: &House, host: &HostConfig) -> Result<()> {
         let (name, alias) = split(text);
         if name.is_empty() || alias.is_empty() || text.matches(':').count() > 1 {
             return Err(Error::invalid(format!("bad format for links: {text}")));
+        }
+        if is_own_name(mode_network(&host.network_mode)) {
+            // There a link is one more name, of a container that may come later.
+            continue;
         }
         let found = house.index.find(name);
         let other = found.map_err(|error| Error::invalid(format!("could not get container for {name}: {error}")))?;

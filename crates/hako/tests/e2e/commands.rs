@@ -158,7 +158,8 @@ fn a_container_may_speak_to_the_daemon_as_who_started_it() {
     let program = format!("{HAKO}:/bin/hako:ro");
     let run = ["run", "--rm", "--name", "box", "--use-api-socket", "-v", &program, "busybox", "sh", "-c"];
     let ask = "hako -H unix:///var/run/docker.sock ps --format {{.Names}}";
-    let both = format!("{ask}; echo \"($DOCKER_CONFIG)\"");
+    // The program may be faster than the news that it runs.
+    let both = format!("i=0; until {ask} | grep . || [ $((i += 1)) = 200 ]; do :; done; echo \"($DOCKER_CONFIG)\"");
     assert_eq!(
         house.ok(run.into_iter().chain([both.as_str()])),
         "box\n()",

@@ -31,6 +31,7 @@ mod editing;
 mod escapes;
 mod execs;
 mod faults;
+mod firewalld;
 mod healing;
 mod hostile;
 mod images;

@@ -17,7 +17,7 @@ fn get(address: &str) -> Option<String> {
     answer.rsplit_once("\r\n\r\n").map(|(_, body)| body.to_owned())
 }
 
-fn serving(house: &House, name: &str, ports: &[&str]) {
+pub(crate) fn serving(house: &House, name: &str, ports: &[&str]) {
     let flags = ports.iter().flat_map(|port| ["-p", port]);
     house.ok(["run", "-d", "--name", name].into_iter().chain(flags).chain(["busybox", "sh", "-c", SERVE]));
 }
@@ -201,11 +201,11 @@ fn a_forward_policy_of_drop_is_survived() {
 }
 
 /// Another host, joined to this test's namespace by a wire.
-const OUTSIDE: &str = "n=out-$(readlink /proc/self/ns/net | tr -dc 0-9); ip netns add $n && ip link add wire type veth peer name wire0 netns $n && \
+pub(crate) const OUTSIDE: &str = "n=out-$(readlink /proc/self/ns/net | tr -dc 0-9); ip netns add $n && ip link add wire type veth peer name wire0 netns $n && \
     ip addr add 198.51.100.1/24 dev wire && ip link set wire up && \
     ip -n $n addr add 198.51.100.2/24 dev wire0 && ip -n $n link set wire0 up && ip -n $n link set lo up";
 
-fn outside() -> String {
+pub(crate) fn outside() -> String {
     let link = std::fs::read_link("/proc/thread-self/ns/net").unwrap().to_string_lossy().into_owned();
     format!("out-{}", link.chars().filter(char::is_ascii_digit).collect::<String>())
 }

@@ -127,7 +127,12 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
         (&["--ipam-driver", "foo", "x"], "plugin \"foo\" not found"),
         (&["--scope", "swarm", "x"], "swarm is not active"),
         (&["-d", "ipvlan", "-o", "ipvlan_mode=l4", "x"], "requested ipvlan mode 'l4' is not valid"),
+        (&["-d", "ipvlan", "-o", "ipvlan_flag=both", "x"], "ipvlan flag 'both' is not valid, 'bridge' is the"),
         (&["-d", "macvlan", "-o", "parent=nope", "x"], "invalid subinterface vlan name nope"),
+        (&["-d", "macvlan", "-o", "parent=nope.5", "x"], "-o parent interface was not found on the host: nope"),
+        (&["-d", "macvlan", "-o", "parent=dummy9.5000", "x"], "invalid subinterface vlan name dummy9.5000"),
+        (&["-o", "com.docker.network.bridge.name=a/b", "x"], "no slash, colon or space"),
+        (&["--config-only", "--config-from", "there", "x"], "cannot depend on another configuration network"),
     ] {
         let said = create(flags);
         assert!(said.contains(expect), "{flags:?}: {said}");
@@ -146,6 +151,48 @@ fn what_cannot_be_is_refused_and_leaves_nothing() {
     house.ok(["network", "create", "auto"]);
     let said = house.fails(1, ["network", "connect", "--ip", "10.8.0.10", "auto", "one"]);
     assert!(said.contains("only when connecting to networks with user configured subnets"), "{said}");
+}
+
+#[test]
+fn endpoints_are_refused_in_dockers_words() {
+    let house = House::new();
+    house.ok(["network", "create", "--subnet", "10.8.0.0/24", "there"]);
+    house.ok(["network", "create", "auto"]);
+    run(&house, "on", &["--network", "auto"]);
+    house.ok(["create", "--name", "off", "busybox"]);
+    let id = |name: &str| house.inspect(name, "{{.Id}}");
+    let contains = "no configured subnet or ip-range contain the IP address";
+    let sysctls = "com.docker.network.endpoint.sysctls";
+    for (words, expect) in [
+        ("connect --ip banana there on", format!("* invalid IPv4 address: banana\n* {contains} banana")),
+        ("connect --ip6 banana there on", "* invalid IPv6 address: banana\n* user specified IP address".to_owned()),
+        ("connect --ip 172.17.0.77 bridge off", "is supported on user defined networks only\n* user spec".to_owned()),
+        (&format!("connect --driver-opt {sysctls}=x there on"), "unrecognised network interface sysctl 'x'".to_owned()),
+        ("disconnect there on", format!("container {} is not connected to network there", id("on"))),
+        ("disconnect there off", format!("container {} is not connected to the network there", id("off"))),
+        ("disconnect -f gone on", format!("container {} is not connected to the network gone", id("on"))),
+        ("disconnect gone on", "network gone not found".to_owned()),
+        ("disconnect -f there gone", "endpoint gone not found".to_owned()),
+        ("ls --filter dangling=x", "invalid value for filter 'dangling', must be \"true\" (or \"1\")".to_owned()),
+        ("ls --filter dangling=1 --filter dangling=0", "more than one value for filter key \"dangling\"".to_owned()),
+        ("prune -f --filter until=x", "failed to parse value as time or duration: \"x\"".to_owned()),
+    ] {
+        let said = house.fails(1, ["network"].into_iter().chain(words.split(' ')));
+        assert!(said.contains(&expect), "{words}: {said}");
+    }
+    let small = format!("{sysctls}=net.ipv4.conf.ifname.log_martians=1");
+    house.ok(["network", "connect", "--driver-opt", &small, "there", "on"]);
+    assert_eq!(house.ok(["exec", "on", "cat", "/proc/sys/net/ipv4/conf/eth1/log_martians"]), "1");
+    for (pattern, expect) in [("^there$", "there"), ("^the$", ""), ("a.t", "auto"), ("auto|there", "auto\nthere")] {
+        let filter = format!("name={pattern}");
+        assert_eq!(house.ok(["network", "ls", "--filter", &filter, "--format", "{{.Name}}"]), expect, "{pattern}");
+    }
+    assert_eq!(house.ok(["ps", "-a", "--filter", "name=^/o[nf]+$", "--format", "{{.Names}}"]), "off\non");
+    assert_eq!(house.inspect("on", "{{.NetworkSettings.Networks.gone.IPAddress}}"), "<no value>");
+    house.ok(["run", "--rm", "--network", "there", "--link", "comes-later", "busybox", "true"]);
+    let mac = ["run", "--rm", "--network", "there", "--mac-address", "02:42:0a:00:00:07", "busybox", "ip", "link"];
+    let ended = house.run(mac);
+    assert!(ended.stdout.contains("02:42:0a:00:00:07") && ended.stderr.is_empty(), "{}{}", ended.stdout, ended.stderr);
 }
 
 #[test]

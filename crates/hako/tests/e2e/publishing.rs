@@ -50,6 +50,11 @@ fn stall(house: &House) -> Described<'_> {
 
 /// Another directory of the house, where the project is only known by its address.
 fn elsewhere(house: &House, binary: Option<(&Path, &Path)>, args: &[&str]) -> Ended {
+    answering(house, binary, args, "")
+}
+
+/// The same, with answers to what is asked.
+fn answering(house: &House, binary: Option<(&Path, &Path)>, args: &[&str], answer: &str) -> Ended {
     let directory = house.path().join("elsewhere");
     std::fs::create_dir_all(&directory).unwrap();
     std::fs::write(directory.join(".env"), "PLACE=market\n").unwrap();
@@ -63,6 +68,9 @@ fn elsewhere(house: &House, binary: Option<(&Path, &Path)>, args: &[&str]) -> En
         }
     };
     house.at_home(&mut command);
+    let answers = house.path().join("answers");
+    std::fs::write(&answers, answer).unwrap();
+    command.stdin(std::fs::File::open(&answers).unwrap()).env("WHO", "root").env("PLACE", "market");
     finish(command.args(args).current_dir(&directory).output().expect("compose"))
 }
 
@@ -108,7 +116,7 @@ fn a_project_is_published_and_runs_elsewhere() {
     for line in ["name: stall", "GOODS: apples", "place: market", "over: \"yes\"", "  db:"] {
         assert!(fine(&config).contains(line), "{line} in {}", config.stdout);
     }
-    let up = elsewhere(&house, None, &["-f", &address, "up", "-d"]);
+    let up = answering(&house, None, &["-f", &address, "up", "-d"], "y\n");
     let said = format!("Your compose stack \"{address}\" is stored in \"{}/home/.cache/", house.path().display());
     assert!(fine(&up).starts_with(&said), "{}", up.stdout);
     assert_eq!(house.ok(["exec", "stall-web-1", "sh", "-c", "echo $GOODS"]), "apples");
@@ -123,6 +131,68 @@ fn a_project_is_published_and_runs_elsewhere() {
     let text = manifest(&registry.address(), "1");
     assert!(!text.contains("artifactType") && text.contains("compose.config.empty.v1+json"), "{text}");
     assert!(shop.run(&["publish", "-y", "--oci-version", "3", &name]).stderr.contains("unsupported OCI version: 3"));
+}
+
+#[test]
+fn what_comes_from_elsewhere_is_asked_about_as_docker_compose_does() {
+    let house = House::new();
+    let (registry, cert) = Registry::start_with_tls(5000, house.path());
+    let shop = stall(&house);
+    std::fs::write(shop.directory.join("web.env"), "").unwrap();
+    let lines = "\n    stop_signal: ${SIGNAL:-TERM}\n    user: ${WHO:?}\n    hostname: ${HOME:+here}${NOT_SAID}";
+    shop.write(&MAIN.replacen("\n    command: sleep 600", &format!("\n    command: sleep 600{lines}"), 1));
+    let name = format!("{}/team/stall:1", registry.address());
+    let mut publish = shop.command(&["publish", "-y", "--with-env", &name]);
+    fine(&finish(publish.env("WHO", "root").output().expect("hako compose")));
+    let address = format!("oci://{name}");
+    let asked = |binary: Option<(&Path, &Path)>, args: &[&str], answer: &str| {
+        let mut all = vec!["-f", &address];
+        all.extend(args);
+        answering(&house, binary, &all, answer)
+    };
+    let up = ["up", "-d", "web"];
+    for answer in ["", "n\n", "rubbish\n"] {
+        let ended = asked(None, &up, answer);
+        assert_eq!(ended.code, 1, "{answer:?}: {}{}", ended.stdout, ended.stderr);
+        assert!(ended.stderr.contains("operation cancelled by user"), "{}", ended.stderr);
+        assert_eq!(house.ok(["ps", "-aq"]), "", "nothing is begun");
+        if let Some(binary) = docker_compose() {
+            let theirs = asked(Some((&binary, &cert)), &up, answer);
+            assert_eq!((theirs.code, theirs.stdout), (1, ended.stdout), "{answer:?}: {}", theirs.stderr);
+        }
+    }
+    let once = asked(None, &["run", "--rm", "-T", "web", "true"], "");
+    assert!(once.code == 1 && once.stdout.contains("with these variables? [Y/n]: "), "{}{}", once.stdout, once.stderr);
+    fine(&asked(None, &["create", "web"], ""));
+    let ended = asked(None, &up, "y\n");
+    let said = fine(&ended);
+    let row = |words: &str| said.lines().any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") == words);
+    for words in [
+        "VARIABLE VALUE SOURCE REQUIRED DEFAULT",
+        "SIGNAL TERM compose file no TERM",
+        "WHO root environment yes",
+        "PLACE market environment no nowhere",
+        "NOT_SAID <unset> none no",
+    ] {
+        assert!(row(words), "{words}: {said}");
+    }
+    let quiet = asked(None, &["up", "-d", "-y", "web"], "");
+    assert!(!fine(&quiet).contains("variables"), "{}", quiet.stdout);
+    // Files that are fetched by others that are fetched need more trust.
+    std::fs::remove_file(shop.directory.join("compose.override.yaml")).unwrap();
+    let other = format!("{}/team/stall:2", registry.address());
+    shop.write("name: stall\nservices: {own: {image: busybox, network_mode: none}}\n");
+    shop.ok(&["publish", "-y", &other]);
+    let third = format!("{}/team/stall:3", registry.address());
+    shop.write(&format!("name: stall\ninclude: ['oci://{other}']\nservices: {{more: {{image: busybox}}}}\n"));
+    shop.ok(&["publish", "-y", &third]);
+    let address3 = format!("oci://{third}");
+    let including = ["-f", &address3, "up", "-d", "own"];
+    let ended = answering(&house, None, &including, "");
+    assert!(ended.code == 1, "{}{}", ended.stdout, ended.stderr);
+    assert!(ended.stdout.contains(&format!("  - {address3}\n\nRemote includes could")), "{}", ended.stdout);
+    fine(&answering(&house, None, &including, "y\n"));
+    fine(&asked(None, &["down"], ""));
 }
 
 #[test]

@@ -251,7 +251,7 @@ fn hex(digest: &Digest) -> String {
 }
 
 /// The cache of fetched projects, which is Docker Compose's own: a project has the same paths with both.
-fn cache() -> Result<PathBuf, String> {
+pub(super) fn cache() -> Result<PathBuf, String> {
     let given = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = given("XDG_CACHE_HOME").or_else(|| Some(given("HOME")?.join(".cache")));
     base.map(|base| base.join("docker-compose")).ok_or_else(|| "neither XDG_CACHE_HOME nor HOME is set".to_owned())

@@ -5,6 +5,7 @@ mod artifact;
 mod attached;
 mod build;
 mod config;
+mod consent;
 mod down;
 mod fetch;
 mod foresight;

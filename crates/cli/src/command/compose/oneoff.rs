@@ -64,6 +64,7 @@ async fn run_once(session: &Session, found: &Matches) -> Outcome {
     let dry = dry_run(session, found);
     let progress = if found.on("quiet") { Progress::quiet() } else { Progress::wanted(session, dry)? };
     super::provider::refuse_models(&project)?;
+    super::consent::ask(session, &project, false)?;
     if !found.on("no-deps") {
         super::provider::ask(session, &mut project, super::provider::Verb::Up, &progress, dry)?;
     }

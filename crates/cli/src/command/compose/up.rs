@@ -252,12 +252,17 @@ fn rescale(project: &mut Project, scales: &BTreeMap<String, usize>) -> Outcome {
     Ok(())
 }
 
-fn task<'s>(session: &'s Session, found: &Matches, services: &[String], alone: bool) -> Result<Task<'s>, Failure> {
+/// `up` asks before it brings about what comes from elsewhere.
+fn task<'s>(session: &'s Session, found: &Matches, alone: bool, asks: bool) -> Result<Task<'s>, Failure> {
+    let services = found.words();
     let mut project = project(session)?;
     project.select(services, !alone).map_err(|error| failed(&error))?;
     rescale(&mut project, &scales(&found.strings("scale"))?)?;
     let dry = dry_run(session, found);
     super::provider::refuse_models(&project)?;
+    if asks {
+        super::consent::ask(session, &project, found.on("yes"))?;
+    }
     let progress = Progress::wanted(session, dry)?;
     super::provider::ask(session, &mut project, super::provider::Verb::Up, &progress, dry)?;
     Ok(Task {
@@ -281,8 +286,7 @@ fn task<'s>(session: &'s Session, found: &Matches, services: &[String], alone: b
 
 async fn up(session: &Session, found: &Matches) -> Outcome {
     check(found)?;
-    let mut task = task(session, found, found.words(), found.on("no-deps"))?;
-    say_where(session, &task.project)?;
+    let mut task = task(session, found, found.on("no-deps"), true)?;
     if found.on("locked") {
         super::lock::apply_to(&mut task.project)?;
     }
@@ -324,18 +328,6 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
     };
     let members = async { task.run().await };
     follow(session, &task.project, members, &shown, &show, &ending, found.int_given("timeout")).await
-}
-
-/// Says where the files of a project lie that came out of a registry, as Docker Compose does.
-fn say_where(session: &Session, project: &Project) -> Outcome {
-    let files = session.group().map(|flags| flags.strings("file")).unwrap_or_default();
-    match files.first().filter(|file| hako_compose::artifact::is_artifact(file)) {
-        Some(address) => {
-            let directory = project.directory.display().to_string();
-            crate::output::line(format!("Your compose stack {address:?} is stored in {directory:?}"))
-        }
-        None => Ok(()),
-    }
 }
 
 fn check(found: &Matches) -> Outcome {
@@ -400,7 +392,7 @@ pub(super) async fn bring_up(session: &Session, dry: bool, project: Project) -> 
 }
 
 async fn create(session: &Session, found: &Matches) -> Outcome {
-    let task = task(session, found, found.words(), false)?;
+    let task = task(session, found, false, false)?;
     task.run().await.map(drop)
 }
 

@@ -50,9 +50,9 @@ async fn connect(session: &Session, found: &Matches) -> Outcome {
         link_local_ips: some(found.strings("link-local-ip")),
     };
     let endpoint = EndpointSettings {
-        ipam_config: Some(ipam).filter(|ipam| *ipam != EndpointIpam::default()),
+        ipam_config: Some(ipam),
         links: some(found.strings("link")),
-        aliases: some(found.strings("alias")),
+        aliases: Some(found.strings("alias")),
         driver_opts: Some(options),
         gw_priority: found.int("gw-priority"),
         ..EndpointSettings::default()
