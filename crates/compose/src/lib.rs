@@ -15,6 +15,7 @@ mod load;
 mod merge;
 mod path;
 mod plan;
+mod policy;
 mod project;
 mod render;
 mod schedule;

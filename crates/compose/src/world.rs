@@ -31,6 +31,11 @@ pub enum Mood {
 pub trait Report {
     /// Something happened to something.
     fn tell(&self, subject: &str, status: &str, mood: Mood);
+
+    /// Whether nothing new is to be begun: the person has had enough.
+    fn is_halted(&self) -> bool {
+        false
+    }
 }
 
 /// Why something could not be done.
@@ -144,6 +149,10 @@ impl World<'_> {
             Some(limit) => limit.acquire().await.ok(),
             None => None,
         };
+        if self.report.is_halted() {
+            // Whoever halts it takes it away as soon as what was begun is done.
+            return std::future::pending().await;
+        }
         self.report.tell(subject, doing, Mood::Working);
         let outcome = if self.dry { Ok(T::default()) } else { deed.await };
         match &outcome {

@@ -62,7 +62,7 @@ impl Blueprint {
         }
         if wanted.firewall && !wanted.bridges.is_empty() {
             let table = Table::of(&wanted.instance);
-            if !table.is_whole()? {
+            if !table.is_whole(wanted.policy)? {
                 table.ensure(&wanted.bridges, wanted.policy)?;
             }
             wanted.bridges.iter().try_for_each(|bridge| {

@@ -119,13 +119,22 @@ impl Table {
         found.map(|table| table.is_some()).map_err(self.refused("read"))
     }
 
-    /// Whether the table is there with its rules: a table may be emptied without being removed.
-    pub fn is_whole(&self) -> Result<bool> {
-        let forward = Attributes::new().text(1, &self.name).text(2, schema::FORWARD);
-        match wire::dump(&mut *self.socket()?, Verb::GetRule, INET, &forward) {
-            Err(error) if error.is_not_found() => Ok(false),
-            rules => rules.map(|rules| !rules.is_empty()).map_err(self.refused("read")),
+    /// Whether the table and its guard are there with all their rules: chains may be emptied without being removed, and
+    /// what they forbid is then allowed.
+    pub fn is_whole(&self, policy: Policy) -> Result<bool> {
+        let wanted = schema::build(&mut Batch::new(), &self.name, &[], policy);
+        let all = Attributes::new().text(1, &self.name);
+        let rules = match wire::dump(&mut *self.socket()?, Verb::GetRule, INET, &all) {
+            Err(error) if error.is_not_found() => return Ok(false),
+            rules => rules.map_err(self.refused("read"))?,
+        };
+        let mut found = schema::Census::new();
+        let of_table = |rule: &&wire::Object| wire::text(&rule.body, 1) == Some(self.name());
+        for chain in rules.iter().filter(of_table).filter_map(|rule| wire::text(&rule.body, 2)) {
+            *found.entry(chain.to_owned()).or_default() += 1;
         }
+        let has_all = wanted.iter().all(|(chain, rules)| found.get(chain).is_some_and(|there| there >= rules));
+        Ok(has_all && guard::is_whole(&self.name).map_err(self.refused("read"))?)
     }
 
     /// Removes the table with everything in it; one that is gone already is fine.

@@ -1,11 +1,14 @@
 //! Images are there before containers are made of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::SystemTime;
 
 use futures_util::future::try_join_all;
 use hako_api::query;
+use hako_model::time::Timestamp;
 
 use crate::plan::Found;
+use crate::policy::age;
 use crate::project::Project;
 use crate::world::{Mood, Outcome, Trouble, World};
 use crate::yaml::Node;
@@ -32,7 +35,12 @@ pub async fn ensure_images(world: &World<'_>, project: &Project, found: &mut Fou
     let mut wanted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (name, service) in &project.services {
         let image = project.image(name, service);
-        if service.get("provider").is_some() || !must_pull(name, service, found.images.contains_key(&image), policy)? {
+        if service.get("provider").is_some() {
+            continue;
+        }
+        let there = found.images.contains_key(&image);
+        let overdue = there && policy == PullPolicy::AsSaid && is_overdue(world, service, &image).await?;
+        if !must_pull(name, service, there, policy)? && !overdue {
             continue;
         }
         wanted.entry(image).or_default().insert(name.to_string());
@@ -46,6 +54,18 @@ pub async fn ensure_images(world: &World<'_>, project: &Project, found: &mut Fou
     Ok(())
 }
 
+/// Whether an image that is here is older than its service wants it.
+async fn is_overdue(world: &World<'_>, service: &Node, image: &str) -> Outcome<bool> {
+    let Some(age) = age(service.text("pull_policy")).filter(|_| service.get("build").is_none()) else {
+        return Ok(false);
+    };
+    let here = world.client.images().inspect(image, &query::InspectImage::default()).await?;
+    let now = Timestamp::from(SystemTime::now());
+    // An image that nobody knows the age of counts as old.
+    Ok(Timestamp::parse(&here.metadata.last_tag_time)
+        .map_or(true, |tagged| tagged.is_zero() || now.since(tagged) >= age))
+}
+
 fn must_pull(name: &str, service: &Node, there: bool, policy: PullPolicy) -> Outcome<bool> {
     let said = service.text("pull_policy");
     let builds = service.get("build").is_some();
@@ -57,7 +77,7 @@ fn must_pull(name: &str, service: &Node, there: bool, policy: PullPolicy) -> Out
     }
     Ok(match (policy, said) {
         _ if builds => false,
-        (PullPolicy::Always, _) | (PullPolicy::AsSaid, "always" | "refresh") => true,
+        (PullPolicy::Always, _) | (PullPolicy::AsSaid, "always") => true,
         (PullPolicy::Never, _) | (PullPolicy::AsSaid, "never") => {
             if !there {
                 let image = service.text("image");

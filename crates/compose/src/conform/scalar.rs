@@ -63,7 +63,7 @@ fn external(value: Value) -> Cast {
 fn policy(value: Value) -> Cast {
     const NAMES: [&str; 8] = ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
     let Value::Text(text) = &value else { return Err("must be a string".to_owned()) };
-    let every = text.strip_prefix("every_").is_some_and(|span| duration(span).is_ok());
+    let every = crate::policy::age(text).is_some();
     // Empty is what a variable that is not set leaves.
     if text.is_empty() || every || NAMES.contains(&text.as_str()) {
         return Ok(value);

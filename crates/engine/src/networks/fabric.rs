@@ -226,7 +226,7 @@ impl Fabric {
     /// Whether the rules are still there; someone may have flushed them.
     pub(crate) fn check(&self) {
         let mut up = self.ground.up();
-        if up.table && matches!(self.table.is_whole(), Ok(false)) {
+        if up.table && matches!(self.table.is_whole(self.ground.policy), Ok(false)) {
             up.table = false;
         }
     }

@@ -406,6 +406,14 @@ services:
         began("web")
     );
     assert!(!well.is_empty());
+    // In the history of events, too: after the last start of the database came its health, and only then the cache.
+    let format = "{{.Action}} {{.Actor.Attributes.name}}";
+    let events =
+        house.ok(["events", "--since", "1h", "--until", "0s", "--filter", "type=container", "--format", format]);
+    let last = |event: &str| events.lines().collect::<Vec<_>>().iter().rposition(|line| *line == event);
+    let order = ["start shop-db-1", "health_status: healthy shop-db-1", "start shop-cache-1", "start shop-web-1"];
+    let places = order.map(|event| last(event).unwrap_or_else(|| panic!("{event} in {events}")));
+    assert!(places.is_sorted(), "{places:?} {events}");
     assert!(shop.states().contains("shop-once-1 exited"));
     shop.ok(&["down", "-t", "0"]);
 }

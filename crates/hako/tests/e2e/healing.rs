@@ -54,8 +54,37 @@ fn rules_and_bridges_come_back_by_themselves() {
         run_tool("sh", ["-c", &format!("nft flush {ours}")]);
     };
     let delete = || drop(run_tool("ip", ["link", "del", &bridge]));
+    let listed = || run_tool("nft", ["-a", "list", "ruleset"]);
+    // Every chain of the table, one after the other: emptied, or taken away as far as nothing refers to it.
+    let chains = || {
+        let (mut table, mut found) = (String::new(), Vec::new());
+        for line in listed().lines() {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words[..] {
+                ["table", family, name, ..] => table = format!("{family} {name}"),
+                ["chain", name, ..] if table.contains("hako") => found.push(format!("{table} {name}")),
+                _ => {}
+            }
+        }
+        found
+    };
+    let drop_table = || {
+        let tables = run_tool("nft", ["list", "tables"]);
+        for table in tables.lines().filter(|line| line.contains("hako")) {
+            run_tool("sh", ["-c", &format!("nft delete {table}")]);
+        }
+    };
     heals("flushed rules", flush, page);
     heals("an emptied table", empty, page);
+    heals("deleted tables", drop_table, || page() && !chains().is_empty());
+    let all = chains();
+    assert!(all.len() > 3, "{all:?}");
+    let rules_of = |chain: &str| run_tool("sh", ["-c", &format!("nft list chain {chain}")]);
+    for chain in &all {
+        let before = rules_of(chain);
+        let flush = || drop(run_tool("sh", ["-c", &format!("nft flush chain {chain}")]));
+        heals(&format!("an emptied chain {chain}"), flush, || page() && rules_of(chain) == before);
+    }
     heals("a deleted bridge", delete, || page() && pings());
     house.kill_daemon();
     heals("flushed rules without a daemon", flush, page);
@@ -140,6 +169,16 @@ fn a_firewall_that_reloads_with_a_policy_of_drop_is_no_end() {
     reload();
     house.ok(["run", "--rm", "--network", "front", "busybox", "true"]);
     heals("a reloaded firewall", reload, admitted);
+    let flush = || drop(run_tool("nft", ["flush chain inet fw forward"]));
+    heals("a chain of another's that was emptied", flush, admitted);
+    let one = || {
+        let rules = run_tool("nft", ["-a", "list", "chain", "inet", "fw", "forward"]);
+        let rule = rules.lines().find(|line| line.contains("by hako")).unwrap();
+        let handle = rule.rsplit(' ').next().unwrap();
+        run_tool("nft", [&format!("delete rule inet fw forward handle {handle}")]);
+    };
+    let both = || run_tool("nft", ["list", "ruleset"]).matches("by hako").count() == 2;
+    heals("one of the two rules that was taken out", one, both);
     run_tool("nft", ["delete", "table", "inet", "fw"]);
 }
 

@@ -10,7 +10,7 @@ use super::expression::{
     ARP_SENDER, ETHER_KIND, ETHER_SOURCE, Expressions, ICMP_KIND, ICMP6, Meta, R0, Relation, SOURCE_PORT, device_name,
 };
 use super::schema::types;
-use super::wire::{APPEND, Attributes, BRIDGE, Batch, CREATE, Verb, socket};
+use super::wire::{APPEND, Attributes, BRIDGE, Batch, CREATE, Verb, dump, socket};
 use crate::Result;
 use crate::endpoint::Plan;
 use crate::error::kernel;
@@ -50,6 +50,16 @@ pub(super) fn ensure(table: &str) -> hako_sys::Result<()> {
     match batch.commit(&mut *socket()?) {
         Err(error) if is_unknown(&error) => Ok(()),
         done => done,
+    }
+}
+
+/// Whether the table has all its rules; so it has where the kernel has no such tables.
+pub(super) fn is_whole(table: &str) -> hako_sys::Result<bool> {
+    let chain = Attributes::new().text(1, table).text(2, CHAIN);
+    match dump(&mut *socket()?, Verb::GetRule, BRIDGE, &chain) {
+        Err(error) if error.is_not_found() => Ok(false),
+        Err(error) if is_unknown(&error) => Ok(true),
+        found => found.map(|found| found.len() == rules().len()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The table's maps, chains and rules.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use ipnet::IpNet;
@@ -56,7 +57,7 @@ const PREROUTING: &str = "prerouting";
 const OUTPUT: &str = "output";
 const PUBLISH: &str = "publish";
 const INPUT: &str = "input";
-pub(super) const FORWARD: &str = "forward";
+const FORWARD: &str = "forward";
 const LEAVE: &str = "leave";
 const POSTROUTING: &str = "postrouting";
 
@@ -67,9 +68,12 @@ const PROTOCOL: u32 = 12;
 const SERVICE: u32 = 13;
 const DEVICE: u32 = 41;
 
-/// Writes the whole table into the batch.
-pub(super) fn build(batch: &mut Batch, table: &str, bridges: &[Bridge], policy: Policy) {
-    let mut builder = Builder { batch, table };
+/// How many rules each chain has.
+pub(super) type Census = BTreeMap<String, usize>;
+
+/// Writes the whole table into the batch, and tells how many rules it has.
+pub(super) fn build(batch: &mut Batch, table: &str, bridges: &[Bridge], policy: Policy) -> Census {
+    let mut builder = Builder { batch, table, rules: Census::new() };
     builder.push(Verb::NewTable, CREATE, &Attributes::new().text(1, table));
     builder.maps();
     for set in MEMBERSHIPS {
@@ -86,6 +90,7 @@ pub(super) fn build(batch: &mut Batch, table: &str, bridges: &[Bridge], policy: 
     builder.forward();
     builder.leave(policy);
     builder.masquerade();
+    builder.rules
 }
 
 /// The sets that say what the bridges are.
@@ -163,6 +168,7 @@ pub struct Policy {
 struct Builder<'a> {
     batch: &'a mut Batch,
     table: &'a str,
+    rules: Census,
 }
 
 impl Builder<'_> {
@@ -257,6 +263,7 @@ impl Builder<'_> {
     }
 
     fn rule(&mut self, chain: &str, expressions: Expressions) {
+        *self.rules.entry(chain.to_owned()).or_default() += 1;
         let rule = self.named(chain).nest(4, expressions.list());
         self.push(Verb::NewRule, CREATE | APPEND, &rule);
     }

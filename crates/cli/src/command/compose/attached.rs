@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -149,7 +149,7 @@ pub(super) fn short_name<'n>(project: &str, name: &'n str) -> &'n str {
 pub(super) async fn follow(
     session: &Session,
     project: &Project,
-    members: impl Future<Output = Result<Vec<Member>, Failure>>,
+    (members, progress): (impl Future<Output = Result<Vec<Member>, Failure>>, &Progress),
     shown: &[String],
     show: &Show,
     ending: &Ending,
@@ -157,13 +157,14 @@ pub(super) async fn follow(
 ) -> Outcome {
     let mut interrupts = interrupts()?;
     let since = crate::render::clock::now().to_string();
+    let mut members = pin!(members);
     let made = tokio::select! {
-        members = members => Some(members?),
+        members = &mut members => Some(members?),
         _ = interrupts.0.recv() => None,
         _ = interrupts.1.recv() => None,
     };
     let Some(members) = made else {
-        // What was begun is not gone on with, and what runs already stops.
+        leave(members, progress, &mut interrupts).await;
         halt(session, project, timeout, &mut interrupts).await?;
         return Err(Failure::status(INTERRUPTED));
     };
@@ -223,6 +224,17 @@ pub(super) async fn follow(
         _ if by_person => Err(Failure::status(INTERRUPTED)),
         0 => Ok(()),
         code => Err(Failure::status(u8::try_from(code & 0xff).unwrap_or(1))),
+    }
+}
+
+/// What was begun is not gone on with: begins nothing new, and comes back when no start is on its way any more, or at the next Ctrl-C.
+async fn leave<T>(members: Pin<&mut impl Future<Output = T>>, progress: &Progress, interrupts: &mut Interrupts) {
+    progress.halt();
+    tokio::select! {
+        _ = members => {}
+        () = progress.settled() => {}
+        _ = interrupts.0.recv() => {}
+        _ = interrupts.1.recv() => {}
     }
 }
 

@@ -114,6 +114,7 @@ fn aspect(project: &Project, found: &Matches) -> Result<Option<String>, Failure>
                 |(name, definition): (&String, &hako_compose::Definition)| format!("{name}={}", definition.value);
             lines(project.environment.iter().map(each).collect())
         }
+        () if found.on("variables") && found.text("format") == "json" => Some(variables_as_json(project)?),
         () if found.on("variables") => Some(variables(project)),
         () => None,
     })
@@ -141,13 +142,34 @@ fn profiles(project: &Project) -> Vec<String> {
     names
 }
 
-fn variables(project: &Project) -> String {
-    let mut rows: BTreeMap<&str, &hako_compose::template::Use> = BTreeMap::new();
+fn uses(project: &Project) -> BTreeMap<&str, &hako_compose::template::Use> {
+    let mut rows = BTreeMap::new();
     for used in &project.uses {
-        rows.entry(&used.what.name).or_insert(&used.what);
+        rows.entry(used.what.name.as_str()).or_insert(&used.what);
     }
+    rows
+}
+
+fn variables_as_json(project: &Project) -> Result<String, Failure> {
+    #[derive(serde::Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Row<'r> {
+        name: &'r str,
+        default_value: &'r str,
+        presence_value: &'r str,
+        required: bool,
+    }
+    let rows = uses(project).into_iter().map(|(name, used)| {
+        (name, Row { name, default_value: &used.default, presence_value: &used.alternate, required: used.required })
+    });
+    let text = serde_json::to_string(&rows.collect::<BTreeMap<_, _>>());
+    let text = text.map_err(|error| Failure::local(error.to_string()))?;
+    Ok(crate::render::json::indent(&text, "    ") + "\n\n")
+}
+
+fn variables(project: &Project) -> String {
     let mut out = format!("{:<20}{:<20}{:<20}{}\n", "NAME", "REQUIRED", "DEFAULT VALUE", "ALTERNATE VALUE");
-    for (name, row) in rows {
+    for (name, row) in uses(project) {
         let _ = writeln!(out, "{name:<20}{:<20}{:<20}{}", row.required, row.default, row.alternate);
     }
     out

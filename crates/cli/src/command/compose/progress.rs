@@ -1,9 +1,11 @@
 //! How things go, told as Compose tells it: lines on standard error, redrawn in place on a terminal.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write, stderr};
 
 use hako_compose::{Mood, Report};
+use tokio::sync::Notify;
 
 use crate::failure::Failure;
 use crate::session::Session;
@@ -26,6 +28,10 @@ pub(super) struct Progress {
     form: Form,
     dry: bool,
     lines: RefCell<Vec<Line>>,
+    halted: Cell<bool>,
+    /// What is being started; a start that was asked for goes on, whoever asked for it.
+    starting: RefCell<BTreeSet<String>>,
+    started: Notify,
 }
 
 struct Line {
@@ -51,12 +57,38 @@ impl Progress {
             "quiet" => Form::Quiet,
             other => return Err(Failure::local(format!("unsupported --progress value {other:?}"))),
         };
-        Ok(Self { form, dry, lines: RefCell::default() })
+        Ok(Self::new(form, dry))
     }
 
     /// As [`Progress::wanted`], but silent.
     pub(super) fn quiet() -> Self {
-        Self { form: Form::Quiet, dry: false, lines: RefCell::default() }
+        Self::new(Form::Quiet, false)
+    }
+
+    fn new(form: Form, dry: bool) -> Self {
+        let (lines, starting) = (RefCell::default(), RefCell::default());
+        Self { form, dry, lines, halted: Cell::new(false), starting, started: Notify::new() }
+    }
+
+    /// From now on nothing new is begun.
+    pub(super) fn halt(&self) {
+        self.halted.set(true);
+    }
+
+    /// Waits until nothing is being started.
+    pub(super) async fn settled(&self) {
+        while !self.starting.borrow().is_empty() {
+            self.started.notified().await;
+        }
+    }
+
+    fn note(&self, subject: &str, status: &str, mood: Mood) {
+        let mut starting = self.starting.borrow_mut();
+        if status == "Starting" {
+            starting.insert(subject.to_owned());
+        } else if matches!(mood, Mood::Done | Mood::Failed) && starting.remove(subject) {
+            self.started.notify_one();
+        }
     }
 
     fn redraw(&self, subject: &str, status: &str, mood: Mood) -> String {
@@ -86,7 +118,12 @@ impl Progress {
 }
 
 impl Report for Progress {
+    fn is_halted(&self) -> bool {
+        self.halted.get()
+    }
+
     fn tell(&self, subject: &str, status: &str, mood: Mood) {
+        self.note(subject, status, mood);
         let text = match self.form {
             _ if subject.is_empty() => format!("WARN[0000] {status}\n"),
             Form::Quiet if matches!(mood, Mood::Working | Mood::Done) => return,

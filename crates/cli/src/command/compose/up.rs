@@ -1,6 +1,6 @@
 //! `up`, `create`, `scale` and `start`: what is described is brought about.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use hako_compose::yaml::Text;
@@ -173,14 +173,26 @@ impl Task<'_> {
             dry: self.dry,
             limit: limit(self.session),
         };
-        let (found, plan) = self.plan(&world).await?;
-        match apply(&world, &self.project, &found, &plan, self.manner).await {
-            // Another `up`, or what a daemon that died had begun, was faster: what is there now is looked at anew.
-            Err(trouble) if is_taken(&trouble) => {
-                let (found, plan) = self.plan(&world).await?;
-                apply(&world, &self.project, &found, &plan, self.manner).await.map_err(stopped)
+        let mut known = BTreeSet::new();
+        loop {
+            let (found, plan) = self.plan(&world).await?;
+            let trouble = match apply(&world, &self.project, &found, &plan, self.manner).await {
+                Ok(members) => return Ok(members),
+                Err(trouble) => trouble,
+            };
+            // Another `up`, or what one that was interrupted had begun, was faster: what is there now is looked at anew.
+            // A container that is in the way when it is known is somebody else's.
+            let Some(owner) = owner(&trouble).filter(|_| known.len() < TURNS) else { return Err(stopped(trouble)) };
+            match world.client.containers().inspect(&owner, false).await {
+                Ok(_) if !known.insert(owner.clone()) => return Err(stopped(trouble)),
+                Ok(_) => {}
+                Err(error) if error.is_not_found() => {
+                    // It is being made. No turn is the same as another.
+                    known.insert(format!("{owner} {}", known.len()));
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Err(error) => return Err(error.into()),
             }
-            outcome => outcome.map_err(stopped),
         }
     }
 
@@ -193,10 +205,16 @@ impl Task<'_> {
     }
 }
 
-/// Whether a container's name was taken since the plan was made.
-fn is_taken(trouble: &Trouble) -> bool {
-    let Trouble::Daemon { source, .. } = trouble else { return false };
-    source.status() == Some(409) && source.to_string().contains("is already in use by container")
+/// How often a plan is made anew because somebody was faster, and how far apart.
+const TURNS: usize = 50;
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Which container has a name that was free when the plan was made.
+fn owner(trouble: &Trouble) -> Option<String> {
+    let Trouble::Daemon { source, .. } = trouble else { return None };
+    let text = source.to_string();
+    let (_, rest) = text.split_once("is already in use by container \"").filter(|_| source.status() == Some(409))?;
+    rest.split_once('"').map(|(owner, _)| owner.to_owned())
 }
 
 /// The choices that `up`, `create` and `plan` share.
@@ -327,7 +345,7 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
         service => Ending::From(service.to_owned()),
     };
     let members = async { task.run().await };
-    follow(session, &task.project, members, &shown, &show, &ending, found.int_given("timeout")).await
+    follow(session, &task.project, (members, &task.progress), &shown, &show, &ending, found.int_given("timeout")).await
 }
 
 fn check(found: &Matches) -> Outcome {
