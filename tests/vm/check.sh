@@ -83,7 +83,7 @@ case "$stage" in
   checks) run_sections start limits devices confinement life daemon network images rest ;;
   power) run_sections power ;;
   quota) run_sections quota ;;
-  systemd) run_sections systemd ;;
+  systemd) run_sections systemd journal ;;
   clock) run_sections clock ;;
   criu) run_sections criu ;;
 esac

@@ -219,7 +219,7 @@ pub(crate) fn check_settings(house: &House, name: &str, asked: &EndpointSettings
     }
     let local = ipam.link_local_ips.clone().unwrap_or_default();
     if let Ok(segment) = house.networks.named(name) {
-        if is_own_name(name) || asks_address {
+        if is_own_name(name) || asks_address || !local.is_empty() {
             let asked = [ipam.ipv4_address.as_str(), ipam.ipv6_address.as_str()];
             problems.extend(segment.check_addresses(asked, &local).err().unwrap_or_default());
         }

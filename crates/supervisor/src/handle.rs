@@ -31,6 +31,10 @@ pub enum Received {
     Closed,
 }
 
+/// What of the engine's environment its supervisors have: where this machine's authorities are listed, by which servers
+/// that logs are sent to are known.
+const TRUST: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 impl Handle {
     /// Starts a spare: this binary as `hako supervise --fd 3 --cgroup PARENT/NAME`. It prepares its seed at once.
     /// `cgroup` is where the seed waits, below each hierarchy's root, e.g. `/hako/spare-1f`.
@@ -43,7 +47,12 @@ impl Handle {
         let (ours, theirs) = Channel::pair()?;
         let number = SOCKET.to_string();
         let process = {
-            let program = program.args(["supervise", "--fd", &number, "--cgroup", cgroup])?;
+            let mut program = program.args(["supervise", "--fd", &number, "--cgroup", cgroup])?;
+            for name in TRUST {
+                if let Some(value) = std::env::var_os(name) {
+                    program = program.env(name, &value)?;
+                }
+            }
             program.fd(theirs.as_fd(), SOCKET).session().spawn()?
         };
         ours.set_nonblocking(true)?;

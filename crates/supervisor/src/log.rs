@@ -1,5 +1,6 @@
 //! The container's log: where it goes, how it is written, and how it is read back.
 
+mod check;
 mod clock;
 pub(crate) mod compress;
 pub mod config;

@@ -74,9 +74,7 @@ static LIST: Command = Command {
     usage: &["[OPTIONS]"],
     aliases: &["hako volume ls", "hako volume list"],
     flags: &[&[
-        switch("cluster", "Display only cluster volumes, and use cluster volume list formatting")
-            .hidden()
-            .refused(CLUSTER),
+        switch("cluster", "Display only cluster volumes, and use cluster volume list formatting").hidden(),
         filter("Provide filter values (e.g. \"dangling=true\")").short('f'),
         LIST_FORMAT,
         switch("quiet", "Only display volume names").short('q'),
@@ -150,6 +148,9 @@ pub(crate) const ROWS: Listing<Volume> = Listing {
     labels: Some(|volume: &Volume| volume.labels.clone().unwrap_or_default()),
 };
 
+/// The columns of a list of cluster volumes.
+const CLUSTERED: &[&str] = &["Name", "Group", "Driver", "Availability", "Status"];
+
 /// What only cluster volumes have.
 fn not_available() -> Value {
     text("N/A")
@@ -158,6 +159,13 @@ fn not_available() -> Value {
 async fn ls(session: &Session, found: &Matches) -> Outcome {
     let mut volumes = session.client()?.volumes().list(&filters(found)).await?.volumes;
     volumes.sort_by(|a, b| a.name.cmp(&b.name));
+    if found.on("cluster") {
+        // As for Docker without a swarm: volumes of a cluster would be listed, and there are none.
+        volumes.clear();
+        if found.text("format").is_empty() && !found.on("quiet") {
+            return output::print(ROWS.render_columns("", CLUSTERED, &volumes)?);
+        }
+    }
     if found.on("quiet") && found.text("format").is_empty() {
         return output::print(volumes.iter().map(|volume| format!("{}\n", volume.name)).collect::<String>());
     }

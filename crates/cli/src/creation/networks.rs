@@ -114,6 +114,7 @@ fn apply_shared(found: &Matches, first: &mut Attachment) -> Result<(), String> {
     if !found.list("link").is_empty() && is_user_defined(&first.target) {
         first.settings.links = Some(found.strings("link"));
     }
+    // Whether these are addresses the daemon says, with what else is wrong with them.
     if let Some(ip) = found.text_given("ip") {
         ipam(&mut first.settings).ipv4_address = ip.to_owned();
     }

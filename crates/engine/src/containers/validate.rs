@@ -207,10 +207,10 @@ fn check_modes(house: &House, host: &HostConfig) -> Result<()> {
     Ok(())
 }
 
-/// What options say is looked at when the container starts, as in Docker: files may come meanwhile.
+/// Files that options name are looked at when the container starts, as in Docker: they may come meanwhile.
 fn check_log(log: &hako_model::container::LogConfig) -> Result<()> {
-    let checked = LogConfig::check_names(&log.driver, log.config.as_ref().unwrap_or(&BTreeMap::new()));
-    checked.map(drop).map_err(|error| Error::invalid(error.to_string()))
+    let checked = LogConfig::check(&log.driver, log.config.as_ref().unwrap_or(&BTreeMap::new()));
+    checked.map_err(|error| Error::invalid(error.to_string()))
 }
 
 /// Parameters outside a container's own namespaces would change the host.

@@ -50,6 +50,58 @@ fn bad_flags_and_values_are_named() {
     assert_eq!(house.ok(["volume", "ls", "-q"]), "");
 }
 
+/// What the daemon refuses ends `create` with 1 and `run` with 125, as docker does; the words are docker's.
+#[test]
+fn what_the_daemon_refuses_at_creation() {
+    let house = House::new();
+    let log = |driver: &'static str, options: &'static [&'static str]| {
+        let options = options.iter().flat_map(|option| ["--log-opt", option]);
+        ["--log-driver", driver].into_iter().chain(options).collect::<Vec<&str>>()
+    };
+    let cases: Vec<(Vec<&str>, &str)> = vec![
+        (log("syslog", &["syslog-address=nope"]), "unsupported scheme: ''"),
+        (log("syslog", &["syslog-address=tcp://127.0.0.1:x"]), "invalid port \":x\" after host"),
+        (log("syslog", &["syslog-address=unix:///nope"]), "stat /nope: no such file or directory"),
+        (log("syslog", &["syslog-facility=nope"]), "invalid syslog facility"),
+        (log("syslog", &["syslog-format=nope"]), "Invalid syslog format"),
+        (log("gelf", &[]), "gelf-address is a required parameter"),
+        (log("gelf", &["gelf-address=udp://127.0.0.1"]), "please provide gelf-address as proto://host:port"),
+        (
+            log("fluentd", &["fluentd-address=nope://x"]),
+            "invalid fluentd-address (nope://x): unsupported scheme: 'nope'",
+        ),
+        (log("fluentd", &["fluentd-retry-wait=x"]), "time: invalid duration \"x\""),
+        (log("json-file", &["mode=nope"]), "logger: logging mode not supported: nope"),
+        (
+            vec!["--cpu-rt-runtime", "200", "--cpu-rt-period", "100"],
+            "cpu real-time runtime cannot be higher than cpu real-time period",
+        ),
+        (vec!["--ip", "nope"], "invalid IPv4 address: nope"),
+        (vec!["--link-local-ip", "nope"], "invalid link-local IP address: nope"),
+        (vec!["--platform", "nope"], "error parsing specified platform"),
+    ];
+    for (options, wanted) in cases {
+        // Docker takes any missing file for a missing program.
+        let missing = if wanted.contains("no such file") { 127 } else { 125 };
+        for (command, code) in [("create", 1), ("run", missing)] {
+            let said = house.fails(code, [command].iter().chain(&options).chain(&["busybox", "true"]));
+            assert!(said.contains(wanted), "{command} {options:?} said {said}");
+        }
+    }
+    assert_eq!(house.ok(["ps", "-aq"]), "", "nothing was created");
+    // What is not known before it starts is no reason to refuse it now.
+    for options in [log("syslog", &["syslog-address=tcp://no.such.host.invalid:1"]), log("syslog", &["tag={{.Nope}}"])]
+    {
+        house.ok(["create"].iter().chain(&options).chain(&["busybox", "true"]));
+    }
+    let said = house.fails(1, ["run", "-d", "-a", "stdout", "busybox", "true"]);
+    assert_eq!(said, "conflicting options: cannot specify both --attach and --detach\n");
+    house.ok(["volume", "create", "one"]);
+    let table = "VOLUME NAME   GROUP     DRIVER    AVAILABILITY   STATUS";
+    assert_eq!(house.ok(["volume", "ls", "--cluster"]), table, "of a cluster there are none");
+    assert_eq!(house.ok(["volume", "ls", "--cluster", "-q"]), "");
+}
+
 #[test]
 fn what_comes_later_is_refused_by_name() {
     let house = House::empty();

@@ -115,6 +115,39 @@ fn syslog_in_tls_trusts_who_is_to_be_trusted() {
 }
 
 #[test]
+fn fluentd_in_tls_is_known_by_this_machines_authorities() {
+    let house = House::new();
+    let dir = house.path();
+    let [authority, authority_key] = certificate(dir, "authority");
+    let [cert, key] = signed(dir, "fluentd", [&authority, &authority_key]);
+    let server = Server::start(dir, 24224, &cert, &key, &[]);
+    let address = "fluentd-address=tls://127.0.0.1:24224";
+    let run = |name: &str, word: &str| {
+        let options = ["--log-driver", "fluentd", "--log-opt", address, "--log-opt", "tag=box.{{.Name}}"];
+        let begin = ["run", "-d", "--name", name].into_iter().chain(options);
+        house.ok(begin.chain(["busybox", "sh", "-c", &format!("echo {word}; exec sleep 600")]));
+    };
+    // The daemon that a command starts has nothing of that person's environment: to it the server is a stranger.
+    run("stranger", "whisper");
+    assert_eq!(house.ok(["logs", "stranger"]), "whisper");
+    house.kill_daemon();
+    let mut daemon = house.command(["daemon"]).env("SSL_CERT_FILE", &authority).spawn().unwrap();
+    await_that("the daemon", || std::os::unix::net::UnixStream::connect(house.socket()).is_ok());
+    run("friend", "hello");
+    await_that("the trusting one's word", || server.heard().contains("hello"));
+    let text = server.heard();
+    // Fluentd's forward protocol: the tag, the time, and a map of what is known.
+    for part in ["box.friend", "container_id", "container_name", "/friend", "source", "stdout", "log"] {
+        assert!(text.contains(part), "{part} in {text:?}");
+    }
+    assert_eq!(house.ok(["logs", "friend"]), "hello");
+    house.ok(["rm", "-f", "friend", "stranger"]);
+    assert!(!server.heard().contains("whisper"), "nobody sends to a server that it does not trust");
+    crate::house::signal(i32::try_from(daemon.id()).unwrap(), "TERM");
+    daemon.wait().unwrap();
+}
+
+#[test]
 fn a_log_outlives_what_its_server_was_known_by() {
     let house = House::new();
     let authority = house.path().join("ca.pem").display().to_string();

@@ -151,6 +151,12 @@ pub enum InvalidLogOption {
         /// The driver.
         driver: &'static str,
     },
+    /// A value makes no sense, in Docker's words.
+    #[error("{text}")]
+    Said {
+        /// What Docker says.
+        text: String,
+    },
     /// A file it names cannot be read.
     #[error("could not read {what} {path:?}: open {path}: {reason}")]
     File {
@@ -210,8 +216,13 @@ impl LogConfig {
         Ok(Self { remote, ..files })
     }
 
-    /// Whether there is such a driver, and it has such options; what they say shows when it is to begin.
-    pub fn check_names(driver: &str, options: &Options) -> Result<Driver, InvalidLogOption> {
+    /// Refuses, in Docker's words, what makes no sense before anything is there to be logged.
+    pub fn check(driver: &str, options: &Options) -> Result<(), InvalidLogOption> {
+        super::check::check(Self::check_names(driver, options)?, options)
+    }
+
+    /// Whether there is such a driver, and it has such options.
+    fn check_names(driver: &str, options: &Options) -> Result<Driver, InvalidLogOption> {
         let driver = Driver::named(driver)?;
         match options.keys().find(|option| !driver.knows(option)) {
             Some(option) => Err(InvalidLogOption::Option { option: option.clone(), driver: driver.name() }),

@@ -212,7 +212,7 @@ fn reason(error: &std::io::Error) -> String {
 }
 
 /// Docker's names of facilities, by their numbers.
-const FACILITIES: &[(&str, u8)] = &[
+pub(super) const FACILITIES: &[(&str, u8)] = &[
     ("kern", 0),
     ("user", 1),
     ("mail", 2),

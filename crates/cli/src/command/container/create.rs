@@ -65,9 +65,6 @@ pub(crate) fn request(found: &Matches) -> Result<CreateBody, String> {
     if !["always", "missing", "never"].contains(&pull) {
         return Err(format!("invalid pull option: '{pull}': must be one of \"always\", \"missing\" or \"never\""));
     }
-    if let Some(platform) = found.text_given("platform").filter(|platform| !platform.is_empty()) {
-        Platform::parse(platform).map_err(|error| format!("error parsing specified platform: {error}"))?;
-    }
     let image = found.word(0);
     creation::assemble(found, image, &found.words()[1..])
 }
@@ -84,6 +81,10 @@ pub(crate) async fn make(session: &Session, found: &Matches, body: &mut CreateBo
         Err(_) if is_id(image) => None,
         Err(error) => return Err(Failure::local(error.to_string())),
     };
+    if let Some(platform) = found.text_given("platform").filter(|platform| !platform.is_empty()) {
+        let parsed = Platform::parse(platform).map_err(|error| format!("error parsing specified platform: {error}"));
+        parsed.map_err(Failure::local)?;
+    }
     let policy = found.text("pull");
     if policy == "always" {
         fetch(session, found, reference.as_ref()).await?;

@@ -77,7 +77,8 @@ impl Attachment {
         let config = &mut body.config;
         if found.on("detach") {
             if !found.list("attach").is_empty() {
-                return Err(create::refused("conflicting options: cannot specify both --attach and --detach", "run"));
+                let message = "conflicting options: cannot specify both --attach and --detach".to_owned();
+                return Err(Failure::Status { message, code: 1 });
             }
             (config.attach_stdin, config.attach_stdout, config.attach_stderr) = (false, false, false);
             config.stdin_once = false;

@@ -115,8 +115,12 @@ fn check_cpu(resources: &Resources) -> Result<()> {
     if quota > 0 && quota < 1000 {
         return refuse("CPU cfs quota can not be less than 1ms (i.e. 1000)");
     }
+    let (runtime, whole) = (resources.cpu_realtime_runtime, resources.cpu_realtime_period);
+    if runtime != 0 && whole != 0 && runtime > whole {
+        return refuse("cpu real-time runtime cannot be higher than cpu real-time period");
+    }
     if resources.cpu_shares < 0 {
-        return refuse(format!("invalid CPU shares: {}", resources.cpu_shares));
+        return refuse(format!("invalid CPU shares ({}): value must be a positive integer", resources.cpu_shares));
     }
     check_cpuset("cpus", &resources.cpuset_cpus, "/sys/devices/system/cpu/online")?;
     check_cpuset("mems", &resources.cpuset_mems, "/sys/devices/system/node/online")
@@ -205,6 +209,8 @@ mod tests {
         assert_eq!(refusal(|r| r.cpuset_cpus = "x".into()), "Invalid value x for cpuset cpus");
         assert!(refusal(|r| r.cpuset_cpus = "4000".into()).starts_with("Requested CPUs are not available"));
         assert!(refusal(|r| r.nano_cpus = 1).starts_with("range of CPUs is from 0.01"));
+        let realtime = |r: &mut Resources| (r.cpu_realtime_runtime, r.cpu_realtime_period) = (200, 100);
+        assert_eq!(refusal(realtime), "cpu real-time runtime cannot be higher than cpu real-time period");
         assert_eq!(refusal(|r| r.blkio_weight = 5), "Range of blkio weight is from 10 to 1000");
     }
 

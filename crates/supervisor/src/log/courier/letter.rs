@@ -200,9 +200,10 @@ fn chunks(message: Vec<u8>, time: Timestamp) -> Vec<Vec<u8>> {
 
 /// `[tag, time, record]` in msgpack.
 fn fluentd(subject: &Subject, attributes: &BTreeMap<String, String>, message: &Message<'_>, precise: bool) -> Vec<u8> {
+    let name = format!("/{}", subject.name);
     let mut fields: Vec<(&str, &[u8])> = vec![
         ("container_id", subject.id.as_bytes()),
-        ("container_name", subject.name.as_bytes()),
+        ("container_name", name.as_bytes()),
         ("source", message.stream.name().as_bytes()),
         ("log", message.bytes),
     ];
