@@ -37,6 +37,9 @@ use crate::request::Request;
 use crate::workshop::{Cancel, Workshop};
 use crate::{Error, Result};
 
+/// The most stages: each that is needed has a thread.
+const STAGES: usize = 1000;
+
 /// Everything a build works with.
 #[derive(Clone, Copy)]
 pub struct Tools<'a> {
@@ -116,6 +119,9 @@ enum Slot {
 /// The first thing that went wrong; what ran beside it is stopped.
 pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
     let file = Dockerfile::parse(&request.dockerfile)?;
+    if file.stages.len() > STAGES {
+        return Err(Error::refused(format!("the Dockerfile has more than {STAGES} stages")));
+    }
     let platform = request.platform.clone().unwrap_or_else(Platform::host).normalised();
     let globals = meta::globals(&file, request, &platform)?;
     let stages = Mutex::new(vec![Slot::Idle; file.stages.len()]);
@@ -133,7 +139,7 @@ pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
         materials: Mutex::default(),
     };
     let target = build.target()?;
-    build.check_circles(target, &mut Vec::new())?;
+    build.check_circles(target, &mut Vec::new(), &mut BTreeSet::new())?;
     let state = std::thread::scope(|scope| build.stage(scope, target));
     let saved = build.tools.cache.memory.save();
     let failed = build.first_error.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -221,7 +227,11 @@ impl<'a> Build<'a> {
         Ok(base)
     }
 
-    fn check_circles(&self, index: usize, path: &mut Vec<usize>) -> Result<()> {
+    /// Whether a stage needs itself. `fine` are those that were looked at: otherwise a few stages have ways without number.
+    fn check_circles(&self, index: usize, path: &mut Vec<usize>, fine: &mut BTreeSet<usize>) -> Result<()> {
+        if fine.contains(&index) {
+            return Ok(());
+        }
         if path.contains(&index) {
             let stage = &self.file.stages[index];
             let name = stage.from.name.clone().unwrap_or_else(|| index.to_string());
@@ -230,20 +240,21 @@ impl<'a> Build<'a> {
         }
         path.push(index);
         for needed in self.needs(index) {
-            self.check_circles(needed, path)?;
+            self.check_circles(needed, path, fine)?;
         }
         path.pop();
+        fine.insert(index);
         Ok(())
     }
 
     /// What a stage ends in; it is begun if it was not.
     fn stage<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, index: usize) -> Result<Arc<State>> {
         if self.tools.series.slots.is_single() {
-            // One thing after the other: what a stage needs, then the stage.
-            for needed in self.needs(index) {
-                self.stage(scope, needed)?;
-            }
+            // One thing after the other: what a stage needs, then the stage. There is nobody else who could claim it.
             if self.claim(index) {
+                for needed in self.needs(index) {
+                    self.stage(scope, needed)?;
+                }
                 self.run_stage(scope, index);
             }
         } else {

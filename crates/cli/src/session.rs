@@ -49,7 +49,7 @@ impl Session {
 
     /// Remembers the flags that stood between a group's word and its command's.
     pub(crate) fn enter(&self, found: Matches) {
-        // Only one group has flags, and it stands in no other.
+        // Groups with flags stand in no other ones.
         let _ = self.group.set(found);
     }
 

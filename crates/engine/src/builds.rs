@@ -53,6 +53,9 @@ use crate::{Error, Result};
 /// The argument that asks for a cache in the image, as with BuildKit.
 const INLINE_CACHE: &str = "BUILDKIT_INLINE_CACHE";
 
+/// The most platforms of one build: they go on side by side.
+const PLATFORMS: usize = 32;
+
 /// How many messages may wait for a client; then the build waits, too.
 const BACKLOG: usize = 1024;
 
@@ -234,6 +237,10 @@ impl Builds {
         cancel: &Arc<Cancel>,
         runtime: tokio::runtime::Handle,
     ) -> std::result::Result<Told, Failure> {
+        if request.platforms.len() > PLATFORMS {
+            let message = format!("a build for more than {PLATFORMS} platforms: build for some of them at a time");
+            return Err(Failure { message, ..Failure::default() });
+        }
         let store = &self.house.store;
         let _held = store.hold();
         let watcher = Teller { send: send.clone(), cancel: Arc::clone(cancel) };

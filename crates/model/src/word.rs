@@ -37,6 +37,12 @@ impl Default for Lexer {
     }
 }
 
+/// How deep `${a:-${b:-…}}` may be nested: far deeper than people write, and little enough for any thread's stack.
+const DEPTH: usize = 64;
+
+/// The most bytes that a word's variables may make of it.
+const LENGTH: usize = 1 << 20;
+
 /// Where variables come from.
 type Value<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -58,7 +64,7 @@ impl Lexer {
     }
 
     fn read(&self, word: &str, value: Value<'_>) -> Result<(String, Vec<String>), InvalidWord> {
-        let mut reader = Reader { rest: word.chars().peekable(), value, lexer: *self };
+        let mut reader = Reader { rest: word.chars().peekable(), value, lexer: *self, depth: 0, put: 0 };
         let mut words = Words::default();
         let text = reader.read(None, &mut words).map_err(|reason| InvalidWord { word: word.to_owned(), reason })?;
         Ok((text, words.finish()))
@@ -148,6 +154,10 @@ struct Reader<'a> {
     rest: Peekable<Chars<'a>>,
     value: Value<'a>,
     lexer: Lexer,
+    /// How many operators' words this one is in.
+    depth: usize,
+    /// How many bytes were put in the place of variables.
+    put: usize,
 }
 
 /// What stands behind a variable's name in braces.
@@ -238,13 +248,15 @@ impl Reader<'_> {
     /// What follows a dollar sign.
     fn variable(&mut self) -> Result<String, String> {
         if self.rest.next_if_eq(&'{').is_some() {
-            return self.braced();
+            let value = self.braced()?;
+            return self.count(value);
         }
         let name = self.name();
         if name.is_empty() {
             return Ok("$".to_owned());
         }
-        Ok(self.plain(&name, format!("${name}")))
+        let value = self.plain(&name, format!("${name}"));
+        self.count(value)
     }
 
     fn plain(&self, name: &str, written: String) -> String {
@@ -252,6 +264,15 @@ impl Reader<'_> {
             Some(value) => value,
             None if self.lexer.keep_unset => written,
             None => String::new(),
+        }
+    }
+
+    /// Refuses words that grow beyond all measure: each line may double what the last one made.
+    fn count(&mut self, value: String) -> Result<String, String> {
+        self.put += value.len();
+        match self.put > LENGTH {
+            true => Err(format!("its variables make more than {LENGTH} bytes of it")),
+            false => Ok(value),
         }
     }
 
@@ -278,9 +299,14 @@ impl Reader<'_> {
 
     /// The word behind an operator, up to the brace.
     fn operand(&mut self, end: char, raw_escapes: bool) -> Result<String, String> {
+        if self.depth == DEPTH {
+            return Err(format!("variables are nested more than {DEPTH} deep"));
+        }
         let before = self.lexer.raw_escapes;
         self.lexer.raw_escapes |= raw_escapes;
+        self.depth += 1;
         let word = self.read(Some(end), &mut Words::default());
+        self.depth -= 1;
         self.lexer.raw_escapes = before;
         let missing = if end == '/' { "syntax error: missing '/' in ${}" } else { "syntax error: missing '}'" };
         match word {

@@ -1,6 +1,7 @@
 //! Instructions that change only what an image says of itself.
 
 use hako_model::container::{Empty, HealthConfig};
+use hako_model::image::DOCUMENT_LIMIT;
 use hako_model::platform::Platform;
 use hako_model::quote::quote;
 use hako_model::word::Lexer;
@@ -40,8 +41,18 @@ pub(super) fn globals(file: &Dockerfile, request: &Request, target: &Platform) -
                 globals.push((name.clone(), value));
             }
         }
+        let size = globals.iter().map(|(name, value)| name.len() + value.len()).sum();
+        check_size(size).map_err(|error| error.at(instruction.lines))?;
     }
     Ok(globals)
+}
+
+/// A few lines could fill the memory, as each may hold what those before it made. What is larger is no image's configuration.
+pub(super) fn check_size(size: usize) -> Result<()> {
+    match size as u64 > DOCUMENT_LIMIT {
+        true => Err(Error::refused(format!("variables, labels and history are larger than {DOCUMENT_LIMIT} bytes"))),
+        false => Ok(()),
+    }
 }
 
 fn platforms(target: &Platform) -> Vec<(String, String)> {

@@ -9,7 +9,7 @@ use hako_model::reference::Reference;
 use hako_store::{ChainId, Hasher};
 
 use super::key::{Inputs, moment};
-use super::meta::Scope;
+use super::meta::{Scope, check_size};
 use super::state::State;
 use super::{Build, Kept, find};
 use crate::cache::{Found, Record, now, now_text};
@@ -149,6 +149,7 @@ impl<'scope> Stage<'_, 'scope, '_> {
             Kind::Workdir(path) => self.workdir(path, instruction, step),
             kind => self.scope.apply(&mut self.state, kind),
         };
+        let outcome = outcome.and_then(|()| check_size(self.state.size()));
         self.conclude(step, outcome.map_err(|error| error.at(instruction.lines)))
     }
 

@@ -47,6 +47,14 @@ pub struct State {
 }
 
 impl State {
+    /// How many bytes of text it holds.
+    pub(super) fn size(&self) -> usize {
+        let pairs = self.env.iter().chain(&self.arguments).map(|(name, value)| name.len() + value.len());
+        let labels = self.config.labels.iter().flatten().map(|(name, value)| name.len() + value.len());
+        let history = self.history.iter().map(|entry| entry.created_by.len());
+        pairs.chain(labels).chain(history).sum()
+    }
+
     /// Nothing at all.
     pub(super) fn scratch(platform: &Platform) -> Self {
         let mut state = Self { platform: platform.clone(), ..Self::default() };

@@ -45,7 +45,7 @@ pub(crate) static BAKE: Command = Command {
     arity: Arity::AtLeast(0),
     flags: &[&[
         list("allow", "Allow build to access specified resources").word("stringArray"),
-        text("builder", "Override the configured builder instance").refused("hako builds by itself"),
+        super::build::pruning::BUILDER,
         text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")"),
         switch("check", "Shorthand for \"--call=check\""),
         list("file", "Build definition file").short('f').word("stringArray"),
@@ -70,6 +70,7 @@ pub(crate) static BAKE: Command = Command {
 };
 
 async fn bake(session: &Session, found: &Matches) -> Outcome {
+    super::build::pruning::heed_group(session);
     let refused = |why: String| Failure::Status { message: format!("ERROR: {why}"), code: 1 };
     if let Some(text) = found.text_given("list") {
         let listing = Listing::parse(text).map_err(refused)?;

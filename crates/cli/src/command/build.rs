@@ -6,6 +6,7 @@ mod context;
 mod failed;
 mod options;
 mod output;
+pub(crate) mod pruning;
 mod screen;
 mod tty;
 mod verify;
@@ -15,7 +16,6 @@ use std::io::{self, IsTerminal};
 use std::os::fd::AsRawFd;
 
 use hako_api::build::{Message, Order, Place};
-use hako_api::query;
 use hako_client::JsonStream;
 use hako_registry::credentials::Credential;
 
@@ -24,14 +24,13 @@ use self::call::Call;
 use self::context::{Contexts, Plan};
 pub(crate) use self::options::check_progress;
 use self::output::Output;
+use self::pruning::{GROUP, PRUNE};
 use self::screen::{Mode, Screen};
 use crate::command::image::pull::config_file;
 use crate::failure::Failure;
-use crate::flags::{Flag, Matches, bytes, filter, list, switch, text};
+use crate::flags::{Flag, Matches, bytes, list, switch, text};
 use crate::output as out;
-use crate::render::units::human_size;
 use crate::session::Session;
-use crate::terminal;
 use crate::tree::{Arity, Command, Group, Node, Outcome, run};
 
 const FLAGS: &[Flag] = &[
@@ -41,7 +40,7 @@ const FLAGS: &[Flag] = &[
     list("attest", "Attestation parameters (format: \"type=provenance,mode=max\")").word("stringArray"),
     list("build-arg", "Set build-time variables").word("stringArray"),
     list("build-context", "Additional build contexts (e.g., name=path)").word("stringArray"),
-    text("builder", "Override the configured builder instance").refused("hako builds by itself"),
+    pruning::BUILDER,
     list("cache-from", "External cache sources (e.g., \"user/app:cache\", \"type=local,src=path/to/dir\")").word("stringArray"),
     list("cache-to", "Cache export destinations (e.g., \"user/app:cache\", \"type=local,dest=path/to/dir\")").word("stringArray"),
     text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")").default("build").check(call::check),
@@ -90,13 +89,13 @@ pub(crate) static BUILD: Command = Command {
 
 pub(crate) static BUILDER: Group = Group {
     short: "Manage builds",
-    flags: &[],
+    flags: &[GROUP],
     nodes: &[Node::command("build", &BUILD), Node::command("prune", &PRUNE)],
 };
 
 pub(crate) static BUILDX: Group = Group {
     short: "Docker Buildx",
-    flags: &[],
+    flags: &[GROUP],
     nodes: &[
         Node::command("bake", &super::bake::BAKE),
         Node::command("build", &BUILD),
@@ -112,47 +111,8 @@ pub(crate) static BUILDX: Group = Group {
     ],
 };
 
-static PRUNE: Command = Command {
-    usage: &["[OPTIONS]"],
-    flags: &[&[
-        switch("all", "Remove all unused build cache, not just dangling ones").short('a'),
-        filter("Provide filter values (e.g., \"until=24h\")"),
-        switch("force", "Do not prompt for confirmation").short('f'),
-        bytes("keep-storage", "Amount of disk space to keep for cache"),
-        bytes("max-used-space", "Maximum amount of disk space allowed to keep for cache"),
-        bytes("min-free-space", "Target amount of free disk space after pruning"),
-        bytes("reserved-space", "Amount of disk space always allowed to keep for cache"),
-    ]],
-    ..Command::new("Remove build cache", run!(prune))
-};
-
-async fn prune(session: &Session, found: &Matches) -> Outcome {
-    let warning = if found.on("all") {
-        "WARNING! This will remove all build cache."
-    } else {
-        "WARNING! This will remove all dangling build cache."
-    };
-    let asked = || terminal::confirm(&format!("{warning} Are you sure you want to continue?"));
-    if !found.on("force") && !asked().map_err(|error| Failure::local(error.to_string()))? {
-        return Err(Failure::local("builder prune has been cancelled"));
-    }
-    let filters = crate::command::filters(found);
-    let bytes = |flag: &str| Some(found.bytes(flag)).filter(|bytes| *bytes > 0);
-    let options = query::PruneBuilds {
-        all: found.on("all"),
-        keep_storage: bytes("keep-storage"),
-        reserved_space: bytes("reserved-space"),
-        max_used_space: bytes("max-used-space"),
-        min_free_space: bytes("min-free-space"),
-        filters,
-    };
-    let pruned = session.client()?.builds().prune(&options).await?;
-    let ids = pruned.caches_deleted.unwrap_or_default();
-    let listed = if ids.is_empty() { String::new() } else { format!("ID\n{}\n\n", ids.join("\n")) };
-    out::print(format!("{listed}Total reclaimed space: {}\n", human_size(pruned.space_reclaimed as f64)))
-}
-
 async fn build(session: &Session, found: &Matches) -> Outcome {
+    pruning::heed_group(session);
     let outputs = output::parse(&found.list("output"), found.on("load"), found.on("push"))?;
     let plan = Plan::read(found)?;
     let mut order = options::order(found, &plan)?;

@@ -83,10 +83,12 @@ impl Builds {
 
     /// An archive is unpacked; anything else is the Dockerfile.
     async fn fetch_file(&self, url: &str) -> Result<Origin> {
-        let mut file = self.images.file(url).await?;
+        // The address is the client's.
+        let refused = |error: Error| Error::invalid(format!("failed to fetch the build context: {error}"));
+        let mut file = self.images.file(url).await.map_err(refused)?;
         let mut begun = Vec::new();
         while begun.len() < 512 {
-            match file.next().await.map_err(|e| Error::io(format!("download {url}"), e))? {
+            match file.next().await.map_err(|e| Error::invalid(format!("download {url}: {e}")))? {
                 Some(piece) => begun.extend_from_slice(&piece),
                 None => break,
             }

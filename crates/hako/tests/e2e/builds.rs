@@ -168,7 +168,10 @@ RUN --mount=type=cache,target=/c,sharing=locked echo one >> /c/log; cp /c/log /s
     build(&house, &dir, &["-t", "c", "--no-cache"]);
     assert_eq!(house.ok(["run", "--rm", "c", "cat", "/seen"]), "one\none");
     house.ok(["run", "--rm", "c", "test", "!", "-e", "/c"]);
-    assert!(house.ok(["builder", "prune", "-af"]).contains("Total reclaimed space"));
+    let pruned = house.ok(["builder", "--builder", "default", "prune", "-af", "--verbose"]);
+    assert!(pruned.contains("Type:\t\texec.cachemount") && pruned.contains("Total reclaimed space"), "{pruned}");
+    let unknown = house.run(["builder", "prune", "--builder", "other", "-f"]);
+    assert!(unknown.code != 0 && unknown.stderr.contains("no builder \"other\" found"), "{}", unknown.stderr);
     build(&house, &dir, &["-t", "c"]);
     assert_eq!(house.ok(["run", "--rm", "c", "cat", "/seen"]), "one");
 }

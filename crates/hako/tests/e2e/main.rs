@@ -57,6 +57,7 @@ mod publishing;
 mod reasons;
 mod refusals;
 mod rollouts;
+mod rude_builds;
 mod rudeness;
 mod runtime;
 mod sealed_logs;

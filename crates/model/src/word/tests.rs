@@ -100,3 +100,15 @@ proptest! {
         let _ = shape.replace(&text, "x", true);
     }
 }
+
+#[test]
+fn words_are_neither_too_deep_nor_too_long() {
+    let nested = |depth: usize| format!("{}x{}", "${A:-".repeat(depth), "}".repeat(depth));
+    let expand = |word: &str, value: Value<'_>| Lexer::default().expand(word, value);
+    assert_eq!(expand(&nested(60), &|_| None).unwrap(), "x");
+    assert!(expand(&nested(100_000), &|_| None).unwrap_err().reason.contains("deep"));
+    assert!(expand(&"${A/${A//".repeat(50_000), &|_| None).is_err());
+    let long = "x".repeat(600_000);
+    assert!(expand("$A", &|_| Some(long.clone())).is_ok());
+    assert!(expand("$A\"${A}\"", &|_| Some(long.clone())).unwrap_err().reason.contains("bytes"));
+}

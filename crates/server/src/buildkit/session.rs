@@ -1,6 +1,7 @@
 //! Clients that offer what they serve, by the names they gave themselves.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -44,10 +45,19 @@ impl Drop for Known {
 }
 
 impl Sessions {
-    pub(super) fn add(&self, id: String, session: Session) -> Known {
-        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), session);
+    /// Whether a session has that name.
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
+    }
+
+    /// Adds a session; none if another has its name, which nobody takes away from it.
+    pub(super) fn add(&self, id: String, session: Session) -> Option<Known> {
+        match self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()) {
+            Entry::Occupied(_) => return None,
+            Entry::Vacant(place) => place.insert(session),
+        };
         self.shared.changed.notify_waiters();
-        Known { sessions: self.clone(), id }
+        Some(Known { sessions: self.clone(), id })
     }
 
     /// The session of that name, which may be on its way.

@@ -128,7 +128,7 @@ fn push(target: &mut Target, value: &str) -> Result<(), String> {
     let kinds: Vec<&str> = target.output.iter().map(|output| output.get("type")).collect();
     if kinds.iter().all(|kind| matches!(*kind, "docker" | "image")) {
         target.output.retain(|output| output.get("type") != "image");
-        add(target, "registry")?;
+        add(target, "image,push=true")?;
     }
     Ok(())
 }

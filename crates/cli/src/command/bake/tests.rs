@@ -26,6 +26,12 @@ fn files_mean_what_they_mean_to_buildx() {
     check(&["values.hcl"], include_str!("cases/values.txt"));
 }
 
+#[test]
+fn a_push_is_printed_as_buildx_prints_it() {
+    let text = printed(&["values.hcl"], &["--push"]);
+    assert!(text.contains("\"push\": \"true\",\n          \"type\": \"image\""), "{text}");
+}
+
 fn read(text: &str, environment: &[(&str, &str)]) -> Result<Definition, String> {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     language::read(vec![language::parse("f", text, false)?], &environment)

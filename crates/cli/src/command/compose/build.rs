@@ -22,7 +22,7 @@ pub(super) static BUILD: Command = Command {
     arity: Arity::AtLeast(0),
     flags: &[&[
         list("build-arg", "Set build-time variables for services").word("stringArray"),
-        text("builder", "Set builder to use").refused("hako builds by itself"),
+        crate::command::build::pruning::BUILDER,
         switch("check", "Check build configuration").refused(LATER),
         super::DRY_RUN,
         bytes("memory", "Set memory limit for the build container. Not supported by BuildKit.")
