@@ -89,11 +89,14 @@ impl Group {
     fn cpu_v1(&self) -> CpuUsage {
         let times = self.table("cpu", "cpu.stat");
         let per_cpu = self.get("cpuacct", "cpuacct.usage_percpu").unwrap_or_default();
+        let per_cpu: Vec<u64> = per_cpu.split_ascii_whitespace().filter_map(|text| text.parse().ok()).collect();
+        // What the kernel adds up for `cpuacct.usage`, `usage_user` and `usage_sys`, in two files instead of four.
+        let [user, kernel] = columns(&self.get("cpuacct", "cpuacct.usage_all").unwrap_or_default());
         CpuUsage {
-            total: self.number("cpuacct", "cpuacct.usage"),
-            user: self.number("cpuacct", "cpuacct.usage_user"),
-            kernel: self.number("cpuacct", "cpuacct.usage_sys"),
-            per_cpu: per_cpu.split_ascii_whitespace().filter_map(|text| text.parse().ok()).collect(),
+            total: per_cpu.iter().sum(),
+            user,
+            kernel,
+            per_cpu,
             periods: entry(&times, "nr_periods"),
             throttled_periods: entry(&times, "nr_throttled"),
             throttled: entry(&times, "throttled_time"),
@@ -228,6 +231,17 @@ fn entry(table: &BTreeMap<String, u64>, key: &str) -> u64 {
     table.get(key).copied().unwrap_or(0)
 }
 
+/// The sums of the second and the third of the columns in `cpuacct.usage_all`, a line for each processor below a heading.
+fn columns(text: &str) -> [u64; 2] {
+    let mut sums = [0; 2];
+    for line in text.lines().skip(1) {
+        for (sum, word) in sums.iter_mut().zip(line.split(' ').skip(1)) {
+            *sum += word.parse().unwrap_or(0);
+        }
+    }
+    sums
+}
+
 /// Lines of a word and a number.
 fn keyed(text: &str) -> BTreeMap<String, u64> {
     let pairs = text.lines().filter_map(|line| line.split_once(' '));
@@ -247,4 +261,16 @@ fn serviced(text: &str) -> Vec<(u64, u64, String, u64)> {
         Some((major, minor, words.next()?.to_owned(), words.next()?.parse().ok()?))
     };
     text.lines().filter_map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_summed_over_processors() {
+        assert_eq!(columns("cpu user system\n0 10 3\n1 20 4\n"), [30, 7]);
+        assert_eq!(columns("cpu user system\n"), [0, 0]);
+        assert_eq!(columns(""), [0, 0]);
+    }
 }
