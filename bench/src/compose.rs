@@ -4,15 +4,26 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::engine::{Engine, Engines};
-use crate::measures::interleave_some;
+use crate::engine::{Engine, Engines, PodmanService};
+use crate::measures::interleave_these;
 use crate::sample::{Plan, Row, timed};
 
 /// Services in a chain, each started after the one before; the others stand beside it.
 const CHAIN: usize = 5;
 
-/// Compose rows: those who have compose of their own. Podman hands the command to docker's binary.
+/// Compose rows: hako, and docker's compose on docker and on podman.
 pub(crate) fn take(plan: &Plan, engines: &Engines) -> Vec<Row> {
+    let service = PodmanService::start(plan);
+    let own = engines.all.iter().filter(|engine| matches!(engine.name, "hako" | "docker"));
+    let all: Vec<&Engine> = own.chain(service.as_ref().map(|service| &service.engine)).collect();
+    let rows = rows(plan, &all);
+    if let Some(service) = service {
+        service.stop();
+    }
+    rows
+}
+
+fn rows(plan: &Plan, engines: &[&Engine]) -> Vec<Row> {
     let few = described(&plan.data.join("compose-20"), 20);
     let many = described(&plan.data.join("compose-50"), 50);
     let mut up = Row::new(format!("compose up -d of 20 services, {CHAIN} in a chain"), "ms");
@@ -20,29 +31,17 @@ pub(crate) fn take(plan: &Plan, engines: &Engines) -> Vec<Row> {
     let mut idle = Row::new("compose up -d with nothing to change, 50 services", "ms");
     let mut config = Row::new("compose config of a 250 kB file", "ms");
     let rounds = plan.rounds.min(5);
-    interleave_some(engines, rounds, &mut up, has_compose, |engine, _| {
+    interleave_these(engines, rounds, &mut up, |engine, _| {
         let took = timed(|| compose(engine, &few, &["up", "-d"]));
         down.add(engine.name, timed(|| compose(engine, &few, &["down", "-t", "0"])));
         took
     });
-    for engine in engines.all.iter().filter(|engine| has_compose(engine)) {
-        compose(engine, &many, &["up", "-d"]);
-    }
-    interleave_some(engines, plan.rounds, &mut idle, has_compose, |engine, _| {
-        timed(|| compose(engine, &many, &["up", "-d"]))
-    });
-    for engine in engines.all.iter().filter(|engine| has_compose(engine)) {
-        compose(engine, &many, &["down", "-t", "0"]);
-    }
+    engines.iter().for_each(|engine| compose(engine, &many, &["up", "-d"]));
+    interleave_these(engines, plan.rounds, &mut idle, |engine, _| timed(|| compose(engine, &many, &["up", "-d"])));
+    engines.iter().for_each(|engine| compose(engine, &many, &["down", "-t", "0"]));
     let large = large(&plan.data.join("compose-large"));
-    interleave_some(engines, plan.rounds, &mut config, has_compose, |engine, _| {
-        timed(|| compose(engine, &large, &["config"]))
-    });
+    interleave_these(engines, plan.rounds, &mut config, |engine, _| timed(|| compose(engine, &large, &["config"])));
     vec![up, down, idle, config]
-}
-
-fn has_compose(engine: &Engine) -> bool {
-    matches!(engine.name, "hako" | "docker")
 }
 
 fn compose(engine: &Engine, file: &Path, args: &[&str]) {

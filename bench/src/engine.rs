@@ -202,6 +202,39 @@ impl ContainerdStore {
     }
 }
 
+/// Podman's side of Docker's API, which is what compose on podman speaks to. It takes part where systems are composed.
+pub(crate) struct PodmanService {
+    child: Child,
+    pub(crate) engine: Engine,
+}
+
+impl PodmanService {
+    /// Starts it on the data of the engine in the list; `None` without podman or docker's compose.
+    pub(crate) fn start(plan: &Plan) -> Option<Self> {
+        if !installed("podman") || !installed("docker") || !plan.meets("podman") {
+            return None;
+        }
+        let host = "unix:///run/podman-bench.sock";
+        let child = podman(plan).command(&["system", "service", "--time", "0", host]).spawn().expect("podman");
+        let engine = docker("podman", &["-H", host], Vec::new(), None);
+        let service = Self { child, engine };
+        for _ in 0..600 {
+            if service.engine.command(&["version"]).status().is_ok_and(|status| status.success()) {
+                return Some(service);
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(50));
+        }
+        service.stop();
+        panic!("podman's service did not come up");
+    }
+
+    /// Ends it.
+    pub(crate) fn stop(mut self) {
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let _ = self.child.wait();
+    }
+}
+
 /// Starts a dockerd whose data lies in `name` below the plan's directory, and waits until it answers.
 fn dockerd(plan: &Plan, name: &str, host: &[&str], flags: &[&str]) -> Child {
     let path = plan.data.join(format!("{name}.log"));

@@ -119,6 +119,16 @@ fn a_bomb_is_refused_at_once() {
 }
 
 #[test]
+fn files_in_repositories_are_refused_by_name() {
+    for file in ["https://example.com/r.git", "git@example.com:a/b.git"] {
+        let mut options = options("/project".into());
+        options.files = vec![file.into()];
+        let said = load(&options).expect_err(file).to_string();
+        assert!(said.contains("example.com") && said.contains("repositories are not supported"), "{said}");
+    }
+}
+
+#[test]
 fn a_missing_variable_is_a_warning() {
     let mut options = options("/project".into());
     options.files = vec!["-".into()];

@@ -353,4 +353,3 @@ fn whole(path: &Path) -> std::io::Result<String> {
     bytes.truncate(have);
     String::from_utf8(bytes).map_err(std::io::Error::other)
 }
-

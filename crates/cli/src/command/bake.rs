@@ -99,6 +99,12 @@ async fn bake(session: &Session, found: &Matches) -> Outcome {
 
 /// What the files and the flags ask for.
 fn plan(found: &Matches) -> Result<Plan, String> {
+    let is_address =
+        |word: &&str| ["http://", "https://", "git://", "ssh://", "git@"].iter().any(|scheme| word.starts_with(scheme));
+    let mut words = found.list("file").into_iter().chain(found.words().iter().map(String::as_str));
+    if let Some(address) = words.find(is_address) {
+        return Err(format!("{address}: bake files from elsewhere are not supported: fetch it, and name it with -f"));
+    }
     let definition = gather(&found.list("file"))?;
     Plan::make(&definition, found.words(), &changes(found)?)
 }

@@ -53,6 +53,7 @@ pub(super) fn files(options: &Options) -> Result<Located, Error> {
         }
     }
     let named = directory.clone();
+    files.iter().try_for_each(|path| refuse_repository(path, &options.directory))?;
     // What was fetched lies in a cache, and its own paths lead there; its name and variables are those of whoever asks.
     let remote = options.project_directory.is_none() && is_remote(&files[0]);
     let files = files.iter().map(|path| super::local(path, options)).collect::<Result<Vec<PathBuf>, Error>>()?;
@@ -64,6 +65,20 @@ pub(super) fn files(options: &Options) -> Result<Located, Error> {
 
 fn stdin_or(path: &Path, here: &impl Fn(&Path) -> PathBuf) -> PathBuf {
     if path == Path::new("-") || is_remote(path) { path.to_owned() } else { here(path) }
+}
+
+/// Compose clones repositories that stand in a file's place; hako does not yet.
+fn refuse_repository(path: &Path, directory: &Path) -> Result<(), Error> {
+    let written = path.strip_prefix(directory).unwrap_or(path).to_string_lossy();
+    // A path has lost one of its slashes on the way here.
+    let schemes = ["http:/", "https:/", "git:/", "ssh:/", "git@"];
+    if path.exists() || !schemes.iter().any(|scheme| written.starts_with(scheme)) {
+        return Ok(());
+    }
+    let reason = format!(
+        "{written}: compose files in repositories are not supported: clone it, and give the file;          what was published to a registry is read by oci://"
+    );
+    Err(Error::Invalid { place: None, fault: Fault::Unusable { reason } })
 }
 
 fn is_remote(path: &Path) -> bool {

@@ -32,6 +32,14 @@ fn a_push_is_printed_as_buildx_prints_it() {
     assert!(text.contains("\"push\": \"true\",\n          \"type\": \"image\""), "{text}");
 }
 
+#[test]
+fn files_from_elsewhere_are_refused_by_name() {
+    for words in [["https://example.com/r.git#v1"], ["--file=git@example.com:a/b.git"]] {
+        let said = printed(&["values.hcl"], &words);
+        assert!(said.contains("bake files from elsewhere are not supported"), "{words:?}: {said}");
+    }
+}
+
 fn read(text: &str, environment: &[(&str, &str)]) -> Result<Definition, String> {
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     language::read(vec![language::parse("f", text, false)?], &environment)
