@@ -44,21 +44,19 @@ pub(crate) fn session(asked: Asked) -> Outcome {
     if id.is_empty() {
         return Err(Failure::invalid("a session needs a name: X-Docker-Expose-Session-Uuid is missing"));
     }
-    if asked.bench.sessions.has(&id) {
+    let Some(name) = asked.bench.sessions.name(&id) else {
         return Err(Failure::new(StatusCode::CONFLICT, format!("session {id} already exists")));
-    }
+    };
     let shared_key = word("x-docker-expose-session-sharedkey");
     let methods = asked.headers.get_all("x-docker-expose-session-grpc-method");
     let methods = methods.iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
-    let (sessions, guard) = (asked.bench.sessions.clone(), asked.activity.begin());
+    let guard = asked.activity.begin();
     switch(asked.upgrade, move |upgraded| async move {
         let _guard = guard;
         match Caller::open(upgraded, methods).await {
             Ok(caller) => {
-                let known = sessions.add(id, Session { caller: caller.clone(), shared_key });
-                if known.is_some() {
-                    caller.closed().await;
-                }
+                name.opened(Session { caller: caller.clone(), shared_key });
+                caller.closed().await;
             }
             Err(error) => tracing::debug!("{error}"),
         }

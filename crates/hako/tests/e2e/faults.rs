@@ -60,7 +60,7 @@ fn a_full_disk_is_told_and_survived() {
     house.ok(["rm", "box", "filler"]);
     house.import_busybox();
     assert_eq!(house.ok(["run", "--rm", "busybox", "echo", "fine"]), "fine");
-    house.kill_daemon();
+    house.end_daemon();
     drop(unmount);
 }
 
@@ -102,7 +102,7 @@ fn a_daemon_starts_on_a_full_disk() {
     assert_eq!(house.inspect("kept", "{{.State.Status}}"), "running");
     assert_eq!(house.daemon_pid(), daemon, "nobody had to restart it");
     house.ok(["rm", "-f", "kept"]);
-    house.kill_daemon();
+    house.end_daemon();
 }
 
 /// The cache of builds may have a tenth of the disk; steps that are an image's layers take nothing of that.
@@ -129,7 +129,7 @@ fn what_an_image_has_stays_cached_on_a_small_disk() {
     std::fs::write(context.join("Dockerfile"), format!("FROM busybox\n{steps}")).unwrap();
     let after = build();
     assert!(after.matches("CACHED").count() < 2, "{after}");
-    house.kill_daemon();
+    house.end_daemon();
 }
 
 #[test]
@@ -155,7 +155,7 @@ fn inodes_run_out() {
     await_that("the inodes to come back", || disk.inodes() <= used + 40);
     assert_eq!(house.ok(["run", "--rm", "busybox", "echo", "fine"]), "fine");
     house.ok(["rm", "-f", "box"]);
-    house.kill_daemon();
+    house.end_daemon();
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn a_read_only_root_is_told_by_name() {
     house.ok(["start", "done"]);
     house.ok(["wait", "done"]);
     house.ok(["rm", "done"]);
-    house.kill_daemon();
+    house.end_daemon();
 }
 
 #[test]
@@ -199,7 +199,7 @@ fn a_disk_that_fails_under_a_running_container() {
     assert_eq!(house.ok(["logs", "done"]), "said");
     house.ok(["stop", "-t", "0", "box"]);
     assert_eq!(house.inspect("box", "{{.State.Status}} {{.State.ExitCode}}"), "exited 137");
-    house.kill_daemon();
+    house.end_daemon();
 }
 
 #[test]

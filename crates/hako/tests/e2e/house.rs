@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use sha2::Digest as _;
 use tempfile::TempDir;
 
 /// How long anything in a test may take before it counts as hung.
@@ -198,6 +199,16 @@ impl House {
         await_that("the daemon to be gone", || !alive(pid) && threads() <= 1);
     }
 
+    /// Has the daemon leave, if one runs, and waits until it is gone.
+    pub(crate) fn end_daemon(&self) {
+        let Some(pid) = self.daemon_pid() else { return };
+        signal(pid, "TERM");
+        let deadline = Instant::now() + PATIENCE;
+        while alive(pid) && Instant::now() < deadline {
+            pause();
+        }
+    }
+
     /// Puts the busybox image into the store.
     pub(crate) fn import_busybox(&self) {
         self.ok(["import", "--change", "CMD [\"sh\"]", busybox_tar().to_str().unwrap(), "busybox"]);
@@ -221,7 +232,18 @@ impl House {
         for link in String::from_utf8_lossy(&links).lines().filter(|link| link.contains("veth")) {
             left.push(format!("interface {link}"));
         }
+        left.extend(self.groups().into_iter().map(|group| format!("group {group}")));
         left
+    }
+
+    /// This house's groups in all hierarchies. Their name is made of the data's place.
+    fn groups(&self) -> Vec<String> {
+        let digest = sha2::Sha256::digest(self.data().as_os_str().as_encoded_bytes());
+        let word: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+        let hierarchies = std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+        let places = hierarchies.map(|hierarchy| hierarchy.path()).chain([PathBuf::from("/sys/fs/cgroup")]);
+        let groups = places.map(|place| place.join(format!("hako-{word}"))).filter(|group| group.is_dir());
+        groups.map(|group| group.display().to_string()).collect()
     }
 
     /// Removes every container and ends the daemon; what is left afterwards is a defect.
@@ -233,13 +255,7 @@ impl House {
                 self.run(["rm", "-fv"].into_iter().chain(ids));
             }
         }
-        if let Some(pid) = self.daemon_pid() {
-            signal(pid, "TERM");
-            let deadline = Instant::now() + PATIENCE;
-            while alive(pid) && Instant::now() < deadline {
-                pause();
-            }
-        }
+        self.end_daemon();
         let deadline = Instant::now() + Duration::from_secs(10);
         while !self.leftovers().is_empty() && Instant::now() < deadline {
             pause();

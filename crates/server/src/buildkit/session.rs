@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hako_buildkit::Status;
@@ -28,36 +28,45 @@ pub(super) struct Sessions {
 
 #[derive(Default)]
 struct Shared {
-    known: Mutex<HashMap<String, Session>>,
+    /// None for one that is being opened.
+    known: Mutex<HashMap<String, Option<Session>>>,
     changed: Notify,
 }
 
-/// A session that is known as long as this lives.
-pub(super) struct Known {
+impl Shared {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, Option<Session>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A session's name, which is its own as long as this lives.
+pub(super) struct Name {
     sessions: Sessions,
     id: String,
 }
 
-impl Drop for Known {
+impl Name {
+    /// The session is open: builds find it.
+    pub(super) fn opened(&self, session: Session) {
+        self.sessions.shared.known().insert(self.id.clone(), Some(session));
+        self.sessions.shared.changed.notify_waiters();
+    }
+}
+
+impl Drop for Name {
     fn drop(&mut self) {
-        self.sessions.shared.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.sessions.shared.known().remove(&self.id);
     }
 }
 
 impl Sessions {
-    /// Whether a session has that name.
-    pub(super) fn has(&self, id: &str) -> bool {
-        self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).contains_key(id)
-    }
-
-    /// Adds a session; none if another has its name, which nobody takes away from it.
-    pub(super) fn add(&self, id: String, session: Session) -> Option<Known> {
-        match self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).entry(id.clone()) {
+    /// Takes a name; none if another session has it, from which nobody takes it away.
+    pub(super) fn name(&self, id: &str) -> Option<Name> {
+        match self.shared.known().entry(id.to_owned()) {
             Entry::Occupied(_) => return None,
-            Entry::Vacant(place) => place.insert(session),
+            Entry::Vacant(place) => place.insert(None),
         };
-        self.shared.changed.notify_waiters();
-        Some(Known { sessions: self.clone(), id })
+        Some(Name { sessions: self.clone(), id: id.to_owned() })
     }
 
     /// The session of that name, which may be on its way.
@@ -65,7 +74,7 @@ impl Sessions {
         let looking = async {
             loop {
                 let changed = self.shared.changed.notified();
-                let found = self.shared.known.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned();
+                let found = self.shared.known().get(id).cloned().flatten();
                 match found {
                     Some(session) => return session,
                     None => changed.await,
