@@ -1,6 +1,7 @@
 //! A plan is carried out: networks and volumes, then every service as soon as what it needs allows.
 
 mod create;
+mod first;
 mod hook;
 mod image;
 mod ready;
@@ -309,6 +310,12 @@ impl Work<'_> {
         let steps = self.plan.services.get(name).map(Vec::as_slice).unwrap_or_default();
         let due = |member: &&Member| !crate::schedule::is_job(node) || !is_new(steps, member);
         let still: Vec<&Member> = made.iter().filter(|member| !member.running).filter(due).collect();
+        // What one that runs already waited for, the others need not.
+        let mut is_first = rolled.is_empty() && !made.iter().any(|member| member.running);
+        for member in &still {
+            self.first_steps(node, member, is_first).await?;
+            is_first = false;
+        }
         crate::world::all(still.iter().map(|member| self.start_one(node, member))).await.map(drop)
     }
 

@@ -184,6 +184,11 @@ impl Project {
     }
 }
 
+/// The images that a service's first steps name.
+pub(crate) fn step_images(service: &Node) -> impl Iterator<Item = &str> {
+    service.list("pre_start").iter().map(|step| step.text("image")).filter(|image| !image.is_empty())
+}
+
 fn owned((key, node): (&Text, &Node)) -> (Text, Node) {
     (key.clone(), node.clone())
 }

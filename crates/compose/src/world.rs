@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use crate::label;
 use crate::plan::Found;
-use crate::project::Project;
+use crate::project::{Project, step_images};
 
 /// How something goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,8 +122,9 @@ impl World<'_> {
 
     /// The ids of the images the services name, those that are there.
     async fn images(&self, project: &Project) -> Outcome<BTreeMap<String, String>> {
-        let names: BTreeSet<String> =
+        let mut names: BTreeSet<String> =
             project.services.iter().map(|(name, service)| project.image(name, service)).collect();
+        names.extend(project.services.values().flat_map(step_images).map(str::to_owned));
         let look = async |name: String| -> Outcome<Option<(String, String)>> {
             match self.client.images().inspect(&name, &query::InspectImage::default()).await {
                 Ok(image) => Ok(Some((name, image.id))),

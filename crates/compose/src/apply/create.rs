@@ -6,13 +6,14 @@ use hako_model::container::MountPoint;
 use super::{Member, Work, gone, stop_options, stored};
 use crate::creation::{Instance, body};
 use crate::plan::{Existing, interim_name};
+use crate::project::Project;
 use crate::world::{Mood, Outcome, Trouble};
 
 impl Work<'_> {
     pub(super) async fn create(&self, service: &str, number: usize, name: &str) -> Outcome<Member> {
         let subject = format!("Container {name}");
         let instance = self.instance(service, number, name);
-        let made = self.container(service, &instance, name);
+        let made = self.container(self.project, service, &instance, name);
         let id = self.world.act(&subject, ["Creating", "Created"], made).await?;
         Ok(Member { service: service.to_owned(), id, name: name.to_owned(), running: false })
     }
@@ -40,7 +41,7 @@ impl Work<'_> {
         if !self.manner.renew_volumes {
             instance.inherited = self.mounts_of(&old.id);
         }
-        self.container(service, &instance, &interim_name(old, name)).await
+        self.container(self.project, service, &instance, &interim_name(old, name)).await
     }
 
     fn mounts_of(&self, id: &str) -> Vec<MountPoint> {
@@ -58,8 +59,15 @@ impl Work<'_> {
         }
     }
 
-    async fn container(&self, service: &str, instance: &Instance, name: &str) -> Outcome<String> {
-        let mut body = body(self.project, service, instance).map_err(Trouble::Impossible)?;
+    /// Makes a container of a service as a project describes it.
+    pub(super) async fn container(
+        &self,
+        project: &Project,
+        service: &str,
+        instance: &Instance,
+        name: &str,
+    ) -> Outcome<String> {
+        let mut body = body(project, service, instance).map_err(Trouble::Impossible)?;
         if let Some(host) = &mut body.host_config {
             for mode in [&mut host.network_mode, &mut host.ipc_mode, &mut host.pid_mode, &mut host.uts_mode] {
                 if let Some(other) = mode.strip_prefix("service:") {
@@ -77,7 +85,7 @@ impl Work<'_> {
                 };
             }
         }
-        let platform = self.project.service(service).map(|node| node.text("platform").to_owned()).unwrap_or_default();
+        let platform = project.service(service).map(|node| node.text("platform").to_owned()).unwrap_or_default();
         let options = query::CreateContainer { name: name.to_owned(), platform };
         let created = self
             .world
@@ -89,7 +97,7 @@ impl Work<'_> {
         for warning in &created.warnings {
             self.world.report.tell(service, warning, Mood::Warning);
         }
-        stored::inject(self.world.client, self.project, service, &created.id).await?;
+        stored::inject(self.world.client, project, service, &created.id).await?;
         Ok(created.id)
     }
 

@@ -9,7 +9,7 @@ use hako_model::time::Timestamp;
 
 use crate::plan::Found;
 use crate::policy::age;
-use crate::project::Project;
+use crate::project::{Project, step_images};
 use crate::world::{Mood, Outcome, Trouble, World};
 use crate::yaml::Node;
 
@@ -37,6 +37,10 @@ pub async fn ensure_images(world: &World<'_>, project: &Project, found: &mut Fou
         let image = project.image(name, service);
         if service.get("provider").is_some() {
             continue;
+        }
+        let own = step_images(service).filter(|step| *step != image && policy != PullPolicy::Never);
+        for step in own.filter(|step| policy == PullPolicy::Always || !found.images.contains_key(*step)) {
+            wanted.entry(step.to_owned()).or_default().insert(name.to_string());
         }
         let there = found.images.contains_key(&image);
         let overdue = there && policy == PullPolicy::AsSaid && is_overdue(world, service, &image).await?;

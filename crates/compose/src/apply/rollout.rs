@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use hako_api::query;
+use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use self::pace::{Failing, Pace};
@@ -37,12 +38,15 @@ struct Rolled<'r> {
     service: &'r str,
     node: &'r Node,
     pace: Pace,
+    /// Whether what the service does before its start has been done.
+    prepared: &'r Mutex<bool>,
 }
 
 impl Work<'_> {
     /// Replaces a service's containers.
     pub(super) async fn roll(&self, service: &str, node: &Node, steps: &[&Step]) -> Outcome<Vec<Member>> {
-        let rolled = Rolled { service, node, pace: Pace::of(node, "update_config", steps.len()) };
+        let prepared = &Mutex::new(false);
+        let rolled = Rolled { service, node, pace: Pace::of(node, "update_config", steps.len()), prepared };
         let (mut done, mut failed): (Vec<Pair>, usize) = (Vec::new(), 0);
         for (place, batch) in steps.chunks(rolled.pace.at_once()).enumerate() {
             if place > 0 && !rolled.pace.delay.is_zero() {
@@ -95,6 +99,10 @@ impl Work<'_> {
         let id = self.successor(rolled.service, old, name).await?;
         let new = Member { service: rolled.service.to_owned(), id, name: name.clone(), running: true };
         let up = async {
+            let mut prepared = rolled.prepared.lock().await;
+            self.first_steps(rolled.node, &new, !*prepared).await?;
+            *prepared = true;
+            drop(prepared);
             if !start_first {
                 self.retire(rolled, old).await?;
             }

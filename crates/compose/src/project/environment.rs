@@ -21,7 +21,7 @@ impl Project {
                 continue;
             }
             resolve_service(service, &self.directory, &self.environment)?;
-            for hooks in ["post_start", "pre_stop"] {
+            for hooks in ["pre_start", "post_start", "pre_stop"] {
                 let hooks = service.map_mut().and_then(|map| map.get_mut(hooks));
                 if let Some(Node { value: Value::List(items), .. }) = hooks {
                     items.iter_mut().for_each(|hook| pass_on(hook, "environment", &self.environment));

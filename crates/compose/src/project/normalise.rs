@@ -13,6 +13,7 @@ impl Project {
             default_network(service);
             complete_build(service);
             imply_dependencies(service);
+            complete_steps(service);
             if !raw {
                 agree_on_scale(service);
             }
@@ -83,6 +84,19 @@ fn complete_build(service: &mut Node) {
     let Some(build) = service.map_mut().and_then(|map| map.get_mut("build")) else { return };
     if build.text("dockerfile").is_empty() && build.text("dockerfile_inline").is_empty() {
         set(build, "dockerfile", "Dockerfile".into());
+    }
+}
+
+/// Steps before the start have the service's image unless they name one.
+fn complete_steps(service: &mut Node) {
+    let image = service.text("image").to_owned();
+    let steps = service.map_mut().and_then(|map| map.get_mut("pre_start"));
+    if let Some(Node { value: Value::List(steps), .. }) = steps
+        && !image.is_empty()
+    {
+        for step in steps.iter_mut().filter(|step| step.text("image").is_empty()) {
+            set(step, "image", image.as_str().into());
+        }
     }
 }
 

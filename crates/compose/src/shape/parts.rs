@@ -66,6 +66,19 @@ pub(crate) const HOOK: Shape = Shape::of(&[
 
 pub(super) const HOOKS: Kind = Kind::Objects(&HOOK, By::Nothing);
 
+/// A container that runs to its end before the service's start.
+const STEP: Shape = Shape::of(&[
+    field("command", Kind::Command),
+    field("user", Kind::Text),
+    field("privileged", Kind::Switch),
+    field("working_dir", Kind::Text),
+    field("environment", Kind::Variables),
+    field("image", Kind::Text),
+    field("per_replica", Kind::Switch),
+]);
+
+pub(super) const STEPS: Kind = Kind::Objects(&STEP, By::Nothing);
+
 const DEPENDENCY: Shape = Shape::of(&[
     field("condition", Kind::Choice(&["service_started", "service_healthy", "service_completed_successfully"])),
     field("restart", Kind::Switch),

@@ -1,6 +1,6 @@
 //! A service's attributes.
 
-use super::parts::{ATTACHMENTS, BUILD, DEPENDS_ON, DEPLOY, DEVICE_REQUESTS, GRANTS, HEALTH, HOOKS};
+use super::parts::{ATTACHMENTS, BUILD, DEPENDS_ON, DEPLOY, DEVICE_REQUESTS, GRANTS, HEALTH, HOOKS, STEPS};
 use super::{By, Field, Kind, Shape, field};
 use crate::expand;
 
@@ -189,6 +189,7 @@ pub(crate) const SERVICE: Shape = Shape::of(&[
     field("volumes", Kind::Short(expand::mounts, &Kind::Objects(&MOUNT, By::Keys(&["target"])))),
     field("volumes_from", Kind::Texts),
     field("working_dir", Kind::Text),
+    field("pre_start", STEPS),
     field("post_start", HOOKS),
     field("pre_stop", HOOKS),
 ]);
