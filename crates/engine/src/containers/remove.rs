@@ -40,8 +40,14 @@ impl Containers {
             // It was being started when its end was asked for; now nobody starts it any more.
             self.end(&container).await?;
         }
-        check_removable(&container).map_err(|error| error.during(format!("cannot remove container \"{name}\"")))?;
-        super::start::check_examined(&self.house, &container)?;
+        let refusal =
+            check_removable(&container).map_err(|error| error.during(format!("cannot remove container \"{name}\"")));
+        if let Err(error) =
+            refusal.and_then(|()| super::start::check_unexamined(&self.house, &container, &[container.id.as_str()]))
+        {
+            container.inside().removing = false;
+            return Err(error);
+        }
         dismiss(&container);
         erase(&self.house, &container, options.volumes).await
     }

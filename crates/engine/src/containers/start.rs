@@ -75,9 +75,12 @@ impl Containers {
             remember_failure(container, 125, &error);
             return Err(error);
         }
-        let tools = match container.record().host_config.examines.is_empty() {
-            true => None,
-            false => Some(tools::mount(house, &container.record().host_config.examines_with).await?),
+        let tools = match self.tools(container).await {
+            Ok(tools) => tools,
+            Err(error) => {
+                self.forget_failed(container).await;
+                return Err(error);
+            }
         };
         let addresses = match remote::resolve(house, &container.record()).await {
             Ok(addresses) => addresses,
@@ -102,6 +105,15 @@ impl Containers {
             self.forget_failed(container).await;
         }
         started
+    }
+
+    /// The tools of one that examines another.
+    async fn tools(&self, container: &Container) -> Result<Option<Mount>> {
+        let record = container.record();
+        if record.host_config.examines.is_empty() {
+            return Ok(None);
+        }
+        tools::mount(&self.house, &record.host_config.examines_with).await.map(Some)
     }
 
     /// A container that was to go with its end goes when it cannot even be started.
@@ -145,10 +157,15 @@ pub(super) fn check_examined(house: &House, container: &Container) -> Result<()>
     if !other.is_empty() && house.index.find(other)?.status().state.is_running() {
         return Err(Error::conflict(format!("container {other} runs: it can be entered, and need not be examined")));
     }
+    check_unexamined(house, container, &[container.id.as_str(), other])
+}
+
+/// Refuses what another container does to one of these, if one that runs examines it.
+pub(super) fn check_unexamined(house: &House, container: &Container, ids: &[&str]) -> Result<()> {
     let examiner = house.index.all().into_iter().find(|one| {
         one.id != container.id
             && one.status().state.is_running()
-            && [container.id.as_str(), other.as_str()].contains(&one.record().host_config.examines.as_str())
+            && ids.contains(&one.record().host_config.examines.as_str())
             && !one.record().host_config.examines.is_empty()
     });
     match examiner {

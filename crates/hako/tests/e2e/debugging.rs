@@ -81,4 +81,5 @@ fn tools_of_an_image() {
     house.ok(["stop", "-t", "0", "bare"]);
     assert_eq!(house.ok(["debug", "--image", "busybox", "bare", "busybox", "cat", "/config"]), "secret sauce");
     assert!(house.fails(125, ["debug", "--image", "nowhere/nothing", "bare"]).contains("No such image"));
+    assert_eq!(house.ok(["ps", "-a", "--format", "{{.Names}}"]), "bare", "who was to examine it went again");
 }
