@@ -97,7 +97,11 @@ async fn copy_marked(
             match kind {
                 StreamKind::System => return Err(Failure::local(String::from_utf8_lossy(piece).into_owned())),
                 StreamKind::Stdin => mark.extend_from_slice(piece),
-                kind => waiting.push((kind, piece.to_vec())),
+                kind => match waiting.last_mut() {
+                    // A frame for each line: joined, they are shown at once.
+                    Some((last, gathered)) if *last == kind => gathered.extend_from_slice(piece),
+                    _ => waiting.push((kind, piece.to_vec())),
+                },
             }
             if kind == StreamKind::Stdin && frames.at_boundary() {
                 for (kind, piece) in waiting.drain(..) {

@@ -96,25 +96,52 @@ async fn told(detached: Option<&mut oneshot::Receiver<()>>) -> bool {
 /// Where output goes: by frame to standard output and error, or all of it to standard output.
 pub(crate) struct Sink {
     frames: Option<Demultiplexer>,
+    /// Frames of one stream that arrived together: a log has one for each line, and the system is called once for all.
+    gathered: Vec<u8>,
 }
 
 impl Sink {
     /// A sink for framed or raw bytes.
     pub(crate) fn new(framed: bool) -> Self {
-        Self { frames: framed.then(Demultiplexer::default) }
+        Self { frames: framed.then(Demultiplexer::default), gathered: Vec::new() }
     }
 
-    /// Writes what arrived.
-    pub(crate) fn take(&mut self, mut bytes: &[u8]) -> Result<(), Failure> {
+    /// Writes what arrived: all of it, in the order of its frames.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.part(bytes, write)
+    }
+
+    fn part(
+        &mut self,
+        mut bytes: &[u8],
+        mut write: impl FnMut(StreamKind, &[u8]) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         let Some(frames) = &mut self.frames else { return write(StreamKind::Stdout, bytes) };
-        let broken = |_| Failure::local("unrecognized stream: the daemon sent something that is not a frame");
-        while let Some((stream, piece)) = frames.next(&mut bytes).map_err(broken)? {
-            if stream == StreamKind::System {
-                return Err(Failure::local(String::from_utf8_lossy(piece).into_owned()));
+        let gathered = &mut self.gathered;
+        let mut of = StreamKind::Stdout;
+        let end = loop {
+            let (stream, piece) = match frames.next(&mut bytes) {
+                Ok(Some((StreamKind::System, piece))) => {
+                    break Err(Failure::local(String::from_utf8_lossy(piece).into_owned()));
+                }
+                Ok(Some(found)) => found,
+                Ok(None) => break Ok(()),
+                Err(_) => {
+                    break Err(Failure::local("unrecognized stream: the daemon sent something that is not a frame"));
+                }
+            };
+            if stream != of && !gathered.is_empty() {
+                write(of, gathered)?;
+                gathered.clear();
             }
-            write(stream, piece)?;
+            of = stream;
+            gathered.extend_from_slice(piece);
+        };
+        if !gathered.is_empty() {
+            write(of, gathered)?;
+            gathered.clear();
         }
-        Ok(())
+        end
     }
 }
 
@@ -149,4 +176,62 @@ pub(crate) async fn copy_bytes(mut stream: ByteStream, out: &mut impl Write) -> 
     }
     wrote(out.flush())?;
     Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use hako_api::frame::header;
+
+    use super::*;
+
+    fn framed(frames: &[(StreamKind, &str)]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for (kind, text) in frames {
+            bytes.extend_from_slice(&header(*kind, u32::try_from(text.len()).unwrap()));
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        bytes
+    }
+
+    fn written(sink: &mut Sink, bytes: &[u8]) -> (Vec<(StreamKind, String)>, Result<(), Failure>) {
+        let mut all = Vec::new();
+        let outcome = sink.part(bytes, |kind, piece| {
+            all.push((kind, String::from_utf8_lossy(piece).into_owned()));
+            Ok(())
+        });
+        (all, outcome)
+    }
+
+    #[test]
+    fn lines_that_arrive_together_are_written_together_and_in_order() {
+        use StreamKind::{Stderr, Stdout};
+        let bytes = framed(&[(Stdout, "a\n"), (Stdout, "b\n"), (Stderr, "c\n"), (Stderr, "d\n"), (Stdout, "e\n")]);
+        let (all, outcome) = written(&mut Sink::new(true), &bytes);
+        assert!(outcome.is_ok());
+        assert_eq!(all, [(Stdout, "a\nb\n".into()), (Stderr, "c\nd\n".into()), (Stdout, "e\n".into())]);
+    }
+
+    #[test]
+    fn nothing_that_arrived_is_held_back() {
+        let bytes = framed(&[(StreamKind::Stdout, "hello"), (StreamKind::Stderr, "world")]);
+        for cut in 0..=bytes.len() {
+            let mut sink = Sink::new(true);
+            let (mut all, first) = written(&mut sink, &bytes[..cut]);
+            let shown: usize = all.iter().map(|(_, text)| text.len()).sum();
+            assert_eq!(shown, cut.saturating_sub(8).min(5) + cut.saturating_sub(21), "after {cut} bytes");
+            let (rest, second) = written(&mut sink, &bytes[cut..]);
+            assert!(first.is_ok() && second.is_ok());
+            all.extend(rest);
+            assert_eq!(all.iter().map(|(_, text)| text.as_str()).collect::<String>(), "helloworld");
+        }
+    }
+
+    #[test]
+    fn what_came_before_the_daemons_own_error_is_written() {
+        let bytes =
+            framed(&[(StreamKind::Stdout, "a\n"), (StreamKind::System, "log is damaged"), (StreamKind::Stdout, "b\n")]);
+        let (all, outcome) = written(&mut Sink::new(true), &bytes);
+        assert_eq!(all, [(StreamKind::Stdout, "a\n".into())]);
+        assert!(outcome.is_err());
+    }
 }
