@@ -306,14 +306,15 @@ fn bare_copy_up(plan: &Plan) -> f64 {
 fn memory(_: &Plan, engines: &Engines) -> Vec<Row> {
     let mut daemon = Row::new("idle daemon, resident", "MiB");
     let mut each = Row::new("engine's processes per idle container at 200, PSS", "MiB");
-    let mut port = Row::new("the same with one published port", "MiB");
+    let mut bridged = Row::new("the same on the bridge", "MiB");
+    let mut port = Row::new("the same on the bridge with one published port", "MiB");
     for engine in engines.all.iter().filter(|engine| engine.name != "docker+crun") {
         // Idle is who has had nothing to do for a while.
         std::thread::park_timeout(std::time::Duration::from_secs(5));
         if let Some(rss) = engine.daemon_rss() {
             daemon.add(engine.name, rss);
         }
-        for (row, flags) in [(&mut each, &["--network", "none"][..]), (&mut port, &["-p", "80"])] {
+        for (row, flags) in [(&mut each, &["--network", "none"][..]), (&mut bridged, &[]), (&mut port, &["-p", "80"])] {
             let before = engine_pss();
             let start = Instant::now();
             start_many(engine, 200, flags);
@@ -322,7 +323,7 @@ fn memory(_: &Plan, engines: &Engines) -> Vec<Row> {
             remove_all(engine);
         }
     }
-    vec![daemon, each, port]
+    vec![daemon, each, bridged, port]
 }
 
 /// PSS of all processes that belong to engines, not to containers, in KiB.

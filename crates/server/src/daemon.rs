@@ -53,6 +53,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn live(options: Options, inherited: Vec<listen::Bound>) -> Result<(), String> {
     start_log(&options.log_level, options.log_json);
     hako_sys::own::share_heaps(HEAPS);
+    hako_sys::own::lift_open_files();
     let exec_root = options.settings.exec_root.clone();
     make_directory(&exec_root)?;
     let lock = claim(&exec_root)?;

@@ -48,6 +48,9 @@ impl Handle {
         let number = SOCKET.to_string();
         let process = {
             let mut program = program.args(["supervise", "--fd", &number, "--cgroup", cgroup])?;
+            if let Some(limit) = hako_sys::own::former_open_files() {
+                program = program.args(["--open-files", &limit.to_string()])?;
+            }
             for name in TRUST {
                 if let Some(value) = std::env::var_os(name) {
                     program = program.env(name, &value)?;

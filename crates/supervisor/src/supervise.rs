@@ -29,8 +29,8 @@ const REST: Duration = Duration::from_millis(200);
 /// What ends other programs does not end this one: its container would die with it.
 const IGNORED: [i32; 7] = [1, 2, 3, 10, 12, 13, 15];
 
-/// Runs a supervisor with the arguments after `supervise`: `--fd N`, the engine's socket, and `--cgroup PATH`, where
-/// the seed waits. Returns when its container has ended for good, or its engine has gone before there was one.
+/// Runs a supervisor with the arguments after `supervise`: `--fd N`, the engine's socket, `--cgroup PATH`, where the seed
+/// waits, and `--open-files N`, the soft limit that containers inherit, if the engine's own is another. Returns when its container has ended for good, or its engine has gone before there was one.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match prepare(arguments).and_then(|mut supervisor| supervisor.run()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -43,6 +43,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn prepare(arguments: impl IntoIterator<Item = OsString>) -> Result<Supervisor> {
     let arguments = Arguments::parse(arguments)?;
+    arguments.open_files.map_or(Ok(()), hako_sys::own::limit_open_files)?;
     let usage = || Error::Usage { problem: format!("descriptor {} is not open", arguments.fd) };
     let channel = Channel::from(hako_sys::process::take_inherited(arguments.fd).ok_or_else(usage)?);
     Supervisor::new(channel, &arguments.cgroup)
@@ -52,23 +53,27 @@ fn prepare(arguments: impl IntoIterator<Item = OsString>) -> Result<Supervisor> 
 struct Arguments {
     fd: i32,
     cgroup: String,
+    open_files: Option<u64>,
 }
 
 impl Arguments {
     fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self> {
         let usage = |problem: &str| Error::Usage { problem: problem.to_owned() };
-        let (mut fd, mut cgroup) = (None, None);
+        let (mut fd, mut cgroup, mut open_files) = (None, None, None);
         let mut arguments = arguments.into_iter().map(|word| word.to_string_lossy().into_owned());
         while let Some(word) = arguments.next() {
             let value = arguments.next().ok_or_else(|| usage(&format!("{word} needs a value")))?;
             match word.as_str() {
                 "--fd" => fd = value.parse().ok(),
                 "--cgroup" => cgroup = Some(value),
+                "--open-files" => {
+                    open_files = Some(value.parse().map_err(|_| usage("--open-files needs a number"))?);
+                }
                 _ => return Err(usage(&format!("unknown argument {word}"))),
             }
         }
         let fd = fd.ok_or_else(|| usage("--fd needs a number"))?;
-        Ok(Self { fd, cgroup: cgroup.ok_or_else(|| usage("--cgroup is missing"))? })
+        Ok(Self { fd, cgroup: cgroup.ok_or_else(|| usage("--cgroup is missing"))?, open_files })
     }
 }
 
@@ -276,16 +281,24 @@ pub(crate) fn now() -> Timestamp {
 mod tests {
     use super::*;
 
-    fn parse(words: &[&str]) -> Option<(i32, String)> {
+    fn parse(words: &[&str]) -> Option<(i32, String, Option<u64>)> {
         let parsed = Arguments::parse(words.iter().map(OsString::from)).ok()?;
-        Some((parsed.fd, parsed.cgroup))
+        Some((parsed.fd, parsed.cgroup, parsed.open_files))
     }
 
     #[test]
     fn arguments() {
-        assert_eq!(parse(&["--fd", "3", "--cgroup", "/hako/a"]), Some((3, "/hako/a".into())));
-        for words in [&["--fd", "3"][..], &["--cgroup", "/a"], &["--fd", "x", "--cgroup", "/a"], &["--fd"], &["x", "y"]]
-        {
+        assert_eq!(parse(&["--fd", "3", "--cgroup", "/hako/a"]), Some((3, "/hako/a".into(), None)));
+        let all = ["--fd", "3", "--cgroup", "/a", "--open-files", "1024"];
+        assert_eq!(parse(&all), Some((3, "/a".into(), Some(1024))));
+        for words in [
+            &["--fd", "3"][..],
+            &["--cgroup", "/a"],
+            &["--fd", "x", "--cgroup", "/a"],
+            &["--fd"],
+            &["x", "y"],
+            &all[..5],
+        ] {
             assert_eq!(parse(words), None, "{words:?}");
         }
     }

@@ -19,7 +19,7 @@ use crate::{Error, Result};
 
 pub use device::{DeviceAccess, DeviceKind, DeviceRule, attach_device_program};
 pub use hierarchy::{Hierarchy, Version};
-pub use usage::{BlockIoUsage, CpuUsage, MemoryUsage, OomWatch, Usage};
+pub use usage::{BlockIoUsage, Counters, CpuUsage, MemoryUsage, OomWatch, Usage};
 
 /// A control group.
 #[derive(Clone, Debug)]
@@ -142,7 +142,8 @@ impl Group {
     /// Reads one of a controller's files, without the final line feed.
     pub fn get(&self, controller: &str, file: &str) -> Result<String> {
         let path = self.controller(controller)?.join(file);
-        let mut text = whole(&path).map_err(Error::at("read", &path))?;
+        let read = std::fs::File::open(&path).and_then(whole);
+        let mut text = read.map_err(Error::at("read", &path))?;
         text.truncate(text.trim_end().len());
         Ok(text)
     }
@@ -338,9 +339,8 @@ const SHORT: usize = 2048;
 
 /// All of a control file. `stats` reads a dozen a second of each container: nobody asks for the size of what has none, nor
 /// for more where there is no more.
-fn whole(path: &Path) -> std::io::Result<String> {
+fn whole(mut file: std::fs::File) -> std::io::Result<String> {
     use std::io::Read;
-    let mut file = std::fs::File::open(path)?;
     let (mut bytes, mut have) = (vec![0; 2 * SHORT], 0);
     loop {
         let count = file.read(&mut bytes[have..])?;

@@ -5,8 +5,9 @@
 use std::ffi::{CString, OsStr};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::OnceLock;
 
-use rustix::process::{DumpableBehavior, Signal};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, Signal, getrlimit, setrlimit};
 use rustix::thread::{Gid, LinkNameSpaceType, ThreadNameSpaceType, Uid, UnshareFlags};
 
 use crate::process::Namespaces;
@@ -187,7 +188,6 @@ pub fn renounce_new_privileges() -> Result<()> {
 
 /// Sets a resource limit by its name, e.g. `RLIMIT_NOFILE`; `u64::MAX` is unlimited.
 pub fn set_limit(name: &str, soft: u64, hard: u64) -> Result<()> {
-    use rustix::process::Resource;
     let resource = match name.strip_prefix("RLIMIT_").unwrap_or(name) {
         "AS" => Resource::As,
         "CORE" => Resource::Core,
@@ -208,8 +208,32 @@ pub fn set_limit(name: &str, soft: u64, hard: u64) -> Result<()> {
         _ => return Err(Error::Malformed { object: format!("resource limit {name:?}"), what: "unknown".into() }),
     };
     let value = |number: u64| (number != u64::MAX).then_some(number);
-    let limit = rustix::process::Rlimit { current: value(soft), maximum: value(hard) };
-    rustix::process::setrlimit(resource, limit).map_err(Error::os("set", format!("resource limit {name}")))
+    let limit = Rlimit { current: value(soft), maximum: value(hard) };
+    setrlimit(resource, limit).map_err(Error::os("set", format!("resource limit {name}")))
+}
+
+/// The soft limit on open files from before it was lifted.
+static OPEN_FILES: OnceLock<u64> = OnceLock::new();
+
+/// Lifts the soft limit on open files to the hard one: a daemon has some for each container, and shells give 1,024.
+/// What it starts should have the limit from before, [`former_open_files`]: select(2) knows no descriptor above 1,023.
+pub fn lift_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current != limit.maximum && setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).is_ok()
+    {
+        let _ = OPEN_FILES.set(limit.current.unwrap_or(u64::MAX));
+    }
+}
+
+/// The soft limit on open files that [`lift_open_files`] found; `None` if there was nothing to lift.
+pub fn former_open_files() -> Option<u64> {
+    OPEN_FILES.get().copied()
+}
+
+/// Sets the soft limit on open files and leaves the hard one.
+pub fn limit_open_files(soft: u64) -> Result<()> {
+    let limit = Rlimit { current: Some(soft), ..getrlimit(Resource::Nofile) };
+    setrlimit(Resource::Nofile, limit).map_err(Error::os("set", "limit on open files"))
 }
 
 /// The working directory as the kernel sees it; `None` if it lies outside the root.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use hako_sys::cgroup::{BlockIoUsage, Usage};
+use hako_model::time::Timestamp;
+use hako_sys::cgroup::{BlockIoUsage, Counters, Usage};
 use tokio::time::Instant;
 
 use super::Containers;
@@ -26,7 +27,8 @@ impl Containers {
     /// What it uses: one sample a second, or with `one_shot` a single one at once (no earlier sample in it).
     pub async fn stats(&self, name: &str, one_shot: bool) -> Result<Stats> {
         let container = self.house.index.find(name)?;
-        Ok(Stats { house: Arc::clone(&self.house), container, one_shot, last: None, due: Instant::now() })
+        let house = Arc::clone(&self.house);
+        Ok(Stats { house, container, one_shot, counters: None, last: None, due: Instant::now() })
     }
 }
 
@@ -35,7 +37,10 @@ pub struct Stats {
     house: Arc<House>,
     container: Arc<Container>,
     one_shot: bool,
-    last: Option<Sample>,
+    /// Its group's, of the life that began then.
+    counters: Option<(Timestamp, Counters)>,
+    /// When the last sample was taken, and the processor time then.
+    last: Option<(Timestamp, CpuSample)>,
     due: Instant,
 }
 
@@ -46,24 +51,24 @@ impl Stats {
             return None;
         }
         if self.last.is_none() && !self.one_shot {
-            self.last = Some(self.sample());
+            let first = self.sample();
+            self.last = Some((first.read, first.cpu));
             self.due = Instant::now() + EVERY;
         }
         tokio::time::sleep_until(self.due).await;
         self.due += EVERY;
         let mut sample = if self.one_shot { self.sample() } else { self.shared() };
-        if let Some(last) = self.last.take() {
-            sample.preread = last.read;
-            sample.precpu = last.cpu;
+        if let Some((read, cpu)) = self.last.replace((sample.read, sample.cpu.clone())) {
+            sample.preread = read;
+            sample.precpu = cpu;
         }
-        self.last = Some(sample.clone());
         Some(Ok(sample))
     }
 
     /// What another watcher of the container saw a moment ago, or sees after this one: however many watch, it is looked at
     /// twice a second at most. Who asks once a second gets another sample each time.
-    fn shared(&self) -> Sample {
-        let mut inside = self.container.inside();
+    fn shared(&mut self) -> Sample {
+        let inside = self.container.inside();
         if let Some((taken, sample)) = inside.sampled.as_deref()
             && taken.elapsed() < EVERY / 2
         {
@@ -71,24 +76,30 @@ impl Stats {
         }
         drop(inside);
         let sample = self.sample();
-        inside = self.container.inside();
-        inside.sampled = Some(Box::new((Instant::now(), sample.clone())));
+        self.container.inside().sampled = Some(Box::new((Instant::now(), sample.clone())));
         sample
     }
 
     /// Empty but for its name when it does not run.
-    fn sample(&self) -> Sample {
+    fn sample(&mut self) -> Sample {
         let record = self.container.record();
         let mut sample =
             Sample { id: self.container.id.to_string(), name: format!("/{}", record.name), ..Sample::default() };
-        if self.container.status().state.live().is_some()
-            && let Ok(usage) = self.house.group(&self.container).map(|group| group.usage())
-        {
+        let status = self.container.status();
+        if let Some(usage) = status.state.live().and_then(|_| self.usage(status.started_at)) {
             sample.read = now();
             fill(&mut sample, usage);
             sample.networks = self.interfaces();
         }
         sample
+    }
+
+    /// What its group counts; the group's directories are looked up once in each of its lives.
+    fn usage(&mut self, begun: Timestamp) -> Option<Usage> {
+        if self.counters.as_ref().is_none_or(|(life, _)| *life != begun) {
+            self.counters = Some((begun, self.house.group(&self.container).ok()?.counters()));
+        }
+        self.counters.as_ref().map(|(_, counters)| counters.usage())
     }
 
     fn interfaces(&self) -> BTreeMap<String, InterfaceSample> {

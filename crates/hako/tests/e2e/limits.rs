@@ -41,6 +41,24 @@ fn memory_has_an_end() {
     assert_eq!(house.inspect("box", "{{.State.OOMKilled}}"), "true");
 }
 
+/// Shells give a soft limit of 1,024 open files and a hard one far above it.
+#[test]
+fn a_small_limit_on_open_files_is_not_the_number_of_containers() {
+    let house = House::new();
+    house.end_daemon();
+    let mut first = std::process::Command::new("sh");
+    first.args(["-c", "ulimit -S -n 48; exec \"$0\" ps", env!("CARGO_BIN_EXE_hako")]);
+    house.at_home(&mut first);
+    assert!(first.status().unwrap().success());
+    for number in 0..30 {
+        house.ok(["run", "-d", "--network", "none", "--name", &format!("box{number}"), "busybox", "sleep", "600"]);
+    }
+    assert_eq!(house.ok(["ps", "-q"]).lines().count(), 30);
+    // Programs have the limits the daemon was started with, as with any daemon.
+    assert_eq!(house.ok(["exec", "box29", "sh", "-c", "ulimit -S -n"]), "48");
+    assert_eq!(house.ok(["run", "--rm", "busybox", "sh", "-c", "ulimit -S -n"]), "48");
+}
+
 #[test]
 fn update_moves_a_limit_while_running() {
     let house = House::new();

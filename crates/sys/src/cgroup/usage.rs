@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+
+use rustix::fs::{Mode, OFlags};
 
 use super::{Group, Version};
 use crate::{Error, Result};
@@ -65,10 +68,18 @@ pub struct BlockIoUsage {
     pub operations: Vec<(u64, u64, String, u64)>,
 }
 
-impl Group {
-    /// Reads all counters.
+/// A group's counters. They outlive the group, and are then zero.
+#[derive(Debug)]
+pub struct Counters {
+    version: Version,
+    /// By controller; on v2 there is one for all.
+    directories: Vec<(&'static str, OwnedFd)>,
+}
+
+impl Counters {
+    /// Reads all of them.
     pub fn usage(&self) -> Usage {
-        let unified = self.version() == Version::V2;
+        let unified = self.version == Version::V2;
         Usage {
             cpu: if unified { self.cpu_v2() } else { self.cpu_v1() },
             memory: if unified { self.memory_v2() } else { self.memory_v1() },
@@ -76,6 +87,16 @@ impl Group {
             pids_limit: self.get("pids", "pids.max").ok().and_then(|text| text.parse().ok()),
             block_io: if unified { self.block_io_v2() } else { self.block_io_v1() },
         }
+    }
+
+    /// One of a controller's files, without the final line feed.
+    fn get(&self, controller: &str, file: &str) -> std::io::Result<String> {
+        let directory = self.directories.iter().find(|(name, _)| self.version == Version::V2 || *name == controller);
+        let (_, directory) = directory.ok_or(std::io::ErrorKind::NotFound)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        let mut text = super::whole(File::from(rustix::fs::openat(directory, file, flags, Mode::empty())?))?;
+        text.truncate(text.trim_end().len());
+        Ok(text)
     }
 
     fn number(&self, controller: &str, file: &str) -> u64 {
@@ -164,6 +185,35 @@ impl Group {
             }
         }
         usage
+    }
+}
+
+/// The controllers that count.
+const COUNTING: [&str; 5] = ["cpu", "cpuacct", "memory", "pids", "blkio"];
+
+impl Group {
+    /// What is counted, to be read as often as wanted: the group's directories are looked up once.
+    pub fn counters(&self) -> Counters {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let open = |(name, path)| Some((name, rustix::fs::open::<PathBuf>(path, flags, Mode::empty()).ok()?));
+        let version = self.version();
+        let directories = match version {
+            Version::V2 => self.directories().take(1).filter_map(|path| open(("", path))).collect(),
+            Version::V1 => {
+                let of = |name: &&'static str| Some((*name, self.directory(name)?));
+                COUNTING.iter().filter_map(of).filter_map(open).collect()
+            }
+        };
+        Counters { version, directories }
+    }
+
+    /// Reads everything that is counted.
+    pub fn usage(&self) -> Usage {
+        self.counters().usage()
+    }
+
+    fn table(&self, controller: &str, file: &str) -> BTreeMap<String, u64> {
+        self.get(controller, file).map(|text| keyed(&text)).unwrap_or_default()
     }
 
     /// How many processes of the group the kernel has killed for want of memory.

@@ -86,7 +86,7 @@ fn service(program: &Path) -> String {
              After=network-online.target {SOCKET}\nWants=network-online.target\nRequires={SOCKET}\n\n\
              [Service]\nType=exec\nExecStart={} daemon -H fd://\nRestart=on-failure\nRestartSec=1\n\
              # Containers are their supervisors', not the daemon's: they outlive its restarts.\nKillMode=process\n\
-             Delegate=yes\nLimitNOFILE=infinity\nLimitNPROC=infinity\nTasksMax=infinity\nOOMScoreAdjust=-500\n\n\
+             Delegate=yes\nLimitNPROC=infinity\nLimitCORE=infinity\nTasksMax=infinity\nOOMScoreAdjust=-500\n\n\
              [Install]\nWantedBy=multi-user.target\n",
             program.display()
         ),
