@@ -43,6 +43,8 @@ pub(crate) struct House {
     pub(crate) accounts: Mutex<HashMap<Digest, Arc<Accounts>>>,
     /// What is left of removed containers.
     pub(crate) graves: crate::containers::Graves,
+    /// Who follows which logs.
+    pub(crate) news: crate::news::News,
     /// When jobs are due.
     pub(crate) due: crate::jobs::Due,
     /// Told when a container with a schedule is made.
@@ -69,6 +71,7 @@ impl House {
             support: OnceLock::new(),
             accounts: Mutex::default(),
             due: Mutex::default(),
+            news: crate::news::News::default(),
             scheduled: tokio::sync::Notify::new(),
             cgroup_parent,
             settings,

@@ -23,6 +23,7 @@ pub mod jobs;
 mod layout;
 mod life;
 pub mod networks;
+mod news;
 mod oci;
 mod readiness;
 mod record;

@@ -34,16 +34,17 @@ pub(crate) fn events(session: &Session, parsed: &Parsed) -> Result<u8> {
         if hako_sys::poll::wait_one(&process, Interest::Read, Some(Duration::ZERO))? {
             return Ok(0);
         }
-        wait_any(&process, &memory, left)?;
+        wait_any(&process, &memory, memory.interest(), left)?;
         if memory.take() > 0 {
             tell(&container, "oom", None);
         }
     }
 }
 
-fn wait_any(process: impl AsFd, memory: impl AsFd, left: Duration) -> Result<()> {
+fn wait_any(process: impl AsFd, memory: impl AsFd, interest: Interest, left: Duration) -> Result<()> {
     use rustix::event::{PollFd, PollFlags, Timespec};
-    let mut fds = [PollFd::new(&process, PollFlags::IN), PollFd::new(&memory, PollFlags::IN | PollFlags::PRI)];
+    let sign = if interest == Interest::Priority { PollFlags::PRI } else { PollFlags::IN };
+    let mut fds = [PollFd::new(&process, PollFlags::IN), PollFd::new(&memory, sign)];
     let left =
         Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() };
     rustix::io::retry_on_intr(|| rustix::event::poll(&mut fds, Some(&left)))

@@ -159,7 +159,7 @@ impl Supervisor {
         container.memory = running.group.watch_oom().ok();
         container.group = Some(running.group);
         if let Some(memory) = &container.memory {
-            self.epoll.add(memory, Token::Memory.pack(), Interest::Read).map_err(system)?;
+            self.epoll.add(memory, Token::Memory.pack(), memory.interest()).map_err(system)?;
         }
         self.watch_network();
         let pid = running.process.pid().unsigned_abs();
@@ -240,7 +240,9 @@ impl Supervisor {
 
     /// The kernel may have killed for want of memory.
     pub(crate) fn see_memory(&mut self) {
-        let killed = self.container.as_mut().and_then(|container| container.memory.as_mut()).map_or(0, |m| m.take());
+        let Some(container) = &mut self.container else { return };
+        let killed = container.memory.as_mut().map_or(0, |memory| memory.take());
+        container.memory.take_if(|memory| memory.is_over());
         if killed > 0 {
             self.testify(killed);
             self.advance(Input::OutOfMemory);

@@ -11,6 +11,7 @@ mod local;
 mod pieces;
 pub mod read;
 pub mod remote;
+pub mod watch;
 pub mod write;
 
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,7 @@ use hako_model::time::Timestamp;
 use hako_supervisor::log::Stream;
 use hako_supervisor::log::config::{Driver, LogConfig};
 use hako_supervisor::log::read::{Query, Reader};
+use hako_supervisor::log::watch::Watch;
 use hako_supervisor::log::write::Writer;
 use proptest::prelude::*;
 
@@ -110,7 +111,6 @@ fn a_follower_misses_nothing_when_files_are_turned_over() {
     let config = config(directory.path(), Driver::JsonFile, Some(300), 9);
     let mut writer = Writer::open(config.clone(), Timestamp::ZERO).unwrap();
     let mut reader = Reader::open(&config, Query { follow: true, ..Query::ALL }).unwrap();
-    reader.watch().unwrap();
     let mut seen = Vec::new();
     for number in 0..60 {
         writer.log(Stream::Stdout, format!("{number}\n").as_bytes(), at(1));
@@ -120,7 +120,6 @@ fn a_follower_misses_nothing_when_files_are_turned_over() {
             while let Some(entry) = reader.next().unwrap() {
                 seen.push(String::from_utf8(entry.line.to_vec()).unwrap());
             }
-            reader.woken();
         }
     }
     while let Some(entry) = reader.next().unwrap() {
@@ -134,7 +133,8 @@ fn a_watch_wakes_for_new_entries() {
     let directory = tempfile::tempdir().unwrap();
     let config = config(directory.path(), Driver::JsonFile, None, 1);
     let mut reader = Reader::open(&config, Query { follow: true, ..Query::ALL }).unwrap();
-    let watch = reader.watch().unwrap().try_clone_to_owned().unwrap();
+    let watch = Watch::new().unwrap();
+    watch.add(&config).unwrap();
     write_ten(&config);
     let woke =
         hako_sys::poll::wait_one(&watch, hako_sys::poll::Interest::Read, Some(std::time::Duration::from_secs(5)));

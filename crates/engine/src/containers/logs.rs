@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::{Containers, LogsOptions};
 use crate::clock::now;
 use crate::container::{Container, Phase};
-use crate::readiness::Readiness;
+use crate::news::{News, Subscription};
 use crate::{Error, Result};
 
 /// Pieces of one channel are joined up to this many bytes.
@@ -63,12 +63,13 @@ impl Containers {
             follow: options.follow,
         };
         if !options.follow {
-            let_begin(&container, &config).await?;
+            let_begin(&self.house.news, &container, &config).await?;
         }
         let mut reader = Reader::open(&config, query).map_err(|e| Error::io("open log", e))?;
         reader.pass(here.time, here.count);
         let (send, pieces) = mpsc::channel(4);
-        let pump = Pump { reader, container, options, carry: None, send, here };
+        let news = if options.follow { Some(self.house.news.subscribe(&config)?) } else { None };
+        let pump = Pump { reader, container, options, news, carry: None, send, here };
         tokio::spawn(pump.run());
         Ok(Logs { terminal: record.config.tty, pieces })
     }
@@ -145,6 +146,8 @@ struct Pump {
     reader: Reader,
     container: Arc<Container>,
     options: LogsOptions,
+    /// Tells one that follows when there is more.
+    news: Option<Subscription>,
     /// An entry already read that belongs to the next piece.
     carry: Option<(Channel, BytesMut, Timestamp)>,
     send: mpsc::Sender<Result<Piece>>,
@@ -170,12 +173,8 @@ impl Pump {
     }
 
     async fn pump(&mut self) -> Result<()> {
-        if !self.options.follow {
-            return self.drain().await.map(drop);
-        }
+        let Some(mut news) = self.news.take() else { return self.drain().await.map(drop) };
         let mut phase = self.container.phase.subscribe();
-        let watch = self.reader.watch().map_err(|e| Error::io("watch log", e))?;
-        let watch = Readiness::of(watch).map_err(|e| Error::io("watch log", e))?;
         loop {
             // Asked before reading: what is written before an end is then read after it.
             let over = is_over(&phase.borrow_and_update());
@@ -183,10 +182,10 @@ impl Pump {
                 return Ok(());
             }
             tokio::select! {
-                ready = watch.readable() => {
-                    ready.map_err(|e| Error::io("watch log", e))?;
-                    self.reader.woken();
-                }
+                more = news.more() => if !more {
+                    self.drain().await?;
+                    return Ok(());
+                },
                 _ = phase.changed() => {}
                 () = self.send.closed() => return Ok(()),
                 () = super::wait::until(self.options.until) => { self.drain().await?; return Ok(()) }
@@ -247,7 +246,7 @@ impl Pump {
 
 /// Gives a container that was started a moment ago the time to say something: clients that ask for its log right after
 /// the start found its first words there with Docker, whose start takes longer.
-async fn let_begin(container: &Container, config: &LogConfig) -> Result<()> {
+async fn let_begin(news: &News, container: &Container, config: &LogConfig) -> Result<()> {
     let mut phase = container.phase.subscribe();
     let begun = phase.borrow().status.started_at;
     if now().since(begun) >= BEGINNING {
@@ -255,8 +254,7 @@ async fn let_begin(container: &Container, config: &LogConfig) -> Result<()> {
     }
     let query = Query { follow: true, ..Query::ALL };
     let mut reader = Reader::open(config, query).map_err(|e| Error::io("open log", e))?;
-    let watch = Readiness::of(reader.watch().map_err(|e| Error::io("watch log", e))?);
-    let watch = watch.map_err(|e| Error::io("watch log", e))?;
+    let mut news = news.subscribe(config)?;
     while let Some(rest) = BEGINNING.checked_sub(now().since(begun)) {
         let begins = || reader.next().map(|entry| entry.is_some());
         if is_over(&phase.borrow_and_update())
@@ -265,10 +263,7 @@ async fn let_begin(container: &Container, config: &LogConfig) -> Result<()> {
             break;
         }
         tokio::select! {
-            ready = watch.readable() => {
-                ready.map_err(|e| Error::io("watch log", e))?;
-                reader.woken();
-            }
+            more = news.more() => if !more { break },
             _ = phase.changed() => {}
             () = tokio::time::sleep(rest) => {}
         }

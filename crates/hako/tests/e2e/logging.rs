@@ -1,7 +1,8 @@
 //! `logs`, the on-disk format, rotation, drivers; and that the daemon is not in the way of the lines.
 
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, UdpSocket};
+use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
 use crate::house::{House, PATIENCE};
@@ -236,4 +237,35 @@ fn a_server_that_does_not_read_holds_no_container_up() {
         text.lines().filter_map(|line| line.split_once("hako: ")?.1.split(' ').next()?.parse::<usize>().ok()).sum();
     // What had not left when the last patience ended is not counted any more.
     assert!(dropped > 0 && text.lines().count() + dropped <= 20_000 + 100, "{dropped} of {}", text.lines().count());
+}
+
+/// The kernel lets a user have 128 inotify instances; who follows logs must not need one each.
+#[test]
+fn hundreds_may_follow() {
+    let house = House::new();
+    let waits = "while [ ! -e /go ]; do sleep 0.1; done; echo gone";
+    house.ok(["run", "-d", "--name", "box", "busybox", "sh", "-c", waits]);
+    house.ok(["run", "-d", "--name", "other", "busybox", "sh", "-c", "echo here; sleep 600"]);
+    let follow = |number: usize| {
+        let name = if number.is_multiple_of(2) { "box" } else { "other" };
+        let mut stream = UnixStream::connect(house.socket()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET /v1.51/containers/{name}/logs?follow=1&stdout=1 HTTP/1.1\r\nHost: hako\r\n\r\n").unwrap();
+        let mut reader = BufReader::new(stream);
+        let mut status = String::new();
+        reader.read_line(&mut status).unwrap();
+        assert!(status.contains("200"), "follower {number}: {status}");
+        reader
+    };
+    let mut followers: Vec<_> = (0..150).map(follow).collect();
+    // One that goes takes nothing from those who stay.
+    drop(followers.split_off(140));
+    house.prod("box", "/go");
+    for (number, follower) in followers.iter_mut().enumerate() {
+        let wanted = if number.is_multiple_of(2) { "gone\n" } else { "here\n" };
+        let mut line = Vec::new();
+        while !line.ends_with(wanted.as_bytes()) {
+            assert!(follower.read_until(b'\n', &mut line).unwrap() > 0, "follower {number} was left");
+        }
+    }
 }

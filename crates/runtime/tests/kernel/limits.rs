@@ -85,7 +85,7 @@ fn memory() {
     let mut watch = running.group.watch_oom().unwrap();
     await_text(running.streams.stdout.as_ref().unwrap(), "ready");
     rustix::io::write(running.streams.stdin.as_ref().unwrap(), b"go\n").unwrap();
-    assert!(hako_sys::poll::wait_one(&watch, hako_sys::poll::Interest::Read, Some(crate::vessel::ENOUGH)).unwrap());
+    assert!(hako_sys::poll::wait_one(&watch, watch.interest(), Some(crate::vessel::ENOUGH)).unwrap());
     let group = running.group.clone();
     running.process.wait().unwrap();
     assert!(watch.take() > 0 && group.oom_kills() > 0);

@@ -4,10 +4,8 @@ mod source;
 mod tail;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use hako_model::time::Timestamp;
-use rustix::fs::inotify;
 
 use self::source::Source;
 use super::clock::StampReader;
@@ -66,7 +64,6 @@ pub struct Reader {
     /// Entries of this moment that are passed over: they were read before.
     known: (Timestamp, u64),
     over: bool,
-    watch: Option<OwnedFd>,
 }
 
 /// Bytes read and not yet decoded.
@@ -114,11 +111,10 @@ impl Reader {
             last: Timestamp::ZERO,
             known: (Timestamp::ZERO, 0),
             over: false,
-            watch: None,
         })
     }
 
-    /// The next entry; none at the end of what has been written so far, or past `until`. After [`Reader::watch`] said
+    /// The next entry; none at the end of what has been written so far, or past `until`. After a [`watch`](super::watch::Watch) said
     /// that more was written, ask again.
     #[expect(clippy::should_implement_trait, reason = "entries borrow the reader's buffer, which Iterator cannot say")]
     pub fn next(&mut self) -> Result<Option<Entry<'_>>> {
@@ -255,32 +251,6 @@ impl Reader {
     pub fn is_over(&self) -> bool {
         self.over
     }
-
-    /// A descriptor that becomes readable when more may have been written (an inotify instance, made at the first
-    /// call). Call [`Reader::woken`] after it did, then [`Reader::next`] until it says none.
-    pub fn watch(&mut self) -> Result<BorrowedFd<'_>> {
-        if self.watch.is_none() {
-            self.watch = Some(watch(&self.config).map_err(Error::file("watch", &self.config.path))?);
-        }
-        Ok(self.watch.as_ref().map_or_else(|| unreachable!("made above"), AsFd::as_fd))
-    }
-
-    /// Takes note that [`Reader::watch`]'s descriptor was readable.
-    pub fn woken(&mut self) {
-        let mut bytes = [0; 4096];
-        if let Some(watch) = &self.watch {
-            while rustix::io::read(watch, &mut bytes).is_ok_and(|read| read == bytes.len()) {}
-        }
-    }
-}
-
-/// The directory is watched, not the file: files are turned over.
-fn watch(config: &LogConfig) -> std::io::Result<OwnedFd> {
-    let fd = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)?;
-    let directory = config.path.parent().unwrap_or(&config.path);
-    let flags = inotify::WatchFlags::MODIFY | inotify::WatchFlags::CREATE | inotify::WatchFlags::MOVED_TO;
-    inotify::add_watch(&fd, directory, flags | inotify::WatchFlags::ONLYDIR)?;
-    Ok(fd)
 }
 
 /// Opens every file of the log, again if it was turned over meanwhile.

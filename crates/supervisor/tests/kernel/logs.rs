@@ -1,7 +1,7 @@
 //! What the supervisor logs, and looking at it while it grows.
 
 use hako_supervisor::log::config::{Driver, LogConfig};
-use hako_supervisor::log::read::{Query, Reader};
+use hako_supervisor::log::watch::Watch;
 use hako_sys::poll::{Interest, wait_one};
 
 use crate::Case;
@@ -15,11 +15,11 @@ pub(crate) const CASES: &[Case] = &[
 
 /// Waits until the log is as `check` wants it.
 pub(crate) fn wait_until(stage: &Stage, mut check: impl FnMut(&[String]) -> bool) {
-    let mut reader = Reader::open(&stage.description.log, Query { follow: true, ..Query::ALL }).unwrap();
-    let watch = reader.watch().unwrap().try_clone_to_owned().unwrap();
+    let watch = Watch::new().unwrap();
+    watch.add(&stage.description.log).unwrap();
     while !check(&stage.log()) {
         assert!(wait_one(&watch, Interest::Read, Some(ENOUGH)).unwrap(), "nothing more is logged");
-        reader.woken();
+        watch.hear(drop);
     }
 }
 
@@ -35,11 +35,11 @@ fn turned_over() {
     wait_for_line(&stage, "stdout: 20000");
     // Compression begins when no file has become full for a while, with the oldest.
     let compressed = stage.path("c-json.log.1.gz");
-    let mut reader = Reader::open(&stage.description.log, Query { follow: true, ..Query::ALL }).unwrap();
-    let watch = reader.watch().unwrap().try_clone_to_owned().unwrap();
+    let watch = Watch::new().unwrap();
+    watch.add(&stage.description.log).unwrap();
     while !compressed.exists() {
         assert!(wait_one(&watch, Interest::Read, Some(ENOUGH)).unwrap(), "nothing is compressed");
-        reader.woken();
+        watch.hear(drop);
     }
     let want: Vec<String> = (1..=20_000).map(|number| format!("stdout: {number}")).collect();
     assert!(stage.log() == want);

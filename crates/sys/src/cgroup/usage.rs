@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use rustix::fs::{Mode, OFlags};
 
 use super::{Group, Version};
+use crate::poll::Interest;
 use crate::{Error, Result};
 
 /// Everything counted for a group. What the host does not count is zero or absent.
@@ -224,18 +225,20 @@ impl Group {
 
     /// Tells when the kernel kills a process of the group for want of memory.
     pub fn watch_oom(&self) -> Result<OomWatch> {
-        let seen = self.oom_kills();
-        let fd = if self.version() == Version::V2 { self.watch_events()? } else { self.watch_oom_control()? };
-        Ok(OomWatch { group: self.clone(), fd, seen })
+        let unified = self.version() == Version::V2;
+        let (fd, interest) = match unified {
+            true => (self.events()?, Interest::Priority),
+            false => (self.watch_oom_control()?, Interest::Read),
+        };
+        let mut watch = OomWatch { group: self.clone(), fd, interest, seen: 0, over: false };
+        watch.take();
+        Ok(watch)
     }
 
-    fn watch_events(&self) -> Result<OwnedFd> {
-        use rustix::fs::inotify;
+    /// The file itself tells of its changes, to whoever polls it. (The kernel lets a user have 128 inotify instances.)
+    fn events(&self) -> Result<OwnedFd> {
         let path = self.controller("memory")?.join("memory.events");
-        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK)
-            .map_err(Error::at("watch", &path))?;
-        inotify::add_watch(&watch, &path, inotify::WatchFlags::MODIFY).map_err(Error::at("watch", &path))?;
-        Ok(watch)
+        File::open(&path).map(OwnedFd::from).map_err(Error::at("open", &path))
     }
 
     fn watch_oom_control(&self) -> Result<OwnedFd> {
@@ -250,20 +253,36 @@ impl Group {
     }
 }
 
-/// Readable when the kernel may have killed a process of the group for want of memory.
+/// Polled for its [`interest`](Self::interest), it wakes when the kernel may have killed a process of the group for want of
+/// memory.
 #[derive(Debug)]
 pub struct OomWatch {
     group: Group,
     fd: OwnedFd,
+    interest: Interest,
     seen: u64,
+    over: bool,
 }
 
 impl OomWatch {
+    /// What to wait for: v2's file is always readable, and tells of a change by `POLLPRI`.
+    pub fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    /// Whether the group is gone, and the descriptor will do nothing but wake.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
     /// How many processes were killed since the last call. v1 also wakes when the group is removed.
     pub fn take(&mut self) -> u64 {
         let mut buffer = [0; 4096];
-        // Only empties the descriptor; the count is what says something.
-        let _ = rustix::io::read(&self.fd, &mut buffer);
+        // Only takes note of what woke; the count is what says something.
+        match self.interest {
+            Interest::Priority => self.over = rustix::io::pread(&self.fd, &mut buffer, 0).is_err(),
+            _ => drop(rustix::io::read(&self.fd, &mut buffer)),
+        }
         let now = self.group.oom_kills();
         let new = now.saturating_sub(self.seen);
         self.seen = self.seen.max(now);
