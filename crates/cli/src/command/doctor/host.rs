@@ -24,6 +24,7 @@ pub(super) fn look(data_root: PathBuf) -> Vec<Finding> {
         forwarding(),
         host_firewall(),
         id_ranges(),
+        open_files(),
         inotify(),
         keys(),
         clock(),
@@ -206,6 +207,19 @@ fn id_ranges() -> Finding {
             "give 65536 in /etc/subuid and /etc/subgid: images use ids up to 65534",
         ),
         count => Finding::good("id ranges", format!("up to {count} ids")),
+    }
+}
+
+/// The daemon lifts its soft limit to the hard one, and has some four files open for each container.
+fn open_files() -> Finding {
+    match rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum {
+        Some(most) if most < 4096 => Finding::doubtful(
+            "open files",
+            format!("{most} at most, enough for some {} containers", most / 4),
+            "a higher hard limit: nofile in /etc/security/limits.conf, LimitNOFILE= in a unit",
+        ),
+        Some(most) => Finding::good("open files", format!("{most} at most")),
+        None => Finding::good("open files", "unlimited"),
     }
 }
 
