@@ -22,10 +22,13 @@ check 'read-only for the container' '*Read-only*' inside busybox sh -c "echo 1 >
 check 'writable for the privileged' 44 inside --privileged busybox sh -c "cd /sys/fs/cgroup/$(either . pids); echo 44 > pids.max && cat pids.max"
 
 hog='x=aaaaaaaaaaaaaaaa; while :; do x=$x$x; done'
+# A user may have 128 inotify instances, and there are more containers than that.
+watchers=$(cat /proc/sys/fs/inotify/max_user_instances); echo 0 >/proc/sys/fs/inotify/max_user_instances
 check 'out of memory' 137 code hako run --name oom -m 16m --memory-swap 16m busybox sh -c "$hog"
 check 'out of memory, inspected' 'true 137' hako inspect -f '{{.State.OOMKilled}} {{.State.ExitCode}}' oom
 check 'out of memory, told' '*oom*' sh -c 'hako events --since 60s --until 0s --filter container=oom --filter event=oom'
 check 'a child out of memory' '137 0' sh -c "hako run --name child -m 16m --memory-swap 16m busybox sh -c 'exec 2>/dev/null; sh -c \"\$0\"; echo \$?' '$hog' | tr '\n' ' '; hako inspect -f '{{.State.ExitCode}}' child"
+echo "$watchers" >/proc/sys/fs/inotify/max_user_instances
 hako rm -f oom child >/dev/null
 dd if=/dev/zero of=/var/lib/swap bs=1M count=96 2>/dev/null
 mkswap /var/lib/swap >/dev/null; swapon /var/lib/swap
