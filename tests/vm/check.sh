@@ -80,7 +80,7 @@ run_sections() {
 
 echo "NOTE Linux $(uname -r), cgroups $cgroups, stage $stage"
 case "$stage" in
-  checks) run_sections start limits devices confinement life daemon network images rest ;;
+  checks) run_sections start limits devices confinement life daemon network beside images rest ;;
   power) run_sections power ;;
   quota) run_sections quota ;;
   systemd) run_sections systemd journal ;;
