@@ -48,6 +48,10 @@ impl Relay {
         match protocol {
             Protocol::Udp => self.datagrams.serve(&self.epoll, UdpSocket::from(socket), target),
             Protocol::Tcp | Protocol::Sctp => {
+                // As every server: neither what lingers of connections to the one before is a hindrance, nor what will of
+                // these to the next. Nobody else can have the address of one that listens.
+                rustix::net::sockopt::set_socket_reuseaddr(&socket, true)
+                    .map_err(hako_sys::Error::os("share", "relayed port"))?;
                 rustix::net::listen(&socket, 128).map_err(hako_sys::Error::os("listen on", "relayed port"))?;
                 self.epoll.add(&socket, token(LISTENER, self.listeners.len() as u64), Interest::Read)?;
                 self.listeners.push(Some((TcpListener::from(socket), target)));

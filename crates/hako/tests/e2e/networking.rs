@@ -74,6 +74,19 @@ fn a_port_is_given_once() {
     drop(taken);
 }
 
+/// Connections linger for a minute where the server closed first, as `[::1]`'s do in the relay.
+#[test]
+fn a_port_can_be_published_again_at_once() {
+    let house = House::new();
+    for _ in 0..3 {
+        serving(&house, "web", &["18080:80"]);
+        for address in ["[::1]:18080", "127.0.0.1:18080"] {
+            await_that("the page", || get(address).as_deref() == Some("page"));
+        }
+        house.ok(["rm", "-f", "web"]);
+    }
+}
+
 #[test]
 fn udp_is_published_too() {
     let house = House::new();
