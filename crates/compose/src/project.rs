@@ -1,5 +1,6 @@
 //! A project: services and what they share, in canonical form, with the place each value was written.
 
+mod api_socket;
 mod consistency;
 mod environment;
 mod normalise;
@@ -55,6 +56,8 @@ pub struct Project {
     pub warnings: Vec<String>,
     /// Where variables are used.
     pub uses: Vec<VariableUse>,
+    /// The daemon's socket, for services that use it.
+    pub(crate) socket: String,
     /// The working directory, for messages.
     pub(crate) here: PathBuf,
 }
@@ -83,6 +86,7 @@ impl Project {
             sources: Vec::new(),
             warnings: Vec::new(),
             uses: Vec::new(),
+            socket: String::new(),
             here: options.directory.clone(),
         };
         if options.normalise {
@@ -121,6 +125,7 @@ impl Project {
             sources: Vec::new(),
             warnings: Vec::new(),
             uses: Vec::new(),
+            socket: String::new(),
             here: options.directory.clone(),
         }
     }

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use hako_api::container::Summary;
+use hako_client::Endpoint;
 use hako_compose::yaml::Text;
 use hako_compose::{Options, Project, World, existing, load, verb};
 use hako_model::reference::Reference;
 use tokio::sync::Semaphore;
 
 use super::progress::Progress;
-use crate::command::image::pull::credential;
+use crate::command::image::pull::{config_file, credential};
 use crate::failure::Failure;
 use crate::flags::Matches;
 use crate::session::Session;
@@ -75,6 +76,24 @@ pub(super) fn project(session: &Session) -> Result<Project, Failure> {
         project.drop_unused();
     }
     Ok(project)
+}
+
+/// Lends the daemon's socket to services that use it.
+pub(super) fn lend_socket(session: &Session, project: &mut Project) -> Result<(), Failure> {
+    if !project.wants_socket() {
+        return Ok(());
+    }
+    let socket = match session.client()?.endpoint() {
+        Endpoint::Own(roots) => roots.socket().display().to_string(),
+        Endpoint::Unix(path) => path.display().to_string(),
+        Endpoint::Tcp { .. } | Endpoint::Ssh(_) => {
+            return Err(Failure::local("use_api_socket can only be used with unix sockets"));
+        }
+    };
+    let credentials = config_file(session)?.all_in_one().map_err(|error| Failure::local(error.to_string()))?;
+    let credentials = credentials.and_then(|file| String::from_utf8(file).ok());
+    project.lend_socket(socket, credentials.as_deref().unwrap_or(r#"{"auths":{}}"#));
+    Ok(())
 }
 
 /// A failure of the project.

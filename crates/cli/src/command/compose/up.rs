@@ -11,7 +11,7 @@ use hako_compose::{
 
 use super::attached::{Ending, Show, follow};
 use super::progress::Progress;
-use super::project::{colourful, credentials, dry_run, failed, limit, present, project, stopped};
+use super::project::{colourful, credentials, dry_run, failed, lend_socket, limit, present, project, stopped};
 use crate::failure::Failure;
 use crate::flags::{Flag, Matches, int, list, switch, text};
 use crate::session::Session;
@@ -275,6 +275,7 @@ fn task<'s>(session: &'s Session, found: &Matches, alone: bool, asks: bool) -> R
     let services = found.words();
     let mut project = project(session)?;
     project.select(services, !alone).map_err(|error| failed(&error))?;
+    lend_socket(session, &mut project)?;
     rescale(&mut project, &scales(&found.strings("scale"))?)?;
     let dry = dry_run(session, found);
     super::provider::refuse_models(&project)?;
@@ -419,6 +420,7 @@ async fn scale(session: &Session, found: &Matches) -> Outcome {
     let names: Vec<String> = wanted.keys().cloned().collect();
     let mut project = project(session)?;
     project.select(&names, !found.on("no-deps")).map_err(|error| failed(&error))?;
+    lend_socket(session, &mut project)?;
     rescale(&mut project, &wanted)?;
     let dry = dry_run(session, found);
     let task = Task {
