@@ -51,7 +51,7 @@ pub fn slug() -> String {
 #[must_use]
 pub fn container_name(project: &Project, service: &str, number: usize) -> String {
     let own = project.service(service).map(|node| node.text("container_name")).unwrap_or_default();
-    if own.is_empty() { format!("{}-{service}-{number}", project.name) } else { own.to_owned() }
+    if own.is_empty() { project.named(&[service, &number.to_string()]) } else { own.to_owned() }
 }
 
 /// The request that creates a container of a service.

@@ -54,6 +54,8 @@ pub struct Options {
     pub resolve_environment: bool,
     /// Check that what is referred to is there.
     pub consistent: bool,
+    /// Names of containers and images are put together with underscores, as those of Compose 1 were.
+    pub compatible: bool,
     /// The way to what lies in registries; without it, `oci://` is refused.
     pub remote: Option<Remote>,
 }
@@ -75,6 +77,7 @@ impl Options {
             normalise: true,
             resolve_paths: true,
             resolve_environment: true,
+            compatible: false,
             consistent: true,
             remote: None,
         }

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
@@ -63,8 +62,7 @@ pub(super) struct Printer {
 impl Printer {
     /// For containers of these names.
     pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>, show: &Show) -> Self {
-        let colour = show.colour && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { show: Show { colour, ..*show }, width: names.map(str::len).max().unwrap_or(0) }
+        Self { show: Show { ..*show }, width: names.map(str::len).max().unwrap_or(0) }
     }
 
     fn line(&self, place: usize, name: &str, kind: StreamKind, text: &[u8]) -> Outcome {
@@ -72,7 +70,7 @@ impl Printer {
         if self.show.prefix {
             let width = self.width;
             let prefix = match self.show.colour {
-                true => format!("\x1b[{}m{name:<width$}  |\x1b[0m ", COLOURS[place % COLOURS.len()]),
+                true => format!("\x1b[{}m{name:<width$}  | \x1b[0m", COLOURS[place % COLOURS.len()]),
                 false => format!("{name:<width$}  | "),
             };
             line.extend_from_slice(prefix.as_bytes());
@@ -142,7 +140,7 @@ impl Printer {
 
 /// A container's name without the project's, as prefixes show it.
 pub(super) fn short_name<'n>(project: &str, name: &'n str) -> &'n str {
-    name.strip_prefix(project).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name)
+    name.strip_prefix(project).and_then(|rest| rest.strip_prefix(['-', '_'])).unwrap_or(name)
 }
 
 /// Brings members up and shows their output until they end, or until the person has had enough.

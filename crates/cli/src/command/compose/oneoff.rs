@@ -248,7 +248,7 @@ async fn create(
     let client = session.client()?;
     let slug: String = hako_compose::slug();
     let name = match found.text("name") {
-        "" => format!("{}-{service}-run-{}", project.name, &slug[..12]),
+        "" => project.named(&[service, "run", &slug[..12]]),
         name => name.to_owned(),
     };
     let mut labels: BTreeMap<String, String> = found
@@ -258,7 +258,7 @@ async fn create(
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
     labels.insert(label::SLUG.to_owned(), slug);
-    let shared = shared(&client, project, service).await?;
+    let shared = shared(client, project, service).await?;
     let instance =
         Instance { image, labels, name: name.clone(), aliased: found.on("use-aliases"), shared, ..Instance::default() };
     let mut body = body(project, service, &instance).map_err(Failure::local)?;
