@@ -126,3 +126,37 @@ fn names_with_underscores_when_they_are_asked_for() {
     assert_eq!(ended.code, 3, "{}{}", ended.stdout, ended.stderr);
     assert_eq!(house.ok(["ps", "-aq"]), "", "the first to end ends all");
 }
+
+const ENDING: &str = "\
+services:
+  ok: {image: busybox, command: 'true'}
+  bad: {image: busybox, command: sh -c 'sleep 2; exit 4'}
+  long: {image: busybox, command: sleep 600, stop_signal: SIGKILL}
+";
+
+#[test]
+fn the_first_end_is_the_end_of_all() {
+    let house = House::new();
+    let shop = Described::new(&house, ENDING);
+    let ended = shop.run(&["up", "--abort-on-container-exit", "ok", "long"]);
+    assert_eq!(ended.code, 0, "the first one's code: {}{}", ended.stdout, ended.stderr);
+    for line in ["ok-1 exited with code 0", "Aborting on container exit...", "long-1 exited with code 137"] {
+        assert!(ended.stdout.contains(line), "{}", ended.stdout);
+    }
+    shop.ok(&["down"]);
+    // One end is the end of all; the code is that of the service that was named.
+    let named = shop.run(&["up", "--exit-code-from", "long", "ok", "long"]);
+    assert_eq!(named.code, 137, "{}{}", named.stdout, named.stderr);
+    let failed = shop.run(&["up", "--abort-on-container-failure", "ok", "bad", "long"]);
+    assert_eq!(failed.code, 4, "{}{}", failed.stdout, failed.stderr);
+    for (args, said) in [
+        (&["up", "--exit-code-from", "nosuch", "long"][..], "no such service: nosuch"),
+        (&["up", "-d", "--attach", "ok"], "--detach cannot be combined with --abort-on-container-exit"),
+        (&["up", "--wait", "--exit-code-from", "ok"], "--wait cannot be combined with --abort-on-container-exit"),
+        (&["logs", "--index", "5", "ok"], "service \"ok\" is not running container #5"),
+        (&["images", "--format", "bogus"], "format value \"bogus\" could not be parsed"),
+    ] {
+        let ended = shop.run(args);
+        assert!(ended.code == 1 && ended.stderr.contains(said), "{args:?}: {}", ended.stderr);
+    }
+}

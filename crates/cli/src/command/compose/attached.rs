@@ -192,13 +192,20 @@ pub(super) async fn follow(
         }
     };
     let mut logs: FuturesUnordered<_> = watched.iter().enumerate().map(log).collect();
-    let code = Cell::new(0);
+    let code = Cell::new(None);
     let mut shown = pin!(async { while logs.next().await.is_some() {} });
-    let mut ends = pin!(until_end(client, project, (&members, &ended), ending, &code));
+    let mut waits: FuturesUnordered<_> = members.iter().map(|member| end_of(client, member, &ended)).collect();
     let mut silent = false;
     let by_person = loop {
         tokio::select! {
-            outcome = &mut ends => { outcome?; break false }
+            end = waits.next() => match end {
+                Some(end) => {
+                    if tell_end(project, end?, ending, &code)? {
+                        break false;
+                    }
+                }
+                None => break false,
+            },
             () = &mut shown, if !silent => silent = true,
             _ = interrupts.0.recv() => break true,
             _ = interrupts.1.recv() => break true,
@@ -214,14 +221,28 @@ pub(super) async fn follow(
         }
     };
     if by_person || *ending != Ending::All {
-        tokio::join!(halt(session, project, timeout, &mut interrupts), rest).0?;
+        if !by_person {
+            output::line("Aborting on container exit...")?;
+        }
+        let mut halting = pin!(async { tokio::join!(halt(session, project, timeout, &mut interrupts), rest).0 });
+        let halted = loop {
+            tokio::select! {
+                halted = &mut halting => break halted,
+                Some(end) = waits.next() => drop(tell_end(project, end?, ending, &code)?),
+            }
+        };
+        halted?;
+        // All have ended; of some it was not heard yet.
+        while let Ok(Some(end)) = tokio::time::timeout(LAST_LINES, waits.next()).await {
+            tell_end(project, end?, ending, &code)?;
+        }
     } else {
         rest.await;
     }
     match code.get() {
         _ if by_person => Err(Failure::status(INTERRUPTED)),
-        0 => Ok(()),
-        code => Err(Failure::status(u8::try_from(code & 0xff).unwrap_or(1))),
+        None | Some(0) => Ok(()),
+        Some(code) => Err(Failure::status(u8::try_from(code & 0xff).unwrap_or(1))),
     }
 }
 
@@ -243,46 +264,38 @@ fn interrupts() -> Result<Interrupts, Failure> {
     Ok((listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?))
 }
 
-/// Waits for the end of containers, as the ending wants it.
-async fn until_end(
-    client: &Client,
-    project: &Project,
-    (members, logs): (&[Member], &BTreeMap<&str, watch::Sender<bool>>),
-    ending: &Ending,
-    code: &Cell<i64>,
-) -> Outcome {
-    let each = async |member: &Member| -> Result<(String, String, i64), Failure> {
-        let reply = exit_of(client, &member.id).await?;
-        // Its last lines come before the word of its end. The log of one that is restarted goes on.
-        if let Some(log) = logs.get(member.id.as_str()) {
-            let _ = tokio::time::timeout(LAST_LINES, log.subscribe().wait_for(|ended| *ended)).await;
-        }
-        Ok((member.service.clone(), member.name.clone(), reply.status_code))
-    };
-    let mut waits: FuturesUnordered<_> = members.iter().map(each).collect();
-    while let Some(ended) = waits.next().await {
-        let (service, name, ended) = ended?;
-        output::line(format!("{} exited with code {ended}", short_name(&project.name, &name)))?;
-        match ending {
-            Ending::All => {}
-            Ending::Any => {
-                code.set(ended);
-                return Ok(());
-            }
-            Ending::Failure if ended != 0 => {
-                code.set(ended);
-                return Ok(());
-            }
-            Ending::Failure => {}
-            Ending::From(wanted) => {
-                if *wanted == service {
-                    code.set(ended);
-                    return Ok(());
-                }
-            }
-        }
+/// A service, a container's name, and the code it ended with.
+type End = (String, String, i64);
+
+/// Waits for a container's end.
+async fn end_of(client: &Client, member: &Member, logs: &BTreeMap<&str, watch::Sender<bool>>) -> Result<End, Failure> {
+    let reply = exit_of(client, &member.id).await?;
+    // Its last lines come before the word of its end. The log of one that is restarted goes on.
+    if let Some(log) = logs.get(member.id.as_str()) {
+        let _ = tokio::time::timeout(LAST_LINES, log.subscribe().wait_for(|ended| *ended)).await;
     }
-    Ok(())
+    Ok((member.service.clone(), member.name.clone(), reply.status_code))
+}
+
+/// Tells of a container's end, and whether it is the end of all; `code` is kept as the ending wants it: the first's, or
+/// that of the service that was named.
+fn tell_end(
+    project: &Project,
+    (service, name, ended): End,
+    ending: &Ending,
+    code: &Cell<Option<i64>>,
+) -> Result<bool, Failure> {
+    output::line(format!("{} exited with code {ended}", short_name(&project.name, &name)))?;
+    let (counts, last) = match ending {
+        Ending::All => (false, false),
+        Ending::Any => (true, true),
+        Ending::Failure => (ended != 0, ended != 0),
+        Ending::From(wanted) => (*wanted == service, true),
+    };
+    if counts && code.get().is_none() {
+        code.set(Some(ended));
+    }
+    Ok(last)
 }
 
 /// Waits for a container's end, whatever becomes of the daemon meanwhile.

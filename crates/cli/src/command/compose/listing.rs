@@ -153,6 +153,15 @@ const ROWS: Listing<Row> = Listing {
     labels: Some(|row: &Row| row.summary.labels.clone()),
 };
 
+/// Whether `--format` wants JSON; other than a table there is nothing.
+fn as_json(found: &Matches) -> Result<bool, Failure> {
+    match found.text("format") {
+        "json" => Ok(true),
+        "table" | "" | "pretty" => Ok(false),
+        other => Err(Failure::local(format!("format value {other:?} could not be parsed: it is table or json"))),
+    }
+}
+
 /// A published port, as programs read it.
 fn publisher(port: &Port) -> Value {
     let members = [
@@ -239,7 +248,7 @@ async fn ls(session: &Session, found: &Matches) -> Outcome {
         let files = members.iter().filter_map(|one| one.labels.get(label::FILES));
         files.collect::<BTreeSet<_>>().into_iter().cloned().collect::<Vec<_>>().join(",")
     };
-    if found.text("format") == "json" {
+    if as_json(found)? {
         let row = |(name, members): (&String, &Vec<&Summary>)| {
             // Programs may read it in any order; people compare it with Compose's.
             let [name, status, files] = [name.clone(), status(members), files(members)].map(serde_json::Value::from);
@@ -274,7 +283,7 @@ async fn images(session: &Session, found: &Matches) -> Outcome {
         return output::print(ids.iter().map(|id| format!("{id}\n")).collect::<String>());
     }
     rows.sort_by(|left, right| left.0.cmp(&right.0));
-    if found.text("format") == "json" {
+    if as_json(found)? {
         let each = rows.iter().map(|(name, repository, tag, platform, image)| {
             let tagged = &image.metadata.last_tag_time;
             let texts = [&image.id, name, repository, tag, platform, tagged].map(|text| serde_json::Value::from(text.as_str()));

@@ -57,6 +57,9 @@ async fn logs(session: &Session, found: &Matches) -> Outcome {
     let index = usize::try_from(found.int("index")).unwrap_or(0);
     let mut containers = present.of(found.words(), true)?;
     containers.retain(|one| index == 0 || existing(one).number == index);
+    if let Some(service) = found.words().first().filter(|_| index > 0 && containers.is_empty()) {
+        return Err(Failure::local(format!("service {service:?} is not running container #{index}")));
+    }
     let options = query::Logs {
         follow: found.on("follow"),
         stdout: true,
