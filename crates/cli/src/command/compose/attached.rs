@@ -173,15 +173,7 @@ pub(super) async fn follow(
         output::line(format!("Attaching to {}", names.join(", ")))?;
     }
     let printer = Printer::new(names.iter().copied(), show);
-    let options = query::Logs {
-        follow: true,
-        stdout: true,
-        stderr: true,
-        since,
-        timestamps: show.timestamps,
-        tail: "all".to_owned(),
-        ..query::Logs::default()
-    };
+    let options = from_now(since, show.timestamps);
     let ended: BTreeMap<&str, watch::Sender<bool>> =
         watched.iter().map(|member| (member.id.as_str(), watch::Sender::new(false))).collect();
     let log = async |(place, member): (usize, &&Member)| {
@@ -224,22 +216,51 @@ pub(super) async fn follow(
         if !by_person {
             output::line("Aborting on container exit...")?;
         }
-        let mut halting = pin!(async { tokio::join!(halt(session, project, timeout, &mut interrupts), rest).0 });
-        let halted = loop {
-            tokio::select! {
-                halted = &mut halting => break halted,
-                Some(end) = waits.next() => drop(tell_end(project, end?, ending, &code)?),
-            }
-        };
-        halted?;
-        // All have ended; of some it was not heard yet.
-        while let Ok(Some(end)) = tokio::time::timeout(LAST_LINES, waits.next()).await {
-            tell_end(project, end?, ending, &code)?;
-        }
+        let halting = async { tokio::join!(halt(session, project, timeout, &mut interrupts), rest).0 };
+        hear_the_rest(project, &mut waits, (ending, &code), halting).await?;
     } else {
         rest.await;
     }
-    match code.get() {
+    verdict(by_person, code.get())
+}
+
+/// All that is said from a moment on.
+fn from_now(since: String, timestamps: bool) -> query::Logs {
+    query::Logs {
+        follow: true,
+        stdout: true,
+        stderr: true,
+        since,
+        timestamps,
+        tail: "all".to_owned(),
+        ..query::Logs::default()
+    }
+}
+
+/// Hears how the others end while they are stopped.
+async fn hear_the_rest<F: Future<Output = Result<End, Failure>>>(
+    project: &Project,
+    waits: &mut FuturesUnordered<F>,
+    (ending, code): (&Ending, &Cell<Option<i64>>),
+    halting: impl Future<Output = Outcome>,
+) -> Outcome {
+    let mut halting = pin!(halting);
+    let halted = loop {
+        tokio::select! {
+            halted = &mut halting => break halted,
+            Some(end) = waits.next() => drop(tell_end(project, end?, ending, code)?),
+        }
+    };
+    halted?;
+    // All have ended; of some it was not heard yet.
+    while let Ok(Some(end)) = tokio::time::timeout(LAST_LINES, waits.next()).await {
+        tell_end(project, end?, ending, code)?;
+    }
+    Ok(())
+}
+
+fn verdict(by_person: bool, code: Option<i64>) -> Outcome {
+    match code {
         _ if by_person => Err(Failure::status(INTERRUPTED)),
         None | Some(0) => Ok(()),
         Some(code) => Err(Failure::status(u8::try_from(code & 0xff).unwrap_or(1))),
