@@ -18,7 +18,7 @@ use hako_api::query;
 use hako_api::volume;
 
 use crate::canonical::{network_hash, volume_hash};
-use crate::creation::{strings, without_effect};
+use crate::creation::{strings, unheeded, without_effect};
 use crate::label;
 use crate::plan::{Existing, Plan, Resource, Step};
 use crate::project::Project;
@@ -260,6 +260,9 @@ impl Work<'_> {
         if steps.iter().any(|step| matches!(step, Step::Create { .. } | Step::Recreate { .. })) {
             for key in without_effect(&node) {
                 let said = format!("service {name:?}: {key} has no effect on one host");
+                self.world.report.tell("", &said, Mood::Warning);
+            }
+            for said in unheeded(self.project, &node) {
                 self.world.report.tell("", &said, Mood::Warning);
             }
         }

@@ -95,6 +95,45 @@ pub fn hashed_service(service: &Node) -> Node {
     object(&service, &SERVICE, Form::Json)
 }
 
+/// The keys by which a service shares what another one's container has.
+const SHARED: [&str; 3] = ["network_mode", "ipc", "pid"];
+
+/// The services whose containers a service's own one is made with: whose namespaces it is in, whose volumes it has.
+#[must_use]
+pub fn shares(service: &Node) -> Vec<String> {
+    let modes = SHARED.iter().filter_map(|key| service.text(key).strip_prefix("service:")).map(str::to_owned);
+    let volumes = service.texts("volumes_from").into_iter().filter(|from| !from.starts_with("container:"));
+    modes.chain(volumes.map(|from| from.split(':').next().unwrap_or_default().to_owned())).collect()
+}
+
+/// A service with the containers in place of the services it shares with, as Compose hashes it; `of` gives a service's
+/// first container.
+pub(crate) fn resolved(service: &Node, of: &dyn Fn(&str) -> Option<String>) -> Node {
+    let mut service = service.clone();
+    let Some(map) = service.map_mut() else { return service };
+    for key in SHARED {
+        let id = map.get(key).and_then(Node::as_text).and_then(|mode| mode.strip_prefix("service:")).and_then(of);
+        if let Some(id) = id {
+            map.insert(key, Node::made(Value::Text(format!("container:{id}").into())));
+        }
+    }
+    if let Some(Value::List(all)) = map.get_mut("volumes_from").map(|node| &mut node.value) {
+        for from in all {
+            // Compose's hash leaves out what may be done with them.
+            let text = from.as_text().unwrap_or_default();
+            let mut parts = text.split(':');
+            let id = match (parts.next().unwrap_or_default(), parts.next()) {
+                ("container", Some(id)) => Some(id.to_owned()),
+                (service, _) => of(service),
+            };
+            if let Some(id) = id {
+                from.value = Value::Text(id.into());
+            }
+        }
+    }
+    service
+}
+
 /// The hash of a service's configuration, as Compose writes it into `com.docker.compose.config-hash`.
 #[must_use]
 pub fn service_hash(service: &Node) -> String {

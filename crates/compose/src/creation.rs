@@ -4,14 +4,14 @@ mod mounts;
 mod networks;
 mod resources;
 
-pub(crate) use mounts::grant_target;
+pub(crate) use mounts::{grant_target, unheeded};
 
 use std::collections::BTreeMap;
 
 use hako_api::container::CreateBody;
 use hako_model::container::{Config, Empty, HealthConfig, HostConfig, LogConfig, MountPoint, NameSet, PortBinding};
 
-use crate::canonical::{hashed_service, service_hash};
+use crate::canonical::{hashed_service, resolved, service_hash};
 use crate::conform::duration;
 use crate::label;
 use crate::project::Project;
@@ -34,6 +34,8 @@ pub struct Instance {
     pub aliased: bool,
     /// Its name.
     pub name: String,
+    /// The first containers of services it shares namespaces and volumes with: their ids.
+    pub shared: BTreeMap<String, String>,
 }
 
 /// A fresh id for a container of `run`.
@@ -49,7 +51,7 @@ pub fn slug() -> String {
 #[must_use]
 pub fn container_name(project: &Project, service: &str, number: usize) -> String {
     let own = project.service(service).map(|node| node.text("container_name")).unwrap_or_default();
-    if own.is_empty() { format!("{}-{service}-{number}", project.name) } else { own.to_owned() }
+    if own.is_empty() { project.named(&[service, &number.to_string()]) } else { own.to_owned() }
 }
 
 /// The request that creates a container of a service.
@@ -81,14 +83,38 @@ pub fn body(project: &Project, service: &str, instance: &Instance) -> Result<Cre
         stop_timeout: stop_timeout(node),
         ..Config::default()
     };
-    let host = HostConfig {
+    let mut host = HostConfig {
         binds: Some(binds).filter(|binds| !binds.is_empty()),
         mounts: Some(mounts).filter(|mounts| !mounts.is_empty()),
         secrets: Some(mounts::kept(project, node)?).filter(|secrets| !secrets.is_empty()),
         network_mode,
         ..host(node)?
     };
+    share(&mut host, &instance.shared)?;
     Ok(CreateBody { config, host_config: Some(host), networking_config: endpoints })
+}
+
+/// Puts containers in the place of the services a container shares with.
+fn share(host: &mut HostConfig, shared: &BTreeMap<String, String>) -> Result<(), String> {
+    let container = |service: &str| {
+        shared.get(service).ok_or_else(|| format!("cannot share with service {service}: container missing"))
+    };
+    for mode in [&mut host.network_mode, &mut host.ipc_mode, &mut host.pid_mode] {
+        if let Some(service) = mode.strip_prefix("service:") {
+            *mode = format!("container:{}", container(service)?);
+        }
+    }
+    for from in host.volumes_from.iter_mut().flatten() {
+        *from = match from.strip_prefix("container:") {
+            Some(container) => container.to_owned(),
+            None => {
+                let (service, mode) = from.split_once(':').unwrap_or((from, ""));
+                let id = container(service)?;
+                if mode.is_empty() { id.clone() } else { format!("{id}:{mode}") }
+            }
+        };
+    }
+    Ok(())
 }
 
 fn host(node: &Node) -> Result<HostConfig, String> {
@@ -97,7 +123,7 @@ fn host(node: &Node) -> Result<HostConfig, String> {
     let (security_opt, unconfined) = security(node)?;
     Ok(HostConfig {
         log_config: logging(node),
-        port_bindings: Some(bindings(node)).filter(|ports| !ports.is_empty()),
+        port_bindings: Some(bindings(node)),
         restart_policy: resources::restart(node)?,
         volume_driver: node.text("volume_driver").to_owned(),
         volumes_from: texts("volumes_from"),
@@ -108,7 +134,7 @@ fn host(node: &Node) -> Result<HostConfig, String> {
         dns: texts("dns"),
         dns_options: texts("dns_opt"),
         dns_search: texts("dns_search"),
-        extra_hosts: texts("extra_hosts").map(|hosts| hosts.iter().map(|host| host.replacen('=', ":", 1)).collect()),
+        extra_hosts: Some(node.texts("extra_hosts").iter().map(|host| host.replacen('=', ":", 1)).collect()),
         group_add: texts("group_add"),
         ipc_mode: node.text("ipc").to_owned(),
         oom_score_adj: node.int("oom_score_adj").unwrap_or(0),
@@ -138,7 +164,6 @@ fn refuse_unsupported(service: &str, node: &Node) -> Result<(), String> {
         () if given("provider") => "provider: another program provides it, there is no container",
         () if given("models") => "models: running AI models is not part of hako",
         () if given("credential_spec") => "credential_spec: Windows only",
-        () if node.on("use_api_socket") => "use_api_socket: mount the socket in `volumes` instead",
         () => return Ok(()),
     };
     Err(format!("service {service:?} cannot be run: {why}"))
@@ -197,7 +222,7 @@ pub(crate) fn span(node: &Node, key: &str) -> Option<i64> {
 }
 
 fn stop_timeout(node: &Node) -> Option<i64> {
-    span(node, "stop_grace_period").map(|nanos| (nanos + 999_999_999) / 1_000_000_000)
+    span(node, "stop_grace_period").map(|nanos| nanos / 1_000_000_000)
 }
 
 fn health(node: &Node) -> Result<HealthConfig, String> {
@@ -216,10 +241,8 @@ fn health(node: &Node) -> Result<HealthConfig, String> {
 }
 
 fn exposed(node: &Node) -> NameSet {
-    let with_protocol = |port: &String| if port.contains('/') { port.clone() } else { format!("{port}/tcp") };
-    let exposed = node.texts("expose").iter().map(with_protocol).collect::<Vec<_>>();
     let published = node.list("ports").iter().map(target);
-    exposed.into_iter().chain(published).map(|port| (port, Empty {})).collect()
+    node.texts("expose").into_iter().chain(published).map(|port| (port, Empty {})).collect()
 }
 
 fn target(port: &Node) -> String {
@@ -274,14 +297,15 @@ fn labels(
     instance: &Instance,
 ) -> Result<BTreeMap<String, String>, String> {
     let mut labels = strings(node, "labels");
+    let hashed = resolved(node, &|other| instance.shared.get(other).cloned());
     labels.extend(instance.labels.clone());
     let files: Vec<String> = project.files.iter().map(|path| path.display().to_string()).collect();
     let mut own = vec![
         (label::PROJECT, project.name.clone()),
         (label::SERVICE, service.to_owned()),
         (label::ONEOFF, if instance.number.is_some() { "False" } else { "True" }.to_owned()),
-        (label::HASH, service_hash(node)),
-        (label::CONFIGURATION, json(&hashed_service(node), false, false)),
+        (label::HASH, service_hash(&hashed)),
+        (label::CONFIGURATION, json(&hashed_service(&hashed), false, false)),
         (label::IMAGE, instance.image.clone()),
         (label::DEPENDS_ON, dependencies(node)),
         (label::FILES, files.join(",")),

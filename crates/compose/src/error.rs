@@ -33,7 +33,7 @@ pub enum Fault {
         limit: usize,
     },
     /// A key the specification does not know.
-    #[error("{path} additional properties '{key}' not allowed{}", near.as_ref().map(|near| format!("; did you mean {near:?}?")).unwrap_or_default())]
+    #[error("{}additional properties '{key}' not allowed{}", if path.is_empty() { String::new() } else { format!("{path} ") }, near.as_ref().map(|near| format!("; did you mean {near:?}?")).unwrap_or_default())]
     Unknown {
         /// Where.
         path: String,

@@ -30,12 +30,14 @@ pub mod yaml;
 pub use apply::{
     Condition, Manner, Member, Patience, PullPolicy, apply, await_ready, ensure_images, illness, inject, pull,
 };
-pub use canonical::{hashed_service, network_hash, service_hash, volume_hash};
+pub use canonical::{hashed_service, network_hash, service_hash, shares, volume_hash};
 pub use creation::{Instance, body, container_name, slug};
 pub use environment::{Definition, Environment, Origin};
 pub use error::{Error, Fault, Place, Refusal};
 pub use load::{Options, VariableUse, load};
-pub use plan::{Change, Choices, Existing, Found, Plan, Reason, Recreate, Resource, Step, existing, plan};
+pub use plan::{
+    Change, Choices, Existing, Found, Plan, Reason, Recreate, Resource, Step, existing, first_container, plan,
+};
 pub use project::{Direction, Project, dependencies, order};
 pub use words::split as split_words;
 pub use world::{Mood, Outcome, Report, Trouble, World};

@@ -54,6 +54,8 @@ pub struct Options {
     pub resolve_environment: bool,
     /// Check that what is referred to is there.
     pub consistent: bool,
+    /// Names of containers and images are put together with underscores, as those of Compose 1 were.
+    pub compatible: bool,
     /// The way to what lies in registries; without it, `oci://` is refused.
     pub remote: Option<Remote>,
 }
@@ -75,6 +77,7 @@ impl Options {
             normalise: true,
             resolve_paths: true,
             resolve_environment: true,
+            compatible: false,
             consistent: true,
             remote: None,
         }
@@ -195,6 +198,7 @@ impl Loader<'_> {
         let conform = self.conform(&group.directory, &group.environment, group.foreign);
         let includes = document.map_mut().and_then(|map| map.remove("include"));
         let services = document.map_mut().and_then(|map| map.remove("services"));
+        self.warn_of_old_ways(&document, path);
         let mut model = conform.node(document, Kind::Object(&PROJECT), &Trail::TOP)?;
         if let Some(services) = services {
             let services = self.services(services, path, group)?;
@@ -206,6 +210,27 @@ impl Loader<'_> {
             self.include(&mut model, includes, path, group)?;
         }
         Ok(model)
+    }
+
+    /// What older files say and newer ones should not.
+    fn warn_of_old_ways(&mut self, document: &Node, path: &Path) {
+        let mut warn = |warning: String| {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        };
+        if document.get("version").is_some() {
+            warn(format!(
+                "{}: the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion",
+                path.display()
+            ));
+        }
+        for section in ["networks", "volumes", "secrets", "configs"] {
+            for (name, _) in document.entries(section).filter(|(_, node)| node.at_path(&["external", "name"]).is_some())
+            {
+                warn(format!("{section}.{name}: external.name is deprecated. Please set name and external: true"));
+            }
+        }
     }
 
     pub(crate) fn conform(&self, directory: &Path, environment: &Environment, foreign: bool) -> Conform {

@@ -9,10 +9,10 @@ use hako_api::container::Summary;
 use hako_api::network::Network;
 use hako_api::volume::Volume;
 
-use crate::canonical::service_hash;
+use crate::canonical::{resolved, service_hash, shares};
 use crate::creation::container_name;
 use crate::label;
-use crate::project::{Project, dependencies};
+use crate::project::{Direction, Project, dependencies, order};
 use crate::yaml::Node;
 
 pub use difference::Change;
@@ -85,6 +85,8 @@ pub enum Reason {
     Network(String),
     /// A volume it should have is another one now.
     Volume(String),
+    /// It has its namespaces or volumes from this service's container, which is made anew.
+    Shares(String),
     /// `--force-recreate`.
     Forced,
 }
@@ -188,19 +190,56 @@ pub fn plan(project: &Project, found: &Found, choices: &Choices) -> Result<Plan,
     plan.orphans = orphans(project, found);
     let remade = resources::remade(&plan.resources);
     // What another program provides has no containers.
-    for (name, service) in project.services.iter().filter(|(_, service)| service.get("provider").is_none()) {
+    // Those that others share with come first, so that it is known which containers of theirs stay.
+    for name in &order(&project.services, Direction::Up) {
+        let Some(service) = project.service(name).filter(|service| service.get("provider").is_none()) else { continue };
         let wanted = choices.services.is_empty() || choices.services.iter().any(|wanted| wanted == name);
         let recreate = if wanted { choices.recreate } else { choices.recreate_dependencies };
-        plan.services.insert(name.to_string(), steps(project, name, service, found, recreate, &remade));
+        let around = Around { remade: &remade, planned: &plan.services, found };
+        let steps = steps(project, name, service, found, recreate, &around);
+        plan.services.insert(name.clone(), steps);
     }
     restart_dependents(project, &mut plan);
     Ok(plan)
+}
+
+/// What of the plan is known already when a service's turn comes.
+struct Around<'p> {
+    /// Networks that are made anew.
+    remade: &'p BTreeSet<String>,
+    /// What is done with the services it needs.
+    planned: &'p BTreeMap<String, Vec<Step>>,
+    /// What there is of services that are not planned for.
+    found: &'p Found,
+}
+
+impl Around<'_> {
+    /// The id of the first container a service will have; none while that is not there yet.
+    fn first_of(&self, service: &str) -> Option<String> {
+        let will_be = |step: &Step| match step {
+            Step::Keep(existing) | Step::Rest(existing) | Step::Restart { existing, .. } => {
+                Some((existing.name.clone(), Some(existing.id.clone())))
+            }
+            Step::Rename { existing, name } => Some((name.clone(), Some(existing.id.clone()))),
+            Step::Create { name, .. } | Step::Recreate { name, .. } => Some((name.clone(), None)),
+            Step::Remove(_) => None,
+        };
+        let Some(steps) = self.planned.get(service) else { return first_container(self.found, service) };
+        steps.iter().filter_map(will_be).min()?.1
+    }
 }
 
 /// The project's containers of a service, those of `run` left out.
 fn containers_of<'f>(found: &'f Found, service: &'f str) -> impl Iterator<Item = &'f Summary> {
     let is = |one: &Summary, key: &str, value: &str| one.labels.get(key).is_some_and(|label| label == value);
     found.containers.iter().filter(move |one| is(one, label::SERVICE, service) && !is(one, label::ONEOFF, "True"))
+}
+
+/// The first by name of a service's containers there are: its id.
+#[must_use]
+pub fn first_container(found: &Found, service: &str) -> Option<String> {
+    let names = containers_of(found, service).map(existing).map(|one| (one.name, one.id));
+    names.min().map(|(_, id)| id)
 }
 
 fn orphans(project: &Project, found: &Found) -> Vec<Existing> {
@@ -232,7 +271,7 @@ fn steps(
     service: &Node,
     found: &Found,
     recreate: Recreate,
-    remade: &BTreeSet<String>,
+    around: &Around<'_>,
 ) -> Vec<Step> {
     let wanted = Project::scale(service);
     // What stands aside was left by a rollout that was cut short: the one in force has a successor or is one.
@@ -244,7 +283,7 @@ fn steps(
     }
     let mut containers: Vec<(Existing, Vec<Reason>)> = in_force
         .into_iter()
-        .map(|one| (existing(one), reasons(project, name, service, one, found, recreate, remade)))
+        .map(|one| (existing(one), reasons(project, name, service, one, found, recreate, around)))
         .collect();
     // Those that are right and low in number stay.
     containers.sort_by_key(|(existing, reasons)| (!reasons.is_empty(), existing.number));
@@ -298,7 +337,7 @@ fn reasons(
     container: &Summary,
     found: &Found,
     recreate: Recreate,
-    remade: &BTreeSet<String>,
+    around: &Around<'_>,
 ) -> Vec<Reason> {
     match recreate {
         Recreate::Never => return Vec::new(),
@@ -307,14 +346,20 @@ fn reasons(
     }
     let mut reasons = Vec::new();
     let told = |key: &str| container.labels.get(key).map(String::as_str).unwrap_or_default();
-    if told(label::HASH) != service_hash(service) {
-        reasons.push(Reason::Configuration(difference::of(told(label::CONFIGURATION), service)));
+    let shared = shares(service);
+    if let Some(other) = shared.iter().find(|other| around.first_of(other).is_none()) {
+        reasons.push(Reason::Shares(other.clone()));
+    } else {
+        let service = resolved(service, &|other| around.first_of(other));
+        if told(label::HASH) != service_hash(&service) {
+            reasons.push(Reason::Configuration(difference::of(told(label::CONFIGURATION), &service)));
+        }
     }
     let image = found.images.get(&project.image(name, service));
     if let Some(after) = image.filter(|image| !told(label::IMAGE).is_empty() && *image != told(label::IMAGE)) {
         reasons.push(Reason::Image { before: told(label::IMAGE).to_owned(), after: after.clone() });
     }
-    reasons.extend(missing_network(project, service, container, remade).map(Reason::Network));
+    reasons.extend(missing_network(project, service, container, around.remade).map(Reason::Network));
     reasons.extend(missing_volume(project, service, container).map(Reason::Volume));
     reasons
 }
@@ -348,7 +393,7 @@ fn restart_dependents(project: &Project, plan: &mut Plan) {
         let steps = plan.services.get(name).map(Vec::as_slice).unwrap_or_default();
         steps.iter().any(|step| matches!(step, Step::Recreate { .. } | Step::Restart { .. }))
     };
-    for name in crate::project::order(&project.services, crate::project::Direction::Up) {
+    for name in order(&project.services, Direction::Up) {
         let because = dependencies(&project.services, &name)
             .find(|(other, dependency)| dependency.on("restart") && remade(plan, other))
             .map(|(other, _)| other.to_owned());

@@ -2,9 +2,19 @@
 
 use std::time::Duration;
 
+use crate::creation::span as span_of;
+use crate::yaml::Node;
+
 const DAY: u64 = 86_400;
 
-/// How old the image of a service may be; none for policies that do not look at its age.
+/// How old the image of a service may be; `refresh` may say so in `pull_refresh_after`.
+pub(crate) fn age_of(service: &Node) -> Option<Duration> {
+    let policy = service.text("pull_policy");
+    let after = span_of(service, "pull_refresh_after").filter(|_| policy == "refresh");
+    after.and_then(|nanos| u64::try_from(nanos).ok()).map(Duration::from_nanos).or_else(|| age(policy))
+}
+
+/// How old an image may be by a policy; none for policies that do not look at its age.
 pub(crate) fn age(policy: &str) -> Option<Duration> {
     let seconds = match policy {
         "refresh" => 0,
@@ -38,6 +48,18 @@ fn span(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn refresh_may_say_after_what_time() {
+        let of = |text: &str| {
+            let mut read = crate::yaml::read(text, 0, crate::yaml::Limits::default()).unwrap();
+            age_of(&read.remove(0)).map(|age| age.as_secs())
+        };
+        assert_eq!(of("{pull_policy: refresh, pull_refresh_after: 1d2h}"), Some(93_600));
+        assert_eq!(of("{pull_policy: refresh}"), Some(0));
+        assert_eq!(of("{pull_policy: daily, pull_refresh_after: 1h}"), Some(86_400));
+        assert_eq!(of("{pull_policy: missing, pull_refresh_after: 1h}"), None);
+    }
 
     #[test]
     fn ages_are_read() {

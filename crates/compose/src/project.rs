@@ -1,5 +1,6 @@
 //! A project: services and what they share, in canonical form, with the place each value was written.
 
+mod api_socket;
 mod consistency;
 mod environment;
 mod normalise;
@@ -55,6 +56,10 @@ pub struct Project {
     pub warnings: Vec<String>,
     /// Where variables are used.
     pub uses: Vec<VariableUse>,
+    /// What stands between the parts of a name.
+    pub(crate) separator: char,
+    /// The daemon's socket, for services that use it.
+    pub(crate) socket: String,
     /// The working directory, for messages.
     pub(crate) here: PathBuf,
 }
@@ -83,6 +88,8 @@ impl Project {
             sources: Vec::new(),
             warnings: Vec::new(),
             uses: Vec::new(),
+            separator: if options.compatible { '_' } else { '-' },
+            socket: String::new(),
             here: options.directory.clone(),
         };
         if options.normalise {
@@ -121,6 +128,8 @@ impl Project {
             sources: Vec::new(),
             warnings: Vec::new(),
             uses: Vec::new(),
+            separator: if options.compatible { '_' } else { '-' },
+            socket: String::new(),
             here: options.directory.clone(),
         }
     }
@@ -174,11 +183,18 @@ impl Project {
         }
     }
 
+    /// A name of several parts, the project's first.
+    #[must_use]
+    pub fn named(&self, parts: &[&str]) -> String {
+        let parts: Vec<&str> = std::iter::once(self.name.as_str()).chain(parts.iter().copied()).collect();
+        parts.join(self.separator.encode_utf8(&mut [0; 4]))
+    }
+
     /// The image of a service: its own, or the name its build gets.
     #[must_use]
     pub fn image(&self, name: &str, service: &Node) -> String {
         match service.text("image") {
-            "" => format!("{}-{name}", self.name),
+            "" => format!("{}{}{name}", self.name, self.separator),
             image => image.to_owned(),
         }
     }

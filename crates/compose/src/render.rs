@@ -71,6 +71,7 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
             keep(node.as_text() == Some(""))
         }
         Kind::Choosable | Kind::Count | Kind::Moment | Kind::Mode => keep(node.is_null()),
+        Kind::Unshown => None,
         Kind::Command => {
             if node.is_null() && form == Form::Yaml {
                 None

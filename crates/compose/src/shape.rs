@@ -48,6 +48,8 @@ pub(crate) enum Kind {
     Span,
     /// A span of time or absent.
     Moment,
+    /// A span of time that Compose does not show.
+    Unshown,
     /// A file mode.
     Mode,
     /// A list of texts, appended when merged.

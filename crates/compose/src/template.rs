@@ -107,7 +107,8 @@ fn next_piece(text: &str) -> Result<Option<(Piece<'_>, &str)>, Trouble> {
         return Ok(Some((Piece::Dollar, rest)));
     }
     let Some(inside) = after.strip_prefix('{') else {
-        let name = name_of(after).ok_or(Trouble::Format)?;
+        // Before anything that is no name it is but a dollar: `$(date)`, `^a$`.
+        let Some(name) = name_of(after) else { return Ok(Some((Piece::Dollar, after))) };
         return Ok(Some((Piece::Variable { name, operator: "", rest: "" }, &after[name.len()..])));
     };
     let end = closing_brace(inside).ok_or(Trouble::Format)?;
@@ -197,12 +198,13 @@ mod tests {
         check("${UNSET:-${TAG}-inner} ${UNSET:-${ALSO:-deep}}", "v9-inner deep");
         check("$$TAG and $${TAG}", "$TAG and ${TAG}");
         check("${TAG?must}${TAG:?must}${EMPTY?must}", "v9v9");
+        check("$ a$ $(date) $1 ^x$|y$ $TAG$($TAG) $é", "$ a$ $(date) $1 ^x$|y$ v9$(v9) $é");
         check("${UNSET:-with spaces and : colons}", "with spaces and : colons");
     }
 
     #[test]
     fn what_is_malformed_is_refused() {
-        for text in ["$", "${A", "${1}", "a $ b", "${}", "${A!}", "$1", "${A:}"] {
+        for text in ["${A", "${1}", "${}", "${A!}", "${A:}", "${A B}", "$(x) ${A:-a b${B}"] {
             assert_eq!(substitute(text, &Given(RefCell::default())), Err(Trouble::Format), "{text}");
         }
         let deep = format!("{}x{}", "${U:-".repeat(100), "}".repeat(100));

@@ -226,8 +226,9 @@ pub async fn down(world: &World<'_>, project: &Project, found: &Found, how: Down
     })
     .await?;
     if how.orphans {
-        let known =
-            |one: &Summary| one.labels.get(label::SERVICE).is_some_and(|name| project.services.contains_key(name));
+        // What a profile would bring up is described too, and stays.
+        let described = |name: &String| project.services.contains_key(name) || project.disabled.contains_key(name);
+        let known = |one: &Summary| one.labels.get(label::SERVICE).is_some_and(described);
         let orphans = found.containers.iter().filter(|one| !known(one)).map(existing);
         all(orphans.map(async |orphan| remove(world, &orphan, how.timeout, how.volumes).await)).await?;
     }
@@ -235,7 +236,7 @@ pub async fn down(world: &World<'_>, project: &Project, found: &Found, how: Down
         nothing &= !networks_down(world, project, found).await?;
     }
     if how.volumes {
-        volumes_down(world, project, found).await?;
+        nothing &= !volumes_down(world, project, found).await?;
     }
     if let Some(images) = how.images {
         images_down(world, project, found, images).await;
@@ -278,9 +279,11 @@ async fn networks_down(world: &World<'_>, project: &Project, found: &Found) -> O
     Ok(!names.is_empty())
 }
 
-async fn volumes_down(world: &World<'_>, project: &Project, found: &Found) -> Outcome {
+/// Whether there were any, or may have been: those that are described count.
+async fn volumes_down(world: &World<'_>, project: &Project, found: &Found) -> Outcome<bool> {
     let declared = project.volumes.values().filter(|volume| !is_external(volume)).map(|volume| volume.text("name"));
     let mut names: Vec<String> = declared.map(str::to_owned).collect();
+    let described = !names.is_empty();
     let ours = |volume: &&hako_api::volume::Volume| {
         volume.labels.as_ref().and_then(|labels| labels.get(label::PROJECT)).is_some_and(|owner| *owner == project.name)
     };
@@ -303,7 +306,8 @@ async fn volumes_down(world: &World<'_>, project: &Project, found: &Found) -> Ou
         }
         Ok(())
     };
-    all(names.iter().map(each)).await.map(drop)
+    all(names.iter().map(each)).await?;
+    Ok(described || !names.is_empty())
 }
 
 async fn images_down(world: &World<'_>, project: &Project, found: &Found, which: Images) {

@@ -173,11 +173,15 @@ fn given(shown: &mut EndpointSettings, plan: &Plan) {
     }
 }
 
-/// Everything a container is called on a network of the user's: its name, its aliases, its short id.
+/// Everything a container is called on a network of the user's: its name, its aliases, its short id, its host name.
 pub(crate) fn dns_names(container: &Container, asked: &EndpointSettings) -> Vec<String> {
-    let mut names = vec![container.record().name.clone()];
+    let record = container.record();
+    let mut names = vec![record.name.clone()];
     let aliases = asked.aliases.iter().flatten().cloned();
-    for name in aliases.chain([container.id.short().to_owned()]) {
+    // In the host's namespace the name is the host's.
+    let hostname = Some(record.config.hostname.clone()).filter(|_| record.host_config.uts_mode != "host");
+    let hostname = hostname.filter(|hostname| !hostname.is_empty());
+    for name in aliases.chain([container.id.short().to_owned()]).chain(hostname) {
         if !names.contains(&name) {
             names.push(name);
         }

@@ -4,8 +4,9 @@ use hako_api::query;
 use hako_model::container::MountPoint;
 
 use super::{Member, Work, gone, stop_options, stored};
+use crate::canonical::shares;
 use crate::creation::{Instance, body};
-use crate::plan::{Existing, interim_name};
+use crate::plan::{Existing, first_container, interim_name};
 use crate::project::Project;
 use crate::world::{Mood, Outcome, Trouble};
 
@@ -67,24 +68,11 @@ impl Work<'_> {
         instance: &Instance,
         name: &str,
     ) -> Outcome<String> {
-        let mut body = body(project, service, instance).map_err(Trouble::Impossible)?;
-        if let Some(host) = &mut body.host_config {
-            for mode in [&mut host.network_mode, &mut host.ipc_mode, &mut host.pid_mode, &mut host.uts_mode] {
-                if let Some(other) = mode.strip_prefix("service:") {
-                    *mode = format!("container:{}", self.first_of(other)?);
-                }
-            }
-            for from in host.volumes_from.iter_mut().flatten() {
-                *from = match from.strip_prefix("container:") {
-                    Some(container) => container.to_owned(),
-                    None => {
-                        let (other, mode) = from.split_once(':').unwrap_or((from, ""));
-                        let id = self.first_of(other)?;
-                        if mode.is_empty() { id } else { format!("{id}:{mode}") }
-                    }
-                };
-            }
+        let mut instance = instance.clone();
+        for other in project.service(service).map(shares).unwrap_or_default() {
+            instance.shared.insert(other.clone(), self.first_of(&other)?);
         }
+        let body = body(project, service, &instance).map_err(Trouble::Impossible)?;
         let platform = project.service(service).map(|node| node.text("platform").to_owned()).unwrap_or_default();
         let options = query::CreateContainer { name: name.to_owned(), platform };
         let created = self
@@ -106,6 +94,11 @@ impl Work<'_> {
         let members = self.members.borrow();
         let first = members.iter().filter(|member| member.service == service).min_by_key(|member| &member.name);
         let missing = || Trouble::Impossible(format!("cannot share with service {service}: container missing"));
-        first.map(|member| member.id.clone()).ok_or_else(missing)
+        // A service that is not part of this plan keeps what it has.
+        let first = match first {
+            Some(member) => Some(member.id.clone()),
+            None => first_container(self.found, service),
+        };
+        first.ok_or_else(missing)
     }
 }

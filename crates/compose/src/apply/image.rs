@@ -8,7 +8,7 @@ use hako_api::query;
 use hako_model::time::Timestamp;
 
 use crate::plan::Found;
-use crate::policy::age;
+use crate::policy::age_of as age;
 use crate::project::{Project, step_images};
 use crate::world::{Mood, Outcome, Trouble, World};
 use crate::yaml::Node;
@@ -60,7 +60,7 @@ pub async fn ensure_images(world: &World<'_>, project: &Project, found: &mut Fou
 
 /// Whether an image that is here is older than its service wants it.
 async fn is_overdue(world: &World<'_>, service: &Node, image: &str) -> Outcome<bool> {
-    let Some(age) = age(service.text("pull_policy")).filter(|_| service.get("build").is_none()) else {
+    let Some(age) = age(service).filter(|_| service.get("build").is_none()) else {
         return Ok(false);
     };
     let here = world.client.images().inspect(image, &query::InspectImage::default()).await?;

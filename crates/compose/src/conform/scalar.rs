@@ -19,7 +19,7 @@ pub(super) fn cast(node: Node, kind: Kind, trail: &Trail<'_>) -> Result<Node, Re
         Kind::Whole | Kind::Count => whole(node.value),
         Kind::Fraction => fraction(node.value),
         Kind::Bytes => bytes(&node.value),
-        Kind::Span | Kind::Moment => span(&node.value),
+        Kind::Span | Kind::Moment | Kind::Unshown => span(&node.value),
         Kind::Mode => mode(&node.value),
         Kind::Command => command(node.value),
         Kind::Probe => probe(node.value),

@@ -16,7 +16,7 @@ pub(super) fn of(
 ) -> Result<(Vec<String>, Vec<Mount>), String> {
     let (mut binds, mut mounts) = (Vec::new(), Vec::new());
     for volume in node.list("volumes") {
-        match simple(project, volume) {
+        match simple(project, node, volume) {
             Some(bind) => binds.push(bind),
             None => mounts.push(mount(project, volume, inherited)),
         }
@@ -44,27 +44,26 @@ fn is_anonymous(point: &MountPoint) -> bool {
 }
 
 /// `source:target:options`, where that says everything.
-fn simple(project: &Project, volume: &Node) -> Option<String> {
-    let source = volume.text("source");
+fn simple(project: &Project, service: &Node, volume: &Node) -> Option<String> {
+    let source = project.source(service, volume);
     let bind = volume.get("bind");
     let source = match volume.text("type") {
         "bind" => {
             let plain = bind.is_none_or(|bind| {
                 bind.on("create_host_path") && bind.text("propagation").is_empty() && bind.text("recursive").is_empty()
             });
-            // Without a word about it the directory is not created.
-            (plain && bind.is_some()).then_some(source)?.to_owned()
+            plain.then_some(source)?.to_owned()
         }
         "volume" => {
-            let more =
-                volume.get("volume").is_some_and(|it| it.get("labels").is_some() || !it.text("subpath").is_empty());
+            let more = volume
+                .get("volume")
+                .is_some_and(|it| it.get("labels").is_some() || !it.text("subpath").is_empty() || it.on("nocopy"));
             (!more && !source.is_empty()).then(|| volume_name(project, source))?
         }
         _ => return None,
     };
     let mut options = vec![if volume.on("read_only") { "ro" } else { "rw" }];
     options.extend(bind.map(|bind| bind.text("selinux")).filter(|text| !text.is_empty()));
-    options.extend(volume.get("volume").filter(|volume| volume.on("nocopy")).map(|_| "nocopy"));
     Some(format!("{source}:{}:{}", volume.text("target"), options.join(",")))
 }
 
@@ -152,10 +151,25 @@ fn files(kind: &str, directory: &str, node: &Node, there: &Map) -> Result<Vec<Mo
             source: stored.text("file").to_owned(),
             target: grant_target(grant, directory),
             read_only: true,
+            // As Compose asks for them.
+            bind_options: (kind == "secrets").then(BindOptions::default),
             ..Mount::default()
         });
     }
     Ok(found)
+}
+
+/// What is said of owner and mode of secrets and configs that are files of the host: those have their own.
+pub(crate) fn unheeded(project: &Project, node: &Node) -> Vec<String> {
+    let kinds = [("secrets", &project.secrets), ("configs", &project.configs)];
+    let says = |grant: &&Node| ["uid", "gid", "mode"].iter().any(|key| !grant.text(key).is_empty());
+    let heeded = |kind: &str, there: &Map| {
+        let file =
+            |grant: &&Node| there.get(grant.text("source")).is_some_and(|stored| !stored.text("file").is_empty());
+        let any = node.list(kind).iter().filter(file).any(|grant| says(&grant));
+        any.then(|| format!("{kind} `uid`, `gid` and `mode` are not supported, they will be ignored"))
+    };
+    kinds.into_iter().filter_map(|(kind, there)| heeded(kind, there)).collect()
 }
 
 /// Secrets and configs that others keep: hako's store has both, as files in the container's memory.

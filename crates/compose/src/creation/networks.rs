@@ -43,7 +43,8 @@ fn links(project: &Project, node: &Node) -> Vec<String> {
         let scale = project.service(other).map(Project::scale).unwrap_or_default();
         for number in 1..=scale {
             let container = container_name(project, other, number);
-            let names = [alias.to_owned(), format!("{other}-{number}"), container.clone()];
+            let numbered = format!("{other}{}{number}", project.separator);
+            let names = [alias.to_owned(), numbered, project.named(&[other, &number.to_string()])];
             found.extend(names.into_iter().map(|name| format!("{container}:{name}")));
         }
     }

@@ -21,13 +21,13 @@ pub(crate) fn parse(text: &str, mark: Mark, trail: &Trail<'_>) -> Result<Node, R
     let Parsed { source, target, read_only, .. } = &parsed;
     let bind = is_path(source);
     let kind = if bind { "bind" } else { "volume" };
-    let text = |key, text: &str| (!text.is_empty()).then(|| (key, Value::from(text)));
+    let given = |key, text: &str| (!text.is_empty()).then(|| (key, Value::from(text)));
     let options = match bind {
         true => object(
             mark,
             [
-                text("selinux", &parsed.selinux),
-                text("propagation", &parsed.propagation),
+                given("selinux", &parsed.selinux),
+                given("propagation", &parsed.propagation),
                 Some(("create_host_path", Value::Bool(true))),
             ]
             .into_iter()
@@ -37,10 +37,11 @@ pub(crate) fn parse(text: &str, mark: Mark, trail: &Trail<'_>) -> Result<Node, R
     };
     let members = [
         Some(("type", kind.into())),
-        text("source", source),
-        text("target", target),
+        given("source", source),
+        given("target", target),
         read_only.then_some(("read_only", Value::Bool(true))),
-        Some((kind, options.value)),
+        // To Compose so short a text is but a path.
+        (text.len() > 2).then_some((kind, options.value)),
     ];
     Ok(object(mark, members.into_iter().flatten()))
 }

@@ -23,6 +23,10 @@ pub(super) fn fill(model: &mut Node, base: Option<&Base>) {
         });
         files.into_iter().flatten().for_each(require);
         members(service, "depends_on").for_each(require);
+        if let Some(Node { value: Value::List(requests), .. }) = service.get_mut("gpus") {
+            let open = |request: &&mut Node| request.get("count").is_none() && request.get("device_ids").is_none();
+            requests.iter_mut().filter(open).for_each(|request| set(request, "count", Value::Int(-1)));
+        }
     }
 }
 

@@ -24,6 +24,10 @@ fn after_up(project: &Project) -> Found {
             let instance = crate::creation::Instance {
                 number: Some(number),
                 image: "sha256:1".to_owned(),
+                shared: crate::canonical::shares(service)
+                    .into_iter()
+                    .map(|it| (it.clone(), format!("{it}1")))
+                    .collect(),
                 ..crate::creation::Instance::default()
             };
             let body = crate::creation::body(project, name, &instance).expect("a body");
@@ -124,6 +128,34 @@ fn images_orphans_and_choices() {
     let less = project("services:\n  db: {image: db, environment: {A: 1}}\n");
     let orphans = plan(&less, &after_up(&project_two), &Choices::default()).unwrap().orphans;
     assert_eq!(orphans.len(), 2);
+}
+
+#[test]
+fn who_shares_is_made_anew_with_whom_it_shares_with() {
+    const SHARED: &str = "services:\n  a: {image: x, network_mode: 'service:main'}\n  b: {image: x, pid: 'service:main', \
+                          ipc: 'service:main'}\n  c: {image: x, volumes_from: ['main:ro', 'container:other']}\n  \
+                          main: {image: x, environment: {A: NUMBER}}\n";
+    let project = |number: &str| project(&SHARED.replace("NUMBER", number));
+    let (one, two) = (project("1"), project("2"));
+    let found = after_up(&one);
+    assert!(plan(&one, &found, &Choices::default()).unwrap().is_idle());
+    let label = |service: &str, key: &str| {
+        let of = |it: &&Summary| it.labels.get(label::SERVICE).is_some_and(|name| name == service);
+        found.containers.iter().find(of).unwrap().labels[key].clone()
+    };
+    // As Compose hashes them: with the container's id, and without what may be done with volumes.
+    assert!(label("a", label::CONFIGURATION).contains(r#""network_mode":"container:main1""#));
+    assert!(label("c", label::CONFIGURATION).contains(r#""volumes_from":["main1","other"]"#));
+    let changed = plan(&two, &found, &Choices::default()).unwrap();
+    let all = ["a", "b", "c", "main"].map(|name| format!("recreate p-{name}-1"));
+    assert_eq!(told(&changed), all);
+    let Step::Recreate { reasons, .. } = &changed.services["a"][0] else { panic!("{changed:?}") };
+    assert_eq!(*reasons, [Reason::Shares("main".to_owned())]);
+    // Another container than the one it was made with.
+    let mut other = after_up(&one);
+    other.containers.iter_mut().filter(|it| it.id == "main1").for_each(|it| it.id = "new".to_owned());
+    let steps = told(&plan(&one, &other, &Choices::default()).unwrap());
+    assert_eq!(steps, ["recreate p-a-1", "recreate p-b-1", "recreate p-c-1", "keep p-main-1"]);
 }
 
 #[test]

@@ -119,7 +119,8 @@ impl Project {
 
     fn check_dependencies(&self, name: &str, service: &Node) -> Checked {
         for (dependency, node) in service.entries("depends_on") {
-            if !self.services.contains_key(dependency) && node.switch("required") != Some(false) {
+            let left_out = self.disabled.contains_key(dependency) && node.switch("required") == Some(false);
+            if !self.services.contains_key(dependency) && !left_out {
                 let reason = format!("service {name:?} depends on undefined service {dependency:?}");
                 return inconsistent(node.mark, reason);
             }
@@ -220,7 +221,8 @@ fn check_resources(name: &str, service: &Node) -> Checked {
         }
     }
     let devices = service.at_path(&["deploy", "resources", "reservations"]);
-    for device in devices.map(|devices| devices.list("devices")).unwrap_or_default() {
+    let reserved = devices.map(|devices| devices.list("devices")).unwrap_or_default();
+    for device in reserved.iter().chain(service.list("gpus")) {
         if device.get("count").is_some() && !device.list("device_ids").is_empty() {
             let reason = format!("services.{name}: a device's \"count\" and \"device_ids\" exclude each other");
             return unusable(device.mark, reason);

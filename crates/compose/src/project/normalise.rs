@@ -70,7 +70,8 @@ fn set(node: &mut Node, key: &str, value: Value) {
 }
 
 fn default_network(service: &mut Node) {
-    let elsewhere = !service.text("network_mode").is_empty() || service.get("provider").is_some();
+    // An empty mode is one too.
+    let elsewhere = service.get("network_mode").is_some() || service.get("provider").is_some();
     let empty = service.get("networks").and_then(Node::map).is_none_or(Map::is_empty);
     if elsewhere || !empty {
         return;

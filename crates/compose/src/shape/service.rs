@@ -167,6 +167,7 @@ pub(crate) const SERVICE: Shape = Shape::of(&[
     ),
     field("privileged", Kind::Switch),
     field("pull_policy", Kind::Policy),
+    field("pull_refresh_after", Kind::Unshown),
     field("read_only", Kind::Switch),
     field("restart", Kind::Text),
     field("runtime", Kind::Text),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hako_model::container::{Config, EndpointSettings, HostConfig, RestartName};
+use hako_model::container::{Config, Empty, EndpointSettings, HostConfig, NameSet, RestartName};
 use hako_model::id::ContainerId;
 use hako_model::mount::{Origin, Plan};
 use hako_model::name;
@@ -203,6 +203,7 @@ fn name_networks(house: &House, request: &mut CreateRequest) {
 fn record(id: ContainerId, name: String, request: CreateRequest, found: &Found, mounts: Vec<Plan>) -> Record {
     let CreateRequest { mut config, host_config, networking, .. } = request;
     complete_hostname(&mut config, &host_config, &id);
+    config.exposed_ports = config.exposed_ports.map(single_ports);
     let endpoints = endpoints(&mut config, &host_config, networking.endpoints_config.unwrap_or_default());
     Record {
         id,
@@ -216,6 +217,19 @@ fn record(id: ContainerId, name: String, request: CreateRequest, found: &Found, 
         endpoints,
         mounts,
     }
+}
+
+/// Ranges, as Compose sends them, become a port each.
+fn single_ports(exposed: NameSet) -> NameSet {
+    let singles = |text: String| {
+        let (ports, protocol) = text.split_once('/').unwrap_or((&text, "tcp"));
+        let range = ports.split_once('-').and_then(|(first, last)| Some((first.parse().ok()?, last.parse().ok()?)));
+        match range.filter(|(first, last): &(u16, u16)| 0 < *first && first <= last) {
+            Some((first, last)) => (first..=last).map(|port| (format!("{port}/{protocol}"), Empty {})).collect(),
+            None => vec![(text, Empty {})],
+        }
+    };
+    exposed.into_keys().flat_map(singles).collect()
 }
 
 fn complete_hostname(config: &mut Config, host: &HostConfig, id: &ContainerId) {

@@ -2,7 +2,6 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
 use std::pin::{Pin, pin};
 use std::time::Duration;
 
@@ -63,8 +62,7 @@ pub(super) struct Printer {
 impl Printer {
     /// For containers of these names.
     pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>, show: &Show) -> Self {
-        let colour = show.colour && std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { show: Show { colour, ..*show }, width: names.map(str::len).max().unwrap_or(0) }
+        Self { show: Show { ..*show }, width: names.map(str::len).max().unwrap_or(0) }
     }
 
     fn line(&self, place: usize, name: &str, kind: StreamKind, text: &[u8]) -> Outcome {
@@ -72,7 +70,7 @@ impl Printer {
         if self.show.prefix {
             let width = self.width;
             let prefix = match self.show.colour {
-                true => format!("\x1b[{}m{name:<width$}  |\x1b[0m ", COLOURS[place % COLOURS.len()]),
+                true => format!("\x1b[{}m{name:<width$}  | \x1b[0m", COLOURS[place % COLOURS.len()]),
                 false => format!("{name:<width$}  | "),
             };
             line.extend_from_slice(prefix.as_bytes());
@@ -142,7 +140,7 @@ impl Printer {
 
 /// A container's name without the project's, as prefixes show it.
 pub(super) fn short_name<'n>(project: &str, name: &'n str) -> &'n str {
-    name.strip_prefix(project).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name)
+    name.strip_prefix(project).and_then(|rest| rest.strip_prefix(['-', '_'])).unwrap_or(name)
 }
 
 /// Brings members up and shows their output until they end, or until the person has had enough.
@@ -175,15 +173,7 @@ pub(super) async fn follow(
         output::line(format!("Attaching to {}", names.join(", ")))?;
     }
     let printer = Printer::new(names.iter().copied(), show);
-    let options = query::Logs {
-        follow: true,
-        stdout: true,
-        stderr: true,
-        since,
-        timestamps: show.timestamps,
-        tail: "all".to_owned(),
-        ..query::Logs::default()
-    };
+    let options = from_now(since, show.timestamps);
     let ended: BTreeMap<&str, watch::Sender<bool>> =
         watched.iter().map(|member| (member.id.as_str(), watch::Sender::new(false))).collect();
     let log = async |(place, member): (usize, &&Member)| {
@@ -194,13 +184,20 @@ pub(super) async fn follow(
         }
     };
     let mut logs: FuturesUnordered<_> = watched.iter().enumerate().map(log).collect();
-    let code = Cell::new(0);
+    let code = Cell::new(None);
     let mut shown = pin!(async { while logs.next().await.is_some() {} });
-    let mut ends = pin!(until_end(client, project, (&members, &ended), ending, &code));
+    let mut waits: FuturesUnordered<_> = members.iter().map(|member| end_of(client, member, &ended)).collect();
     let mut silent = false;
     let by_person = loop {
         tokio::select! {
-            outcome = &mut ends => { outcome?; break false }
+            end = waits.next() => match end {
+                Some(end) => {
+                    if tell_end(project, end?, ending, &code)? {
+                        break false;
+                    }
+                }
+                None => break false,
+            },
             () = &mut shown, if !silent => silent = true,
             _ = interrupts.0.recv() => break true,
             _ = interrupts.1.recv() => break true,
@@ -216,14 +213,57 @@ pub(super) async fn follow(
         }
     };
     if by_person || *ending != Ending::All {
-        tokio::join!(halt(session, project, timeout, &mut interrupts), rest).0?;
+        if !by_person {
+            output::line("Aborting on container exit...")?;
+        }
+        let halting = async { tokio::join!(halt(session, project, timeout, &mut interrupts), rest).0 };
+        hear_the_rest(project, &mut waits, (ending, &code), halting).await?;
     } else {
         rest.await;
     }
-    match code.get() {
+    verdict(by_person, code.get())
+}
+
+/// All that is said from a moment on.
+fn from_now(since: String, timestamps: bool) -> query::Logs {
+    query::Logs {
+        follow: true,
+        stdout: true,
+        stderr: true,
+        since,
+        timestamps,
+        tail: "all".to_owned(),
+        ..query::Logs::default()
+    }
+}
+
+/// Hears how the others end while they are stopped.
+async fn hear_the_rest<F: Future<Output = Result<End, Failure>>>(
+    project: &Project,
+    waits: &mut FuturesUnordered<F>,
+    (ending, code): (&Ending, &Cell<Option<i64>>),
+    halting: impl Future<Output = Outcome>,
+) -> Outcome {
+    let mut halting = pin!(halting);
+    let halted = loop {
+        tokio::select! {
+            halted = &mut halting => break halted,
+            Some(end) = waits.next() => drop(tell_end(project, end?, ending, code)?),
+        }
+    };
+    halted?;
+    // All have ended; of some it was not heard yet.
+    while let Ok(Some(end)) = tokio::time::timeout(LAST_LINES, waits.next()).await {
+        tell_end(project, end?, ending, code)?;
+    }
+    Ok(())
+}
+
+fn verdict(by_person: bool, code: Option<i64>) -> Outcome {
+    match code {
         _ if by_person => Err(Failure::status(INTERRUPTED)),
-        0 => Ok(()),
-        code => Err(Failure::status(u8::try_from(code & 0xff).unwrap_or(1))),
+        None | Some(0) => Ok(()),
+        Some(code) => Err(Failure::status(u8::try_from(code & 0xff).unwrap_or(1))),
     }
 }
 
@@ -245,46 +285,38 @@ fn interrupts() -> Result<Interrupts, Failure> {
     Ok((listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?))
 }
 
-/// Waits for the end of containers, as the ending wants it.
-async fn until_end(
-    client: &Client,
-    project: &Project,
-    (members, logs): (&[Member], &BTreeMap<&str, watch::Sender<bool>>),
-    ending: &Ending,
-    code: &Cell<i64>,
-) -> Outcome {
-    let each = async |member: &Member| -> Result<(String, String, i64), Failure> {
-        let reply = exit_of(client, &member.id).await?;
-        // Its last lines come before the word of its end. The log of one that is restarted goes on.
-        if let Some(log) = logs.get(member.id.as_str()) {
-            let _ = tokio::time::timeout(LAST_LINES, log.subscribe().wait_for(|ended| *ended)).await;
-        }
-        Ok((member.service.clone(), member.name.clone(), reply.status_code))
-    };
-    let mut waits: FuturesUnordered<_> = members.iter().map(each).collect();
-    while let Some(ended) = waits.next().await {
-        let (service, name, ended) = ended?;
-        output::line(format!("{} exited with code {ended}", short_name(&project.name, &name)))?;
-        match ending {
-            Ending::All => {}
-            Ending::Any => {
-                code.set(ended);
-                return Ok(());
-            }
-            Ending::Failure if ended != 0 => {
-                code.set(ended);
-                return Ok(());
-            }
-            Ending::Failure => {}
-            Ending::From(wanted) => {
-                if *wanted == service {
-                    code.set(ended);
-                    return Ok(());
-                }
-            }
-        }
+/// A service, a container's name, and the code it ended with.
+type End = (String, String, i64);
+
+/// Waits for a container's end.
+async fn end_of(client: &Client, member: &Member, logs: &BTreeMap<&str, watch::Sender<bool>>) -> Result<End, Failure> {
+    let reply = exit_of(client, &member.id).await?;
+    // Its last lines come before the word of its end. The log of one that is restarted goes on.
+    if let Some(log) = logs.get(member.id.as_str()) {
+        let _ = tokio::time::timeout(LAST_LINES, log.subscribe().wait_for(|ended| *ended)).await;
     }
-    Ok(())
+    Ok((member.service.clone(), member.name.clone(), reply.status_code))
+}
+
+/// Tells of a container's end, and whether it is the end of all; `code` is kept as the ending wants it: the first's, or
+/// that of the service that was named.
+fn tell_end(
+    project: &Project,
+    (service, name, ended): End,
+    ending: &Ending,
+    code: &Cell<Option<i64>>,
+) -> Result<bool, Failure> {
+    output::line(format!("{} exited with code {ended}", short_name(&project.name, &name)))?;
+    let (counts, last) = match ending {
+        Ending::All => (false, false),
+        Ending::Any => (true, true),
+        Ending::Failure => (ended != 0, ended != 0),
+        Ending::From(wanted) => (*wanted == service, true),
+    };
+    if counts && code.get().is_none() {
+        code.set(Some(ended));
+    }
+    Ok(last)
 }
 
 /// Waits for a container's end, whatever becomes of the daemon meanwhile.

@@ -100,11 +100,6 @@ async fn down(session: &Session, found: &Matches) -> Outcome {
     };
     let Present { mut project, containers, described } = present(session, true).await?;
     project.select(found.words(), false).map_err(|error| failed(&error))?;
-    if found.words().is_empty() {
-        // What a profile would bring up goes down all the same.
-        let disabled = std::mem::take(&mut project.disabled);
-        project.services.extend(disabled);
-    }
     let how = Down {
         orphans: found.on("remove-orphans") || !described,
         volumes: found.on("volumes"),
@@ -119,6 +114,18 @@ async fn down(session: &Session, found: &Matches) -> Outcome {
     .await?;
     let dry = dry_run(session, found);
     super::provider::ask(session, &mut project, super::provider::Verb::Down, &Progress::wanted(session, dry)?, dry)
+}
+
+/// Takes down all of a project that is described, but its volumes.
+pub(super) async fn drop_project(session: &Session, found: &Matches, present: &Present) -> Outcome {
+    let how = Down { orphans: false, volumes: false, images: None, timeout: None, partly: false };
+    let project = &present.project;
+    within(session, found, async |world| {
+        let containers = world.containers(&project.name, true).await?;
+        let found = Found { containers, ..world.find(project).await? };
+        verb::down(world, project, &found, how).await
+    })
+    .await
 }
 
 /// The project of the named services alone.
@@ -197,8 +204,10 @@ async fn remove(session: &Session, found: &Matches) -> Outcome {
         return output::complain("No stopped containers\n");
     }
     let names: Vec<&str> = gone.iter().map(|one| one.name.as_str()).collect();
-    if !found.on("force") && !dry_run(session, found) {
-        let question = format!("Going to remove {}", names.join(", "));
+    let question = format!("Going to remove {}", names.join(", "));
+    if found.on("force") || dry_run(session, found) {
+        output::line(&question)?;
+    } else {
         let agreed = terminal::confirm(&format!("{question}\nAre you sure? [yN] "));
         if !agreed.map_err(|error| crate::failure::path_failure("read", "stdin", &error))? {
             return Ok(());

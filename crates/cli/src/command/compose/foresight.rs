@@ -6,7 +6,7 @@ use hako_compose::yaml::{Node, json};
 use hako_compose::{Plan, Project, Reason, Resource, Step, World, plan};
 
 use super::progress::Progress;
-use super::project::{credentials, failed, limit, project, stopped};
+use super::project::{credentials, failed, lend_socket, limit, project, stopped};
 use super::up::choices;
 use crate::failure::Failure;
 use crate::flags::{Matches, switch, text};
@@ -46,6 +46,7 @@ pub(super) static EXPLAIN: Command = Command {
 async fn show_plan(session: &Session, found: &Matches) -> Outcome {
     let mut project = project(session)?;
     project.select(found.words(), true).map_err(|error| failed(&error))?;
+    lend_socket(session, &mut project)?;
     let progress = Progress::quiet();
     let credentials = credentials(session);
     let world = World {
@@ -116,6 +117,7 @@ fn tell_reason(out: &mut String, reason: &Reason) -> std::fmt::Result {
         Reason::Image { before, after } => writeln!(out, "    the image is another one: {before} -> {after}"),
         Reason::Network(name) => writeln!(out, "    it is not on network {name}"),
         Reason::Volume(name) => writeln!(out, "    it does not have volume {name}"),
+        Reason::Shares(service) => writeln!(out, "    it shares with {service}, which is made anew"),
         Reason::Configuration(changes) if changes.is_empty() => {
             writeln!(out, "    the configuration changed (it was made by another program, so the fields are not known)")
         }
@@ -138,6 +140,7 @@ fn as_json(plan: &Plan) -> serde_json::Value {
         Reason::Image { before, after } => serde_json::json!({"why": "image", "before": before, "after": after}),
         Reason::Network(name) => serde_json::json!({"why": "network", "network": name}),
         Reason::Volume(name) => serde_json::json!({"why": "volume", "volume": name}),
+        Reason::Shares(service) => serde_json::json!({"why": "shares", "service": service}),
         Reason::Configuration(changes) => {
             let change = |it: &hako_compose::Change| serde_json::json!({"field": it.field, "before": it.before, "after": it.after});
             serde_json::json!({"why": "configuration", "changes": changes.iter().map(change).collect::<Vec<_>>()})

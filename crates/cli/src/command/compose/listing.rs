@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use gotmpl::Value;
-use hako_api::container::Summary;
+use hako_api::container::{Port, Summary};
 use hako_api::query;
 use hako_compose::{existing, label};
 use hako_model::filter::Filters;
@@ -140,6 +141,7 @@ const ROWS: Listing<Row> = Listing {
         }),
         column("Ports", "PORTS", |row: &Row| value(ports(&row.summary.ports))),
         column("Project", "PROJECT", |row: &Row| value(told(row, label::PROJECT))),
+        column("Publishers", "PUBLISHERS", |row: &Row| Value::List(row.summary.ports.iter().map(publisher).collect())),
         column("RunningFor", "CREATED", |row: &Row| value(ago(row.summary.created))),
         column("Service", "SERVICE", |row: &Row| value(told(row, label::SERVICE))),
         column("Size", "SIZE", |_: &Row| value("0B")),
@@ -150,6 +152,26 @@ const ROWS: Listing<Row> = Listing {
     row_type: "*formatter.ContainerContext",
     labels: Some(|row: &Row| row.summary.labels.clone()),
 };
+
+/// Whether `--format` wants JSON; other than a table there is nothing.
+fn as_json(found: &Matches) -> Result<bool, Failure> {
+    match found.text("format") {
+        "json" => Ok(true),
+        "table" | "" | "pretty" => Ok(false),
+        other => Err(Failure::local(format!("format value {other:?} could not be parsed: it is table or json"))),
+    }
+}
+
+/// A published port, as programs read it.
+fn publisher(port: &Port) -> Value {
+    let members = [
+        ("URL", value(&port.ip)),
+        ("TargetPort", Value::Int(port.private_port.into())),
+        ("PublishedPort", Value::Int(port.public_port.into())),
+        ("Protocol", value(&port.protocol)),
+    ];
+    Value::Map(Arc::new(members.into_iter().map(|(key, value)| (key.into(), value)).collect()))
+}
 
 fn id(row: &Row) -> &str {
     if row.whole { &row.summary.id } else { short_id(&row.summary.id) }
@@ -203,6 +225,10 @@ async fn ls(session: &Session, found: &Matches) -> Outcome {
     let options = query::ListContainers { all: found.on("all"), filters, ..query::ListContainers::default() };
     let containers = session.client()?.containers().list(&options).await?;
     let wanted = found.strings("filter");
+    if let Some(other) = wanted.iter().map(|filter| filter.split('=').next().unwrap_or(filter)).find(|it| *it != "name")
+    {
+        return Err(Failure::local(format!("invalid filter '{other}'")));
+    }
     let mut projects: BTreeMap<String, Vec<&Summary>> = BTreeMap::new();
     for one in &containers {
         let name = one.labels.get(label::PROJECT).cloned().unwrap_or_default();
@@ -222,7 +248,7 @@ async fn ls(session: &Session, found: &Matches) -> Outcome {
         let files = members.iter().filter_map(|one| one.labels.get(label::FILES));
         files.collect::<BTreeSet<_>>().into_iter().cloned().collect::<Vec<_>>().join(",")
     };
-    if found.text("format") == "json" {
+    if as_json(found)? {
         let row = |(name, members): (&String, &Vec<&Summary>)| {
             // Programs may read it in any order; people compare it with Compose's.
             let [name, status, files] = [name.clone(), status(members), files(members)].map(serde_json::Value::from);
@@ -241,7 +267,8 @@ async fn images(session: &Session, found: &Matches) -> Outcome {
     let present = present(session, true).await?;
     let client = session.client()?;
     let (mut rows, mut ids) = (Vec::new(), BTreeSet::new());
-    for one in present.of(found.words(), true)? {
+    let all = present.containers.iter().collect();
+    for one in if found.words().is_empty() { all } else { present.of(found.words(), true)? } {
         let image = client.images().inspect(&one.image_id, &query::InspectImage::default()).await?;
         ids.insert(image.id.trim_start_matches("sha256:").to_owned());
         let reference = hako_model::reference::Reference::parse(&one.image).ok();
@@ -256,7 +283,7 @@ async fn images(session: &Session, found: &Matches) -> Outcome {
         return output::print(ids.iter().map(|id| format!("{id}\n")).collect::<String>());
     }
     rows.sort_by(|left, right| left.0.cmp(&right.0));
-    if found.text("format") == "json" {
+    if as_json(found)? {
         let each = rows.iter().map(|(name, repository, tag, platform, image)| {
             let tagged = &image.metadata.last_tag_time;
             let texts = [&image.id, name, repository, tag, platform, tagged].map(|text| serde_json::Value::from(text.as_str()));

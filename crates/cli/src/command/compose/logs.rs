@@ -1,6 +1,6 @@
 //! `logs`, `events` and `wait`: what containers say and how they fare.
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_all};
 use hako_api::query;
 use hako_compose::{existing, label};
 use hako_model::filter::Filters;
@@ -48,11 +48,7 @@ pub(super) static EVENTS: Command = Command {
 pub(super) static WAIT: Command = Command {
     usage: &["SERVICE [SERVICE...] [OPTIONS]"],
     arity: Arity::AtLeast(1),
-    flags: &[&[
-        super::DRY_RUN,
-        switch("down-project", "Drops project when the first container stops")
-            .refused("say `hako compose wait SERVICE; hako compose down`"),
-    ]],
+    flags: &[&[super::DRY_RUN, switch("down-project", "Drops project when the first container stops")]],
     ..Command::new("Block until containers of all (or specified) services stop.", run!(wait))
 };
 
@@ -61,6 +57,9 @@ async fn logs(session: &Session, found: &Matches) -> Outcome {
     let index = usize::try_from(found.int("index")).unwrap_or(0);
     let mut containers = present.of(found.words(), true)?;
     containers.retain(|one| index == 0 || existing(one).number == index);
+    if let Some(service) = found.words().first().filter(|_| index > 0 && containers.is_empty()) {
+        return Err(Failure::local(format!("service {service:?} is not running container #{index}")));
+    }
     let options = query::Logs {
         follow: found.on("follow"),
         stdout: true,
@@ -128,19 +127,23 @@ async fn wait(session: &Session, found: &Matches) -> Outcome {
     let containers = present.of(found.words(), false)?;
     let running: Vec<_> = containers.iter().filter(|one| one.state == "running").collect();
     if running.is_empty() {
-        return Err(Failure::local(format!(
-            "no containers for project {:?}: nothing to wait for",
-            present.project.name
-        )));
+        return Err(Failure::local(format!("no containers for project {:?}", present.project.name)));
     }
     let client = session.client()?;
     let each = running.iter().map(async |one| -> Result<i64, Failure> {
         let code = client.containers().wait(&one.id, "not-running").await?.exit().await?.status_code;
-        output::line(format!("container {:?} exited with status code {code}", existing(one).name))?;
+        output::line(format!("container {:?} exited with status code {code}", one.id))?;
         Ok(code)
     });
-    let codes: Result<Vec<i64>, Failure> = join_all(each).await.into_iter().collect();
-    match codes?.into_iter().find(|code| *code != 0) {
+    let code = if found.on("down-project") {
+        let (first, _, _) = select_all(each.map(Box::pin)).await;
+        super::down::drop_project(session, found, &present).await?;
+        Some(first?)
+    } else {
+        let codes: Result<Vec<i64>, Failure> = join_all(each).await.into_iter().collect();
+        codes?.into_iter().find(|code| *code != 0)
+    };
+    match code.filter(|code| *code != 0) {
         Some(code) => Err(Failure::status(u8::try_from(code & 0xff).unwrap_or(1))),
         None => Ok(()),
     }

@@ -38,8 +38,7 @@ pub(super) const DRY_RUN: Flag = switch("dry-run", "Execute command in dry run m
 const PROJECT: &[Flag] = &[
     switch("all-resources", "Include all resources, even those not used by services"),
     text("ansi", "Control when to print ANSI control characters (\"never\"|\"always\"|\"auto\")").default("auto"),
-    switch("compatibility", "Run compose in backward compatibility mode")
-        .refused("names with underscores are those of Compose 1"),
+    switch("compatibility", "Run compose in backward compatibility mode"),
     DRY_RUN,
     list("env-file", "Specify an alternate environment file").word("stringArray"),
     list("file", "Compose configuration files").short('f').word("stringArray"),

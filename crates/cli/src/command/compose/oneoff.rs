@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use hako_api::query;
+use hako_client::Client;
 use hako_compose::yaml::{Node, Text, Value};
 use hako_compose::{
-    Choices, Instance, Manner, Project, PullPolicy, Recreate, World, apply, body, ensure_images, inject, label, plan,
+    Choices, Found, Instance, Manner, Project, PullPolicy, Recreate, World, apply, body, ensure_images,
+    first_container, inject, label, plan, shares,
 };
+use hako_model::filter::Filters;
 
 use super::progress::Progress;
-use super::project::{credentials, dry_run, failed, limit, project, stopped};
+use super::project::{credentials, dry_run, failed, lend_socket, limit, project, stopped};
 use super::up::{Build, build_images};
 use crate::command::container::run::{Attachment, foreground};
 use crate::failure::Failure;
@@ -59,6 +62,7 @@ async fn run_once(session: &Session, found: &Matches) -> Outcome {
     let service = found.word(0).to_owned();
     let mut project = project(session)?;
     project.select(std::slice::from_ref(&service), true).map_err(|error| failed(&error))?;
+    lend_socket(session, &mut project)?;
     let tty = terminal_wanted(found, &project, &service);
     change(&mut project, &service, found, tty)?;
     let dry = dry_run(session, found);
@@ -220,6 +224,20 @@ fn image_of(project: &Project, service: &str) -> String {
     project.service(service).map(|node| project.image(service, node)).unwrap_or_default()
 }
 
+/// The first containers of the services this one shares namespaces and volumes with.
+async fn shared(client: &Client, project: &Project, service: &str) -> Result<BTreeMap<String, String>, Failure> {
+    let others = project.service(service).map(shares).unwrap_or_default();
+    if others.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut filters = Filters::default();
+    filters.add("label", format!("{}={}", label::PROJECT, project.name));
+    let options = query::ListContainers { all: true, filters, ..query::ListContainers::default() };
+    let found = Found { containers: client.containers().list(&options).await?, ..Found::default() };
+    let first = |other: String| first_container(&found, &other).map(|id| (other, id));
+    Ok(others.into_iter().filter_map(first).collect())
+}
+
 async fn create(
     session: &Session,
     project: &Project,
@@ -230,7 +248,7 @@ async fn create(
     let client = session.client()?;
     let slug: String = hako_compose::slug();
     let name = match found.text("name") {
-        "" => format!("{}-{service}-run-{}", project.name, &slug[..12]),
+        "" => project.named(&[service, "run", &slug[..12]]),
         name => name.to_owned(),
     };
     let mut labels: BTreeMap<String, String> = found
@@ -240,8 +258,9 @@ async fn create(
         .map(|(key, value)| (key.to_owned(), value.to_owned()))
         .collect();
     labels.insert(label::SLUG.to_owned(), slug);
+    let shared = shared(client, project, service).await?;
     let instance =
-        Instance { image, labels, name: name.clone(), aliased: found.on("use-aliases"), ..Instance::default() };
+        Instance { image, labels, name: name.clone(), aliased: found.on("use-aliases"), shared, ..Instance::default() };
     let mut body = body(project, service, &instance).map_err(Failure::local)?;
     let attached = !found.on("detach");
     let input = attached && found.on("interactive");

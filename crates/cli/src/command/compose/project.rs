@@ -1,15 +1,17 @@
 //! The project a command is about: the flags before the command's word decide which.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 
 use hako_api::container::Summary;
+use hako_client::Endpoint;
 use hako_compose::yaml::Text;
 use hako_compose::{Options, Project, World, existing, load, verb};
 use hako_model::reference::Reference;
 use tokio::sync::Semaphore;
 
 use super::progress::Progress;
-use crate::command::image::pull::credential;
+use crate::command::image::pull::{config_file, credential};
 use crate::failure::Failure;
 use crate::flags::Matches;
 use crate::session::Session;
@@ -23,6 +25,9 @@ pub(super) fn options(session: &Session) -> Result<Options, Failure> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let Some(flags) = session.group() else { return Ok(options) };
+    Progress::wanted(session, true)?;
+    let compatible = std::env::var("COMPOSE_COMPATIBILITY").is_ok_and(|value| matches!(value.as_str(), "1" | "true"));
+    options.compatible = flags.on("compatibility") || compatible;
     let paths = |flag: &str| flags.list(flag).into_iter().map(PathBuf::from).collect::<Vec<_>>();
     options.files = paths("file");
     options.env_files = paths("env-file");
@@ -47,9 +52,11 @@ pub(super) fn dry_run(session: &Session, found: &Matches) -> bool {
     found.on("dry-run") || session.group().is_some_and(|flags| flags.on("dry-run"))
 }
 
-/// Whether containers' names may be coloured.
+/// Whether containers' names are coloured.
 pub(super) fn colourful(session: &Session, found: &Matches) -> bool {
-    !found.on("no-color") && session.group().is_none_or(|flags| flags.text("ansi") != "never")
+    let ansi = session.group().map_or("auto", |flags| flags.text("ansi"));
+    let fitting = || std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    !found.on("no-color") && ansi != "never" && (ansi == "always" || fitting())
 }
 
 /// How many deeds may go on at once: `--parallel`, or `COMPOSE_PARALLEL_LIMIT`.
@@ -75,6 +82,24 @@ pub(super) fn project(session: &Session) -> Result<Project, Failure> {
         project.drop_unused();
     }
     Ok(project)
+}
+
+/// Lends the daemon's socket to services that use it.
+pub(super) fn lend_socket(session: &Session, project: &mut Project) -> Result<(), Failure> {
+    if !project.wants_socket() {
+        return Ok(());
+    }
+    let socket = match session.client()?.endpoint() {
+        Endpoint::Own(roots) => roots.socket().display().to_string(),
+        Endpoint::Unix(path) => path.display().to_string(),
+        Endpoint::Tcp { .. } | Endpoint::Ssh(_) => {
+            return Err(Failure::local("use_api_socket can only be used with unix sockets"));
+        }
+    };
+    let credentials = config_file(session)?.all_in_one().map_err(|error| Failure::local(error.to_string()))?;
+    let credentials = credentials.and_then(|file| String::from_utf8(file).ok());
+    project.lend_socket(socket, credentials.as_deref().unwrap_or(r#"{"auths":{}}"#));
+    Ok(())
 }
 
 /// A failure of the project.
@@ -155,7 +180,7 @@ impl Present {
         let mut fitting = all.into_iter().filter(wanted).collect::<Vec<_>>();
         fitting.sort_by_key(|one| !running(one));
         fitting.into_iter().next().ok_or_else(|| match index {
-            index if index > 0 => Failure::local(format!("service {service:?} has no container number {index}")),
+            index if index > 0 => Failure::local(format!("service {service:?} is not running container #{index}")),
             _ => Failure::local(format!("service {service:?} is not running")),
         })
     }

@@ -11,7 +11,7 @@ use hako_compose::{
 
 use super::attached::{Ending, Show, follow};
 use super::progress::Progress;
-use super::project::{colourful, credentials, dry_run, failed, limit, present, project, stopped};
+use super::project::{colourful, credentials, dry_run, failed, lend_socket, limit, present, project, stopped};
 use crate::failure::Failure;
 use crate::flags::{Flag, Matches, int, list, switch, text};
 use crate::session::Session;
@@ -275,6 +275,7 @@ fn task<'s>(session: &'s Session, found: &Matches, alone: bool, asks: bool) -> R
     let services = found.words();
     let mut project = project(session)?;
     project.select(services, !alone).map_err(|error| failed(&error))?;
+    lend_socket(session, &mut project)?;
     rescale(&mut project, &scales(&found.strings("scale"))?)?;
     let dry = dry_run(session, found);
     super::provider::refuse_models(&project)?;
@@ -342,6 +343,9 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
         "" if found.on("abort-on-container-exit") => Ending::Any,
         "" if found.on("abort-on-container-failure") => Ending::Failure,
         "" => Ending::All,
+        service if task.project.service(service).is_none() => {
+            return Err(failed(&task.project.no_such_service(service)));
+        }
         service => Ending::From(service.to_owned()),
     };
     let members = async { task.run().await };
@@ -349,10 +353,19 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
 }
 
 fn check(found: &Matches) -> Outcome {
+    let given = |flags: &[&str]| flags.iter().any(|flag| found.given(flag));
     let aborts = ["abort-on-container-exit", "abort-on-container-failure", "exit-code-from"];
-    let aborting = aborts.iter().find(|flag| found.given(flag));
-    if let Some(flag) = aborting.filter(|_| found.on("detach") || found.on("wait")) {
-        return Err(Failure::local(format!("--{flag} is incompatible with --detach and --wait")));
+    let attaches = ["attach", "attach-dependencies"];
+    if found.on("detach") && (given(&aborts) || given(&attaches) || given(&["watch"])) {
+        return Err(Failure::local(
+            "--detach cannot be combined with --abort-on-container-exit, --abort-on-container-failure, --attach, \
+             --attach-dependencies or --watch",
+        ));
+    }
+    if found.on("wait") && (given(&aborts) || given(&attaches)) {
+        return Err(Failure::local(
+            "--wait cannot be combined with --abort-on-container-exit, --attach or --attach-dependencies",
+        ));
     }
     if found.on("attach-dependencies") && found.given("attach") {
         return Err(Failure::local("cannot combine --attach and --attach-dependencies"));
@@ -419,6 +432,7 @@ async fn scale(session: &Session, found: &Matches) -> Outcome {
     let names: Vec<String> = wanted.keys().cloned().collect();
     let mut project = project(session)?;
     project.select(&names, !found.on("no-deps")).map_err(|error| failed(&error))?;
+    lend_socket(session, &mut project)?;
     rescale(&mut project, &wanted)?;
     let dry = dry_run(session, found);
     let task = Task {

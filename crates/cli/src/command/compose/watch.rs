@@ -8,7 +8,7 @@ use hako_compose::{Project, World};
 
 use super::build::Extra;
 use super::progress::Progress;
-use super::project::{credentials, dry_run, failed, limit, project, stopped};
+use super::project::{credentials, dry_run, failed, lend_socket, limit, project, stopped};
 use crate::failure::Failure;
 use crate::flags::{Matches, switch};
 use crate::output;
@@ -34,6 +34,7 @@ pub(super) static WATCH: Command = Command {
 async fn watch(session: &Session, found: &Matches) -> Outcome {
     let mut project = project(session)?;
     project.select(found.words(), true).map_err(|error| failed(&error))?;
+    lend_socket(session, &mut project)?;
     if !found.on("no-up") {
         super::up::bring_up(session, dry_run(session, found), project.clone()).await?;
     }
