@@ -47,6 +47,13 @@ pub(crate) fn creation(body: &mut CreateBody, version: ApiVersion) -> Result<Vec
     Ok(warnings)
 }
 
+/// Listed containers: until 1.46 nothing was told of their annotations.
+pub(crate) fn listed(found: &mut [hako_api::container::Summary], version: ApiVersion) {
+    if version < ApiVersion::minor(46) {
+        found.iter_mut().for_each(|summary| summary.host_config.annotations = None);
+    }
+}
+
 /// An inspected container: until 1.45 its short id was among its aliases on networks with names.
 pub(crate) fn inspected(found: &mut inspect::Container, version: ApiVersion) {
     if version >= ApiVersion::minor(45) {
