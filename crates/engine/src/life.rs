@@ -7,4 +7,4 @@ mod story;
 
 pub(crate) use link::Link;
 pub(crate) use spares::Spares;
-pub(crate) use story::{follow, give_back, tell_endpoints, tell_journal, vanished};
+pub(crate) use story::{follow, give_back, tell_endpoints, tell_journal, tell_volumes, vanished};

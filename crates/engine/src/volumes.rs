@@ -59,7 +59,10 @@ pub struct Volume {
 impl Volumes {
     /// Makes a volume, or finds the one of that name and driver.
     pub async fn create(&self, request: CreateRequest) -> Result<Volume> {
-        check_driver(&request.driver)?;
+        check_driver(&request.driver).map_err(|error| match request.name.as_str() {
+            "" => error,
+            name => error.during(format!("create {name}")),
+        })?;
         if !request.name.is_empty() {
             name::volume(&request.name)?;
         }

@@ -114,7 +114,7 @@ pub enum InvalidMount {
         spec: String,
     },
     /// The short form's options do not parse.
-    #[error("invalid volume specification: '{spec}': invalid mode: {mode}")]
+    #[error("invalid mode: {mode}")]
     Mode {
         /// The text.
         spec: String,
@@ -482,8 +482,8 @@ mod tests {
             ("/a:", "invalid volume specification: '/a:'"),
             ("/a:ro", "invalid volume specification: '/a:ro'"),
             ("a:/b:ro:x", "invalid volume specification: 'a:/b:ro:x'"),
-            ("/a:/b:rx", "invalid volume specification: '/a:/b:rx': invalid mode: rx"),
-            ("/a:/b:ro,rw", "invalid volume specification: '/a:/b:ro,rw': invalid mode: ro,rw"),
+            ("/a:/b:rx", "invalid mode: rx"),
+            ("/a:/b:ro,rw", "invalid mode: ro,rw"),
             (
                 "/a:b",
                 "invalid volume specification: '/a:b': invalid mount config for type \"bind\": invalid mount path: 'b' \

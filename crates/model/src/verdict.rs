@@ -5,6 +5,7 @@ mod exits;
 mod failures;
 
 use crate::evidence::{Sender, Sent, Shortage};
+use crate::health::HealthStatus;
 use crate::state::{State, Status};
 
 pub use exits::signal_name;
@@ -147,7 +148,13 @@ fn alive(facts: &Facts) -> Verdict {
             let summary = format!("{word}, restarted {} times. Its last end: {}", status.restart_count, last.summary);
             Verdict { summary, ..last }
         }
-        _ => Verdict::new("running", format!("{word}.")),
+        _ => match &status.health {
+            Some(health) if health.status == HealthStatus::Unhealthy => {
+                let count = health.failing_streak;
+                Verdict::new("unhealthy", format!("{word}, and is unhealthy: its last {count} health checks failed."))
+            }
+            _ => Verdict::new("running", format!("{word}.")),
+        },
     }
 }
 
@@ -251,13 +258,21 @@ fn by(sender: &Sender) -> String {
 /// Failed probes with what they said.
 fn health(status: &Status) -> Vec<String> {
     let Some(health) = &status.health else { return Vec::new() };
-    let failed: Vec<_> = health.log.iter().filter(|result| result.exit_code != 0).collect();
-    let line = |result: &&crate::health::ProbeResult| {
+    // What was said again and again is told once.
+    let mut told: Vec<(i32, &str, usize)> = Vec::new();
+    for result in health.log.iter().filter(|result| result.exit_code != 0) {
         let said = result.output.trim();
+        match told.last_mut() {
+            Some((code, same, times)) if (*code, *same) == (result.exit_code, said) => *times += 1,
+            _ => told.push((result.exit_code, said, 1)),
+        }
+    }
+    let line = |(code, said, times): &(i32, &str, usize)| {
         let said = if said.is_empty() { "it said nothing".to_owned() } else { format!("it said: {said}") };
-        format!("Health check failed with exit code {}; {said}", result.exit_code)
+        let times = if *times > 1 { format!(" {times} times") } else { String::new() };
+        format!("Health check failed{times} with exit code {code}; {said}")
     };
-    failed.iter().rev().take(3).rev().map(line).collect()
+    told.iter().rev().take(3).rev().map(line).collect()
 }
 
 /// An amount of bytes.

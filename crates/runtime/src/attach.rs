@@ -136,11 +136,7 @@ impl<'a> Attacher<'a> {
     fn file(&self, destination: &Path) -> Result<OwnedFd, Failure> {
         if let Ok(found) = self.root.open_path(destination) {
             if rustix::fs::fstat(&found).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode).is_dir()) {
-                return Err(Failure(
-                    "not a directory: Are you trying to mount a directory onto a file (or vice-versa)? \
-                     Check if the specified host path exists and is the expected type"
-                        .into(),
-                ));
+                return Err(Failure("not a directory".into()));
             }
             return Ok(found);
         }

@@ -238,7 +238,10 @@ fn find(process: &Process, environment: &[String]) -> Result<String, LaunchError
         return match examine(program) {
             Ok(()) => Ok(program.clone()),
             Err(Errno::NOENT) => Err(not_found(program, &format!("stat {program}: no such file or directory"))),
-            Err(Errno::NOTDIR) => Err(not_executable(program, &format!("stat {program}: not a directory"))),
+            Err(Errno::NOTDIR) => {
+                let cause = crate::error::explained(&format!("stat {program}: not a directory"));
+                Err(not_executable(program, &cause))
+            }
             Err(errno) => Err(not_executable(program, &cause_of(errno))),
         };
     }

@@ -3,6 +3,8 @@
 //! It is the stage itself, which stays instead of executing: already as confined as the program, hidden from it, and
 //! without descriptors.
 
+use std::os::fd::AsFd;
+
 use hako_sys::fdpass::Channel;
 use hako_sys::own;
 use hako_sys::process::{ForkOptions, SingleThreaded};
@@ -30,6 +32,9 @@ pub(crate) fn run(witness: SingleThreaded, channel: &Channel, start: Start<'_>) 
         127
     })?;
     own::set_name("init");
+    let shown: Vec<&str> = ["init", "--"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    // Otherwise the container would see the supervisor's arguments; they are no secret.
+    let _ = own::show_arguments(start.procfs.as_fd(), &shown);
     own::close_from_standard()?;
     // Nothing that owned a descriptor may be dropped any more.
     own::exit(serve(&signals, child.pid()))

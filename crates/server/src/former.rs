@@ -33,6 +33,12 @@ pub(crate) fn creation(body: &mut CreateBody, version: ApiVersion) -> Result<Vec
     if version < ApiVersion::minor(43) {
         host.annotations = None;
     }
+    let within_volume = |mount: &hako_model::container::Mount| {
+        mount.volume_options.as_ref().is_some_and(|options| !options.subpath.is_empty())
+    };
+    if version < ApiVersion::minor(45) && host.mounts.iter().flatten().any(within_volume) {
+        return Err(Failure::invalid("VolumeOptions.Subpath needs API v1.45 or newer"));
+    }
     let mounts_image = host.mounts.iter().flatten().any(|mount| mount.kind == MountKind::Image);
     if version < ApiVersion::minor(48) && mounts_image {
         return Err(Failure::invalid("Mount type \"Image\" needs API v1.48 or newer"));
@@ -45,6 +51,13 @@ pub(crate) fn creation(body: &mut CreateBody, version: ApiVersion) -> Result<Vec
         );
     }
     Ok(warnings)
+}
+
+/// Listed containers: until 1.46 nothing was told of their annotations.
+pub(crate) fn listed(found: &mut [hako_api::container::Summary], version: ApiVersion) {
+    if version < ApiVersion::minor(46) {
+        found.iter_mut().for_each(|summary| summary.host_config.annotations = None);
+    }
 }
 
 /// An inspected container: until 1.45 its short id was among its aliases on networks with names.
@@ -123,6 +136,13 @@ mod tests {
             let host = body.host_config.unwrap();
             assert_eq!((host.ipc_mode.as_str(), host.resources.pids_limit), (ipc, pids), "1.{minor}");
         }
+        let within = || {
+            body(json!({"Image": "x", "HostConfig": {"Mounts": [{"Type": "volume", "Source": "v", "Target": "/v",
+                "VolumeOptions": {"Subpath": "a"}}]}}))
+        };
+        let refused = creation(&mut within(), ApiVersion::minor(44)).unwrap_err().message;
+        assert_eq!(refused, "VolumeOptions.Subpath needs API v1.45 or newer");
+        assert!(creation(&mut within(), ApiVersion::minor(45)).is_ok());
         let named = || body(json!({"Image": "x", "MacAddress": "02:42:ac:11:00:99"}));
         assert_eq!(creation(&mut named(), ApiVersion::minor(43)).unwrap().len(), 0);
         assert_eq!(creation(&mut named(), ApiVersion::minor(44)).unwrap().len(), 1);

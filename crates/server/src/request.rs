@@ -176,7 +176,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Failure> {
     hako_api::body::read(bytes).map_err(|cause| {
         let reason = if cause.is_eof() { "unexpected EOF".to_owned() } else { cause.to_string() };
         // A well-formed text with a policy nobody knows: for Docker that is no matter of JSON.
-        let whole = reason.starts_with("invalid restart policy");
+        let whole = reason.starts_with("invalid restart policy") || reason.starts_with("invalid mount config");
         Failure::invalid(if whole { reason } else { format!("invalid JSON: {reason}") })
     })
 }

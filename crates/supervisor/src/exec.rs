@@ -98,7 +98,9 @@ impl Supervisor {
     /// Makes an exec.
     pub(crate) fn create_exec(&mut self, create: Box<ExecCreate>) -> Result<(), Failure> {
         self.check_live()?;
-        let command = create.process.args.join(" ");
+        // Docker parts the program from its arguments even if there are none.
+        let (program, arguments) = create.process.args.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
+        let command = format!("{program} {}", arguments.join(" "));
         let id = create.exec.clone();
         self.execs.remember(Exec {
             id: id.clone(),

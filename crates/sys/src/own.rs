@@ -3,6 +3,8 @@
 //! Everything here is for a process that is about to execute a program and owns little.
 
 use std::ffi::{CString, OsStr};
+use std::fs::File;
+use std::io::Read as _;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::OnceLock;
@@ -362,6 +364,34 @@ pub fn set_name(name: &str) {
     }
 }
 
+/// Lets the process list show other arguments for this process, as far as there is room where its own ones lie. `procfs`
+/// must be known to be one: what it says is where memory is written.
+pub fn show_arguments(procfs: BorrowedFd<'_>, arguments: &[&str]) -> Result<()> {
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let file = rustix::fs::openat(procfs, "self/stat", flags, rustix::fs::Mode::empty());
+    let mut text = String::new();
+    let read = file.map_err(std::io::Error::from).and_then(|file| File::from(file).read_to_string(&mut text));
+    read.map_err(Error::os("read", "self/stat"))?;
+    let Some((start, room)) = arguments_in(&text) else { return Ok(()) };
+    let shown: Vec<u8> = arguments.iter().flat_map(|word| word.bytes().chain([0])).take(room - 1).collect();
+    let start = std::ptr::with_exposed_provenance_mut::<u8>(start);
+    // SAFETY: the kernel says that the arguments lie there: on this process's own stack, writable, and read by nobody
+    // else, since this process has one thread and has parsed them.
+    unsafe {
+        std::ptr::write_bytes(start, 0, room);
+        std::ptr::copy_nonoverlapping(shown.as_ptr(), start, shown.len());
+    }
+    Ok(())
+}
+
+/// Where a process's arguments lie and how long they are: fields 48 and 49 of its `stat`.
+fn arguments_in(stat: &str) -> Option<(usize, usize)> {
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(45);
+    let start: usize = fields.next()?.parse().ok()?;
+    let end: usize = fields.next()?.parse().ok()?;
+    (start != 0 && end > start).then(|| (start, end - start))
+}
+
 /// Makes a terminal the controlling one of this session.
 pub fn control_terminal(terminal: BorrowedFd<'_>) -> Result<()> {
     crate::pty::control(terminal)
@@ -388,6 +418,16 @@ pub fn signal(pid: i32, signal: i32) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_lie_where_the_kernel_says() {
+        let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let (start, room) = arguments_in(&text).unwrap();
+        let length: usize = std::fs::read("/proc/self/cmdline").unwrap().len();
+        assert!(start > 0 && room == length, "{room} {length}");
+        assert_eq!(arguments_in("1 (a) b) S 0"), None);
+        assert_eq!(arguments_in(&format!("1 (a) S{}", " 0".repeat(50))), None);
+    }
 
     #[test]
     fn text_is_told_from_data() {

@@ -106,6 +106,9 @@ pub(crate) fn local_destination(path: &str) -> Result<End, String> {
             Ok(metadata) => {
                 return Ok(End { path: place, exists: true, directory: metadata.is_dir(), shown: String::new() });
             }
+            Err(error) if error.kind() == std::io::ErrorKind::NotADirectory => {
+                return Err(format!("stat {place}: not a directory"));
+            }
             Err(_) => {
                 let parent = split(&place).0;
                 let found = fs::metadata(&parent).map_err(|error| format!("stat {parent}: {}", go_cause(&error)))?;

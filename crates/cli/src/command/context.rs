@@ -254,14 +254,19 @@ const ROWS: Listing<Row> = Listing {
         column("DockerEndpoint", "DOCKER ENDPOINT", |row: &Row| text(row.context.host())),
         column("Error", "ERROR", |_: &Row| text("")),
         column("Current", "", |row: &Row| gotmpl::Value::Bool(row.current)),
-        column("Marked", "NAME", |row: &Row| {
-            text(if row.current { format!("{} *", row.context.name) } else { row.context.name.clone() })
-        }),
     ],
-    shown: &["Marked", "Description", "DockerEndpoint", "Error"],
+    shown: &["Name", "Description", "DockerEndpoint", "Error"],
     row_type: "*formatter.clientContextContext",
     labels: None,
 };
+
+/// In the default table the current one has a mark.
+fn marked(mut row: Row) -> Row {
+    if row.current {
+        row.context.name += " *";
+    }
+    row
+}
 
 async fn ls(session: &Session, found: &Matches) -> Outcome {
     let current = session.context_name();
@@ -274,6 +279,9 @@ async fn ls(session: &Session, found: &Matches) -> Outcome {
     rows.sort_by(|a, b| a.context.name.cmp(&b.context.name));
     if found.on("quiet") {
         return output::print(rows.iter().map(|row| format!("{}\n", row.context.name)).collect::<String>());
+    }
+    if matches!(found.text("format"), "" | "table") {
+        rows = rows.into_iter().map(marked).collect();
     }
     output::print(ROWS.render(found.text("format"), &rows)?)
 }

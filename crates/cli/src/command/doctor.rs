@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::failure::Failure;
 use crate::flags::{Matches, text};
 use crate::output;
+use crate::render::fold::{folded, room};
 use crate::session::Session;
 use crate::tree::{Command, Outcome, run};
 
@@ -85,9 +86,10 @@ async fn doctor(session: &Session, found: &Matches) -> Outcome {
 
 fn print(findings: &[Finding]) -> Outcome {
     for finding in findings {
-        output::line(format!("{:<8} {:<17} {}", finding.verdict.word(), finding.subject, finding.found))?;
+        let line = format!("{:<8} {:<17} {}", finding.verdict.word(), finding.subject, finding.found);
+        output::line(folded(&line, 27, room()))?;
         if !finding.advice.is_empty() {
-            output::line(format!("{:27}→ {}", "", finding.advice))?;
+            output::line(folded(&format!("{:27}→ {}", "", finding.advice), 29, room()))?;
         }
     }
     let count = |verdict| findings.iter().filter(|finding| finding.verdict == verdict).count();

@@ -140,7 +140,8 @@ impl Printer {
             template => Some(template),
         };
         let wrong = |message| Failure::Usage { message, code: 64 };
-        let format_parsed = source.map(|source| Format::parse(source, Order::default())).transpose().map_err(wrong)?;
+        let format_parsed =
+            source.map(|source| Format::of_record(source, Order::default())).transpose().map_err(wrong)?;
         Ok(Self { format: format_parsed, json: format == "json", out: String::new() })
     }
 

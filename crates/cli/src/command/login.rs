@@ -126,10 +126,7 @@ fn ask(found: &Matches, server: &str, password: Option<String>) -> Result<Creden
 async fn logout(session: &Session, found: &Matches) -> Outcome {
     let server = server(found.word(0));
     let mut file = config_file(session)?;
-    let had = file.erase(&server).map_err(|error| Failure::local(error.to_string()))?;
-    if !had {
-        return output::line(format!("Not logged in to {server}"));
-    }
+    file.erase(&server).map_err(|error| Failure::local(error.to_string()))?;
     output::line(format!("Removing login credentials for {}", server_key(&server)))
 }
 

@@ -116,6 +116,8 @@ async fn ls(session: &Session, found: &Matches) -> Outcome {
     }
     let format = match found.text("format") {
         "" => session.config().networks_format.as_str(),
+        "raw" if found.on("quiet") => "network_id: {{.ID}}",
+        "raw" => "network_id: {{.ID}}\nname: {{.Name}}\ndriver: {{.Driver}}\nscope: {{.Scope}}\n",
         format => format,
     };
     output::print(ROWS.render(format, &rows)?)

@@ -171,6 +171,8 @@ async fn ls(session: &Session, found: &Matches) -> Outcome {
     }
     let format = match found.text("format") {
         "" => session.config().volumes_format.as_str(),
+        "raw" if found.on("quiet") => "name: {{.Name}}",
+        "raw" => "name: {{.Name}}\ndriver: {{.Driver}}\n",
         format => format,
     };
     output::print(ROWS.render(format, &volumes)?)

@@ -115,7 +115,7 @@ pub(super) fn mapping(text: &str) -> Result<DeviceMapping, String> {
         _ => return Err(format!("invalid device specification: {text}")),
     };
     if !is_access(&mapping.cgroup_permissions) {
-        return Err(format!("invalid device specification: {text}"));
+        return Err(format!("bad mode specified: {}", mapping.cgroup_permissions));
     }
     if !mapping.path_in_container.starts_with('/') {
         return Err(format!("{} is not an absolute path", mapping.path_in_container));
@@ -171,7 +171,9 @@ pub(super) fn graphics(text: &str) -> Result<DeviceRequest, String> {
 fn number(text: &str) -> Result<i64, String> {
     match text {
         "all" => Ok(-1),
-        text => text.parse().map_err(|_| format!("count must be an integer: '{text}'")),
+        text => text
+            .parse()
+            .map_err(|_| format!("invalid count ({text}): value must be either \"all\" or an integer: invalid syntax")),
     }
 }
 

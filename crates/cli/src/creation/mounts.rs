@@ -87,7 +87,8 @@ fn kind(value: &str) -> Result<MountKind, String> {
         "volume" => MountKind::Volume,
         "tmpfs" => MountKind::Tmpfs,
         "image" => MountKind::Image,
-        other => return Err(format!("unsupported mount type '{other}': use bind, volume, tmpfs or image")),
+        // Docker's client leaves this to the daemon, whose words these are.
+        other => return Err(format!("invalid mount config for type {other:?}: mount type unknown")),
     })
 }
 

@@ -75,7 +75,8 @@ pub(crate) fn moment(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Ok(String::new());
     }
-    if let Ok(span) = parse_duration(text) {
+    // As in Go, 0 would be a duration; as in Docker, it is the beginning of time.
+    if let (Ok(span), true) = (parse_duration(text), text != "0") {
         return Ok(unix(now_nanoseconds() - span));
     }
     if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {

@@ -62,7 +62,8 @@ impl<R> Listing<R> {
         }
     }
 
-    fn plain_table(&self, shown: &[&str], rows: &[R]) -> String {
+    /// The table of some columns.
+    pub(crate) fn plain_table(&self, shown: &[&str], rows: &[R]) -> String {
         let columns: Vec<&Column<R>> =
             shown.iter().filter_map(|name| self.columns.iter().find(|column| column.name == *name)).collect();
         let mut out = columns.iter().map(|column| column.heading).collect::<Vec<_>>().join("\t");
@@ -99,7 +100,8 @@ impl<R> Listing<R> {
         Order::default().write(&self.value(row))
     }
 
-    fn value(&self, row: &R) -> Value {
+    /// A row by the names of its columns.
+    pub(crate) fn value(&self, row: &R) -> Value {
         let mut map: BTreeMap<Arc<str>, Value> =
             self.columns.iter().map(|column| (Arc::from(column.name), (column.value)(row))).collect();
         if let Some(labels) = self.labels {
@@ -114,7 +116,7 @@ impl<R> Listing<R> {
     }
 
     /// A name that is no column: Docker speaks of a field of its row type.
-    fn as_docker_says(&self, error: String) -> String {
+    pub(crate) fn as_docker_says(&self, error: String) -> String {
         match error.split_once(": map has no entry for key ") {
             Some((before, key)) => {
                 let key = key.trim_matches('"');

@@ -1,5 +1,6 @@
 //! `--format`: Go templates with Docker's functions, run by `gotmpl`.
 
+mod go;
 mod names;
 
 use gotmpl::{MissingKey, Template, TemplateError, Value};
@@ -24,6 +25,28 @@ impl Format {
     /// Parses `source`; values read through `order` keep their key order in `json`.
     pub(crate) fn parse(source: &str, order: Order) -> Result<Self, String> {
         Self::with_json(source, order, false)
+    }
+
+    /// The same for one of Docker's records, whose parts are printed as Go prints its structs.
+    pub(crate) fn of_record(source: &str, order: Order) -> Result<Self, String> {
+        let plain = Self::parse(source, order)?;
+        let show = |args: &[Value]| match args {
+            [Value::String(name), value] => Ok(go::shown(name, value)),
+            _ => Err(wrong_arguments(go::SHOW)),
+        };
+        let trees =
+            plain.template.templates().into_iter().filter_map(|name| Some((name, plain.template.lookup(name)?)));
+        let trees: Vec<_> = trees.map(|(name, tree)| (name.to_owned(), go::through_show(tree))).collect();
+        let shared = plain.order.clone();
+        let json = move |args: &[Value]| match args {
+            [value] => Ok(Value::String(shared.write(value).into())),
+            _ => Err(wrong_arguments("json")),
+        };
+        let whole = functions(Template::new("record").missing_key(MissingKey::Error), false).func("json", json);
+        let whole = whole.func(go::SHOW, show).parse(&format!("{{{{template \"{}\" .}}}}", names::OWN));
+        let whole = whole.map_err(|error| format!("{WRONG}{}", described(&error)))?;
+        let template = trees.into_iter().fold(whole, |whole, (name, tree)| whole.add_parse_tree(&name, tree));
+        Ok(Self { template, ..plain })
     }
 
     /// The same for a table's header line, where `json` leaves a name alone.
@@ -122,6 +145,9 @@ fn functions(template: Template, header: bool) -> Template {
         .func("lower", text("lower", str::to_lowercase))
         .func("title", text("title", title))
         .func("split", |args| match args {
+            [text, mark] if mark.to_string().is_empty() => {
+                Ok(Value::List(text.to_string().chars().map(|c| Value::String(c.to_string().into())).collect()))
+            }
             [text, mark] => Ok(list(text.to_string().split(&mark.to_string()))),
             _ => Err(wrong_arguments("split")),
         })

@@ -244,6 +244,9 @@ fn missing(container: &Container, path: &str, cause: hako_store::Error) -> Error
     if cause.is_not_found() {
         return Error::not_found(format!("Could not find the file {path} in container {}", container.record().name));
     }
+    if cause.to_string().ends_with("Not a directory (os error 20)") {
+        return Error::invalid(format!("lstat {path:.255}: not a directory"));
+    }
     if cause.is_bad_path() {
         return Error::invalid(format!("find {path:.255}: {cause:.255}"));
     }

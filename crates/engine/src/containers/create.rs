@@ -41,6 +41,9 @@ impl Containers {
         };
         self.find_images(&mut plans).await?;
         super::sources::note(&mut plans);
+        if plans.iter().any(|plan| matches!(plan.origin, Origin::Image(_))) {
+            warnings.push("Image mount is an experimental feature".to_owned());
+        }
         warnings.extend(host_warning(&request.host_config));
         let id = new_id()?;
         let name = reserve(house, &id, chosen)?;

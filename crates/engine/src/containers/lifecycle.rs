@@ -72,8 +72,7 @@ impl Containers {
         let container = self.house.index.find(name)?;
         let id = container.id.clone();
         match container.status().state {
-            // Docker answers this one, and that of unpause, with 500.
-            State::Paused(_) => return Err(Error::system(format!("Container {id} is already paused"))),
+            State::Paused(_) => return Err(Error::conflict(format!("Container {id} is already paused"))),
             State::Restarting { .. } => {
                 return Err(Error::conflict(format!(
                     "Container {id} is restarting, wait until the container is running"
@@ -91,7 +90,7 @@ impl Containers {
     pub async fn unpause(&self, name: &str) -> Result<()> {
         let container = self.house.index.find(name)?;
         if !container.status().state.is_paused() {
-            return Err(Error::system(format!("Container {} is not paused", container.id)));
+            return Err(Error::conflict(format!("Container {} is not paused", container.id)));
         }
         done(&container, Ask::Resume).await?;
         wait_until(&container, |phase| !phase.status.state.is_paused()).await;
@@ -173,7 +172,8 @@ pub(super) fn failure(container: &Container, failure: Failure) -> Error {
         Failure::ExecRan { exec } => Error::conflict(format!("exec command {exec} has already run")),
         Failure::Invalid { error } => Error::invalid(error),
         Failure::Launch { exit_code: 125, error } => Error::system(error),
-        Failure::Launch { error, .. } => Error::invalid(format!("OCI runtime exec failed: exec failed: {error}")),
+        // The supervisor says so in Docker's words.
+        Failure::Launch { error, .. } => Error::invalid(error),
         other => Error::system(other.to_string()),
     }
 }

@@ -97,10 +97,12 @@ impl Containers {
                 return Err(error);
             }
         };
+        life::tell_volumes(house, container, true);
         life::tell_endpoints(house, container, "connect");
         let started = launch(house, container, description).await;
         if started.is_err() {
             life::tell_endpoints(house, container, "disconnect");
+            life::tell_volumes(house, container, false);
             life::give_back(house, container);
             self.forget_failed(container).await;
         }

@@ -24,7 +24,8 @@ impl Containers {
             }
             _ => return Err(container.not_running()),
         }
-        let pids = self.house.group(&container)?.pids().map_err(|e| Error::io("read cgroup", e))?;
+        let mut pids = self.house.group(&container)?.pids().map_err(|e| Error::io("read cgroup", e))?;
+        pids.retain(|pid| !is_stage(*pid));
         let top = match arguments.map(str::trim) {
             None | Some("" | "-ef") => full(&pids),
             Some(arguments) => asked(arguments, &pids.into_iter().collect()).await?,
@@ -32,6 +33,18 @@ impl Containers {
         self.house.tell(&container, "top");
         Ok(top)
     }
+}
+
+/// Whether a process is the one hako keeps in a container's group to start others from: by its name, and because it is
+/// not in the container's process namespace and is the same program as its parent, the supervisor.
+fn is_stage(pid: i32) -> bool {
+    let Ok(stat) = hako_sys::proc::stat(pid) else { return false };
+    let same = |name: &str, of: &str| {
+        let link = |of: &str| std::fs::read_link(format!("/proc/{of}/{name}")).ok();
+        let own = link(&pid.to_string());
+        own.is_some() && own == link(of)
+    };
+    stat.name == "hako-stage" && same("exe", &stat.parent.to_string()) && same("ns/pid", "self")
 }
 
 fn full(pids: &[i32]) -> Top {

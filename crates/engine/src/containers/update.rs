@@ -87,7 +87,10 @@ impl Containers {
             return Err(Error::invalid("Neither old nor new names may be empty"));
         }
         let not_allocated = |error: Error| error.during("Error when allocating new name");
-        let new = name::container(new).map_err(|error| not_allocated(error.into()))?;
+        let new = name::container(new).map_err(|_| {
+            let name = format!("/{}", new.trim_start_matches('/'));
+            not_allocated(name::InvalidName::Container { name }.into())
+        })?;
         let _alone = container.verbs.lock().await;
         let mut record = Record::clone(&container.record());
         let old = std::mem::replace(&mut record.name, new.to_owned());

@@ -111,7 +111,7 @@ fn check_unsupported(host: &HostConfig) -> Result<()> {
     }
     match host.isolation.as_str() {
         "" | "default" => Ok(()),
-        name => Err(Error::invalid(format!("invalid isolation '{name}' on linux"))),
+        name => Err(Error::invalid(format!("invalid isolation ({name}): linux only supports 'default'"))),
     }
 }
 

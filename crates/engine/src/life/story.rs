@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use hako_model::event::{Event as Told, Kind as Object};
 use hako_model::id::ExecId;
+use hako_model::mount::Origin;
 use hako_model::state::{Notice, State, Status};
 use hako_model::time::Timestamp;
 use hako_supervisor::protocol::{Ask, Event, Kind};
@@ -158,6 +159,7 @@ pub(crate) fn give_back(house: &House, container: &Container) {
 /// A run is over: gives back what it held, and removes the container if that was wanted.
 async fn release(house: &Arc<House>, container: &Arc<Container>) {
     tell_endpoints(house, container, "disconnect");
+    tell_volumes(house, container, false);
     let ended = !matches!(container.status().state, State::Created);
     give_back(house, container);
     if ended && container.record().host_config.auto_remove && !container.inside().removing {
@@ -173,6 +175,24 @@ pub(crate) fn tell_endpoints(house: &House, container: &Container, action: &str)
     let plans = container.inside().run.endpoints.clone();
     for plan in &plans {
         networks::tell_endpoint(house, container, plan, action);
+    }
+}
+
+/// Tells that a container's volumes were mounted for it, or no longer are.
+pub(crate) fn tell_volumes(house: &House, container: &Container, mounted: bool) {
+    for plan in &container.record().mounts {
+        let Origin::Volume(volume) = &plan.origin else { continue };
+        let driver = if volume.driver.is_empty() { "local" } else { &volume.driver };
+        let mut facts = vec![("container", container.id.to_string()), ("driver", driver.to_owned())];
+        if mounted {
+            facts.extend([
+                ("destination", plan.target.clone()),
+                ("propagation", String::new()),
+                ("read/write", (!plan.read_only).to_string()),
+            ]);
+        }
+        let facts = facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        house.hub.tell(Object::Volume, if mounted { "mount" } else { "unmount" }, &volume.name, facts);
     }
 }
 

@@ -22,6 +22,8 @@ fn refusals_have_dockers_status_and_text() {
     let house = House::new();
     house.ok(["run", "-d", "--name", "up", "busybox", "sleep", "600"]);
     house.ok(["create", "--name", "down", "busybox"]);
+    house.ok(["run", "-d", "--name", "held", "busybox", "sleep", "600"]);
+    house.ok(["pause", "held"]);
     let down = house.inspect("down", "{{.Id}}");
     let up = house.inspect("up", "{{.Id}}");
     let conflict = format!(
@@ -35,7 +37,8 @@ fn refusals_have_dockers_status_and_text() {
         ("POST", "/containers/up/resize?h=x&w=30", 400, "invalid resize height \\\"x\\\": invalid syntax".to_owned()),
         ("POST", "/containers/down/resize?h=20&w=30", 409, down_text("container ID is not running")),
         ("POST", "/containers/down/pause", 409, down_text("container ID is not running")),
-        ("POST", "/containers/down/unpause", 500, down_text("Container ID is not paused")),
+        ("POST", "/containers/down/unpause", 409, down_text("Container ID is not paused")),
+        ("POST", "/containers/held/pause", 409, "is already paused".to_owned()),
         ("POST", "/containers/down/kill", 409, down_text("cannot kill container: down: container ID is not running")),
         ("POST", "/containers/gone/kill", 404, "cannot kill container: gone: No such container: gone".to_owned()),
         ("DELETE", "/containers/up", 409, format!("cannot remove container \\\"up\\\": {running}")),

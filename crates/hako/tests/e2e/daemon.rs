@@ -261,6 +261,7 @@ fn what_is_installed_can_be_taken_back() {
     house.ok(["system", "uninstall", "--destdir", destination]);
     let left = run_tool("find", [destination, "-type", "f"]);
     assert_eq!(left.trim(), foreign.to_str().unwrap());
+    assert_eq!(run_tool("find", [destination, "-type", "d", "-empty"]).trim(), "", "no empty directories stay");
 }
 
 /// Takes one batch of spans, as a collector does, and gives its JSON.

@@ -71,6 +71,18 @@ fn top_shows_the_processes_of_the_container() {
     );
     assert!(lines.next().unwrap().ends_with("sleep 600"), "{said}");
     assert_eq!(lines.next(), None);
+    // What hako keeps to start others from is no process of the container's.
+    house.ok(["exec", "box", "true"]);
+    assert_eq!(house.ok(["top", "box"]).lines().count(), 2);
+    assert_eq!(house.ok(["top", "box", "-eo", "pid,comm"]).lines().count(), 2);
+}
+
+#[test]
+fn an_init_shows_whom_it_looks_after() {
+    let house = House::new();
+    let said = house.ok(["run", "--rm", "--init", "--user", "5", "--network", "none", "busybox", "ps", "-o", "args"]);
+    let lines: Vec<&str> = said.lines().map(str::trim).collect();
+    assert_eq!(lines[1..], ["init -- ps -o args", "ps -o args"], "{said}");
 }
 
 #[test]

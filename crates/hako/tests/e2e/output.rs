@@ -73,3 +73,29 @@ fn inspect_knows_every_kind() {
     assert!(house.ok(["inspect", "bridge"]).contains("\"IPAM\""));
     assert_eq!(house.ok(["inspect", "--type", "container", "-f", "{{.Config.Image}}", "box"]), "busybox");
 }
+
+#[test]
+fn formats_are_dockers_where_nobody_looks_twice() {
+    let house = House::new();
+    house.ok(["create", "--name", "box", "--restart", "always", "-v", "vol:/v", "-p", "8080:80", "busybox"]);
+    let id = house.inspect("box", "{{.Id}}");
+    // With -q a format is ignored, and Docker says so.
+    let quiet = house.run(["ps", "-aq", "--format", "{{.Names}}"]);
+    assert_eq!(quiet.stdout.trim(), &id[..12]);
+    assert_eq!(quiet.stderr.trim(), "WARNING: Ignoring custom format, because both --format and --quiet are set.");
+    let raw = house.ok(["ps", "-a", "--format", "raw"]);
+    assert!(raw.contains("\nstate: created\nstatus: Created\nnames: box\nlabels:\nports:"), "{raw}");
+    assert_eq!(house.ok(["volume", "ls", "--format", "raw"]), "name: vol\ndriver: local");
+    assert!(house.ok(["system", "df", "--format", "raw"]).starts_with("type: Images\ntotal: 1\nactive: 1\nsize: "));
+    let parts = house.ok(["system", "df", "-v", "--format", "{{range .Containers}}{{.Names}} {{end}}{{len .Volumes}}"]);
+    assert_eq!(parts, "box 1");
+    assert!(house.ok(["system", "df", "-v", "--format", "json"]).starts_with("{\"BuildCache\":[],\"Containers\":[{"));
+    assert_eq!(house.ok(["version", "--format", "{{.Client.APIVersion}} {{.Server.MinAPIVersion}}"]), "1.51 1.24");
+    for (template, shown) in [
+        ("{{.HostConfig.RestartPolicy}} {{.HostConfig.PortBindings}}", "{always 0} map[80/tcp:[{ 8080}]]"),
+        ("{{.Config.Entrypoint}} {{.HostConfig.CapAdd}} {{.Config.Volumes}}", "[] [] map[]"),
+        ("{{range .Mounts}}{{.Type}} {{.Name}}{{end}} {{.Config.Healthcheck}}", "volume vol <nil>"),
+    ] {
+        assert_eq!(house.inspect("box", template), shown, "{template}");
+    }
+}

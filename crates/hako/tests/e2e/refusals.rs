@@ -130,3 +130,25 @@ fn the_socket_survives_nonsense() {
     }
     house.ok(["version"]);
 }
+
+#[test]
+fn what_dockers_client_leaves_to_the_daemon_has_its_codes() {
+    let house = House::new();
+    let policy = "Error response from daemon: invalid restart policy: unknown policy 'odd'; use one of 'no', 'always', \
+                  'on-failure', or 'unless-stopped'";
+    let mount = "Error response from daemon: invalid mount config for type \"odd\": mount type unknown";
+    assert_eq!(house.fails(1, ["create", "--restart", "odd", "busybox"]).trim(), policy);
+    assert_eq!(house.fails(1, ["create", "--mount", "type=odd,target=/x", "busybox"]).trim(), mount);
+    assert!(house.fails(125, ["run", "--restart", "odd", "busybox"]).starts_with(&format!("hako: {policy}\n")));
+    assert!(
+        house.fails(127, ["run", "--rm", "--sysctl", "net.odd=1", "busybox"]).contains("no such file or directory")
+    );
+    house.ok(["create", "--name", "box", "busybox", "sleep", "600"]);
+    let said = house.fails(1, ["start", "gone", "box"]);
+    assert!(said.trim().ends_with("Error: failed to start containers: gone"), "{said}");
+    let said = house.run(["exec", "-w", "/bin/sh", "box", "true"]);
+    assert!(said.code == 127 && said.stdout.contains("not a directory: Are you trying"), "{}", said.stdout);
+    // For another platform the image is fetched, though it is here for this one; nobody answers there.
+    let said = house.fails(1, ["create", "--platform", "linux/s390x", "busybox"]);
+    assert!(said.contains("Unable to find image 'busybox:latest' locally"), "{said}");
+}

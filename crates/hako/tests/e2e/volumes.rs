@@ -1,6 +1,6 @@
 //! Bind mounts, named and anonymous volumes, tmpfs.
 
-use crate::house::House;
+use crate::house::{House, await_that};
 
 #[test]
 fn what_another_machine_has_is_named_when_it_cannot_be_had() {
@@ -252,4 +252,21 @@ fn a_mounted_image_stays() {
     let said = house.fails(1, ["update", "--mount", "type=image,source=single:1,target=/x", "later"]);
     assert!(said.contains("can only be given at creation"), "{said}");
     house.ok(["rm", "-f", "later"]);
+}
+
+#[test]
+fn events_tell_who_mounts_a_volume() {
+    let house = House::new();
+    house.ok(["run", "--rm", "--name", "box", "--network", "none", "-v", "vol:/v:ro", "busybox"]);
+    let told = || {
+        let format = "{{.Action}} {{json .Actor.Attributes}}";
+        house.ok(["events", "--since", "0", "--until", "0s", "--filter", "volume=vol", "--format", format])
+    };
+    await_that("the volume's end", || told().contains("unmount"));
+    let told = told();
+    let lines: Vec<&str> = told.lines().collect();
+    assert!(lines[1].starts_with("mount {\"container\":\""), "{told}");
+    let facts = "\",\"destination\":\"/v\",\"driver\":\"local\",\"propagation\":\"\",\"read/write\":\"false\"}";
+    assert!(lines[1].ends_with(facts), "{told}");
+    assert!(lines[2].starts_with("unmount {\"container\":\"") && lines[2].ends_with("\"driver\":\"local\"}"), "{told}");
 }

@@ -9,7 +9,7 @@ use super::is_default;
 
 /// What is mounted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum MountKind {
     /// Nothing was said.
     #[default]
@@ -27,6 +27,23 @@ pub enum MountKind {
     Cluster,
     /// An image's root filesystem.
     Image,
+}
+
+/// A type of mount nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("invalid mount config for type {name:?}: mount type unknown")]
+pub struct UnknownMount {
+    /// Its word.
+    pub name: String,
+}
+
+impl TryFrom<String> for MountKind {
+    type Error = UnknownMount;
+
+    fn try_from(name: String) -> Result<Self, UnknownMount> {
+        let all = [Self::Unset, Self::Bind, Self::Volume, Self::Tmpfs, Self::Npipe, Self::Cluster, Self::Image];
+        all.into_iter().find(|kind| kind.as_str() == name).ok_or(UnknownMount { name })
+    }
 }
 
 impl MountKind {

@@ -32,7 +32,9 @@ pub(super) async fn list(asked: Asked) -> Outcome {
         filters: query.filters,
     };
     let found = asked.engine.containers().list(options).await?;
-    reply::json(&found.into_iter().map(wire::container::summary).collect::<Vec<_>>())
+    let mut shown: Vec<_> = found.into_iter().map(wire::container::summary).collect();
+    former::listed(&mut shown, asked.version);
+    reply::json(&shown)
 }
 
 pub(super) async fn create(mut asked: Asked) -> Outcome {
@@ -211,7 +213,10 @@ pub(super) async fn prune(asked: Asked) -> Outcome {
 
 /// Answers with the head at once, so that the client knows that no exit will be missed, and with the code at the exit.
 pub(super) async fn wait(asked: Asked) -> Outcome {
-    let condition = match query::Wait::read(&asked.query)?.condition.as_str() {
+    let query = query::Wait::read(&asked.query)?;
+    let condition = match query.condition.as_str() {
+        // Until 1.30 nobody could name one.
+        _ if asked.version < ApiVersion::minor(30) => WaitCondition::NotRunning,
         "" | "not-running" => WaitCondition::NotRunning,
         "next-exit" => WaitCondition::NextExit,
         "removed" => WaitCondition::Removed,

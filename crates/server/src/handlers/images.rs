@@ -31,7 +31,7 @@ pub(super) async fn list(asked: Asked) -> Outcome {
 
 pub(super) async fn inspect(asked: Asked) -> Outcome {
     let query = query::InspectImage::read(&asked.query)?;
-    let platform = wanted_platform(&query.platform)?;
+    let platform = platform_since(&asked, &query.platform, 49)?;
     if query.manifests && !platform.is_empty() {
         return Err(Failure::invalid("conflicting options: manifests and platform options cannot both be set"));
     }
@@ -45,9 +45,14 @@ pub(super) async fn inspect(asked: Asked) -> Outcome {
 }
 
 pub(super) async fn history(asked: Asked) -> Outcome {
-    let platform = wanted_platform(&query::InspectImage::read(&asked.query)?.platform)?;
+    let platform = platform_since(&asked, &query::InspectImage::read(&asked.query)?.platform, 48)?;
     let found = asked.engine.images().history(&asked.name, &platform).await?;
     reply::json(&found.into_iter().map(wire::image::history).collect::<Vec<_>>())
+}
+
+/// The platform that is asked for; versions before `since` take no notice of it.
+fn platform_since(asked: &Asked, text: &str, since: u16) -> Result<String, Failure> {
+    wanted_platform(if asked.version < ApiVersion::minor(since) { "" } else { text })
 }
 
 /// New clients send a platform as JSON, old ones as text.
@@ -215,6 +220,8 @@ pub(super) async fn save_one(asked: Asked) -> Outcome {
 }
 
 async fn save_all(asked: &Asked, names: Vec<String>, platforms: &[String]) -> Outcome {
+    // Until 1.48 nobody could ask for one.
+    let platforms = if asked.version < ApiVersion::minor(48) { &[] } else { platforms };
     let request = SaveRequest { names, platform: one_platform(platforms)? };
     let tar = asked.engine.images().save(request).await?;
     Ok(reply::stream("application/x-tar", tar))

@@ -138,7 +138,7 @@ pub struct LogConfig {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidLogOption {
     /// hako has no such driver.
-    #[error("logger: no log driver named '{driver}' is registered")]
+    #[error("error looking up logging plugin {driver}: plugin \"{driver}\" not found")]
     Driver {
         /// Its name.
         driver: String,

@@ -31,13 +31,13 @@ async fn attach(session: &Session, found: &Matches) -> Outcome {
     let container = client.containers().inspect(name, false).await?;
     let state = &container.state;
     if !state.running {
-        return Err(Failure::local("cannot attach to a stopped container, start it first"));
+        return Err(Failure::local("You cannot attach to a stopped container, start it first"));
     }
     if state.paused {
-        return Err(Failure::local("cannot attach to a paused container, unpause it first"));
+        return Err(Failure::local("You cannot attach to a paused container, unpause it first"));
     }
     if state.restarting {
-        return Err(Failure::local("cannot attach to a restarting container, wait until it is running"));
+        return Err(Failure::local("You cannot attach to a restarting container, wait until it is running"));
     }
     let tty = container.config.tty;
     let stdin = !found.on("no-stdin") && container.config.open_stdin;

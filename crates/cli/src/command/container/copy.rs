@@ -213,7 +213,9 @@ async fn destination(client: &Client, container: &str, path: &str) -> Result<End
     let Ok(mut stat) = client.containers().stat(container, path).await else { return Ok(end) };
     if stat.mode & SYMLINK != 0 {
         end.path = resolved(path, &stat);
-        stat = client.containers().stat(container, &end.path).await?;
+        // A link that leads nowhere: what it names is made, if its directory is there.
+        let Ok(target) = client.containers().stat(container, &end.path).await else { return Ok(end) };
+        stat = target;
     }
     if stat.mode & (DEVICE | PIPE | SOCKET) != 0 {
         let what = if stat.mode & DEVICE != 0 { "got a device" } else { "got an irregular file" };

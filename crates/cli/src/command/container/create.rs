@@ -53,6 +53,10 @@ async fn create(session: &Session, found: &Matches) -> Outcome {
 
 /// A command line that makes no sense: Docker's text and its exit code.
 pub(crate) fn refused(message: &str, command: &str) -> Failure {
+    // Docker's client sends these to the daemon, which then refuses them.
+    if message.starts_with("invalid restart policy: unknown") || message.starts_with("invalid mount config for type") {
+        return Failure::local(format!("Error response from daemon: {message}"));
+    }
     Failure::Usage {
         message: format!("hako: {message}\n\nRun 'hako {command} --help' for more information"),
         code: 125,
@@ -123,7 +127,8 @@ fn is_id(image: &str) -> bool {
 }
 
 pub(crate) fn lacks_image(error: &hako_client::Error) -> bool {
-    error.to_string().starts_with("No such image")
+    let text = error.to_string();
+    text.starts_with("No such image") || text.starts_with("image with reference") && text.contains("but its platform")
 }
 
 /// Whether the image that is missing is one to be mounted, which nobody pulls.

@@ -64,6 +64,16 @@ const ROWS: Listing<Row> = Listing {
     labels: Some(|row: &Row| row.summary.labels.clone()),
 };
 
+/// Docker's `--format raw`.
+const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\n\
+                   state:{{pad .State 1 0}}\nstatus:{{pad .Status 1 0}}\nnames: {{.Names}}\nlabels:{{pad .Labels 1 0}}\n\
+                   ports:{{pad .Ports 1 0}}\n";
+
+/// Containers by the names of the columns, as `system df -v` has them.
+pub(crate) fn described(containers: &[Summary]) -> Vec<Value> {
+    containers.iter().map(|summary| ROWS.value(&Row { summary: summary.clone(), whole: true })).collect()
+}
+
 async fn list(session: &Session, found: &Matches) -> Outcome {
     let mut limit = Some(found.int("last")).filter(|last| *last >= 0);
     if found.on("latest") && !found.given("last") {
@@ -78,8 +88,18 @@ async fn list(session: &Session, found: &Matches) -> Outcome {
     let summaries = session.client()?.containers().list(&options).await?;
     let whole = found.on("no-trunc");
     let rows: Vec<Row> = summaries.into_iter().map(|summary| Row { summary, whole }).collect();
-    if found.on("quiet") && found.text("format").is_empty() {
+    if found.on("quiet") {
+        if format == "raw" {
+            return output::print(rows.iter().map(|row| format!("container_id: {}\n", id(row))).collect::<String>());
+        }
+        if !format.is_empty() && format != "table" {
+            output::complain("WARNING: Ignoring custom format, because both --format and --quiet are set.\n")?;
+        }
         return output::print(rows.iter().map(|row| format!("{}\n", id(row))).collect::<String>());
+    }
+    if format == "raw" {
+        let size = if size { "size: {{.Size}}\n" } else { "" };
+        return output::print(ROWS.render(&format!("{RAW}{size}"), &rows)?);
     }
     if !size {
         return output::print(ROWS.render(&format, &rows)?);

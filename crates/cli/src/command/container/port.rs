@@ -74,7 +74,7 @@ fn one(ports: &PortMap, container: &str, wanted: &str) -> Result<String, Failure
         Some(Some(bindings)) if !bindings.is_empty() => {
             Ok(bindings.iter().map(|binding| joined(&binding.host_ip, &binding.host_port) + "\n").collect())
         }
-        _ => Err(Failure::local(format!("no public port '{wanted}' published for {container}"))),
+        _ => Err(Failure::local(format!("Error: No public port '{wanted}' published for {container}"))),
     }
 }
 

@@ -40,7 +40,7 @@ pub(crate) static RUN: Command = Command {
 };
 
 async fn run(session: &Session, found: &Matches) -> Outcome {
-    let mut body = create::request(found).map_err(|message| create::refused(&message, "run"))?;
+    let mut body = create::request(found).map_err(|message| as_run(create::refused(&message, "run")))?;
     let attachment = Attachment::of(session, found, &mut body)?;
     let created = create::make(session, found, &mut body).await.map_err(as_run)?;
     let client = session.client()?;

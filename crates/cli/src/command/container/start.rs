@@ -1,5 +1,7 @@
 //! `start`, attached or not.
 
+use std::sync::{Mutex, PoisonError};
+
 use hako_api::query;
 
 use super::exit::Ending;
@@ -41,13 +43,20 @@ async fn start(session: &Session, found: &Matches) -> Outcome {
     }
     let client = session.client()?;
     let options = &beginning(found);
+    let failed = &Mutex::new(Vec::new());
     let outcome = each(found.words(), |name| async move {
-        client.containers().start(name, options).await?;
+        if let Err(error) = client.containers().start(name, options).await {
+            failed.lock().unwrap_or_else(PoisonError::into_inner).push(name.as_str());
+            return Err(error.into());
+        }
         Ok(name.clone())
     })
     .await;
     outcome.map_err(|failure| {
-        let names = found.words().join(", ");
+        let mut failed = std::mem::take(&mut *failed.lock().unwrap_or_else(PoisonError::into_inner));
+        // They were started side by side, and are named in the order of the command line.
+        failed.sort_by_key(|name| found.words().iter().position(|word| word == name));
+        let names = failed.join(", ");
         Failure::local(format!("{failure}\nError: failed to start containers: {names}"))
     })
 }

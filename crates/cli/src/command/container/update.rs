@@ -56,7 +56,8 @@ async fn update(session: &Session, found: &Matches) -> Outcome {
     if !UPDATE.flags.iter().flat_map(|group| group.iter()).any(|flag| found.given(flag.long)) {
         return Err(Failure::local("you must provide one or more flags when using this command"));
     }
-    let policy = found.text_given("restart").map(restart_policy).transpose()?.unwrap_or_default();
+    let policy = found.text_given("restart").map(restart_policy).transpose();
+    let policy = policy.map_err(|message| super::create::refused(&message, "update"))?.unwrap_or_default();
     let body = UpdateBody {
         resources: resources(found),
         restart_policy: with_pauses(policy, found)?,

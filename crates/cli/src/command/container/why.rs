@@ -5,6 +5,7 @@ use hako_api::own::Why;
 use crate::flags::{Matches, text};
 use crate::output;
 use crate::render::clock;
+use crate::render::fold::{folded, room};
 use crate::session::Session;
 use crate::tree::{Arity, Command, Offer, Outcome, run};
 
@@ -24,7 +25,7 @@ pub(crate) static WHY: Command = Command {
 async fn why(session: &Session, found: &Matches) -> Outcome {
     let told = session.client()?.containers().why(found.word(0)).await?;
     match found.text("format") {
-        "" => output::print(shown(&told)),
+        "" => output::print(shown(&told, room())),
         "json" => {
             let json = serde_json::to_string(&told);
             output::line(json.map_err(|error| crate::failure::Failure::local(error.to_string()))?)
@@ -33,16 +34,16 @@ async fn why(session: &Session, found: &Matches) -> Outcome {
     }
 }
 
-fn shown(why: &Why) -> String {
+fn shown(why: &Why, width: usize) -> String {
     let when = clock::seconds(&why.finished_at).filter(|seconds| *seconds > 0).map(clock::ago);
     let when = when.filter(|_| why.state != "running" && why.state != "paused").unwrap_or_default();
     let when = if when.is_empty() { when } else { format!(", ended {when}") };
-    let mut text = format!("{} ({}{when})\n{}\n", why.name, why.state, why.summary);
+    let mut text = format!("{} ({}{when})\n{}\n", why.name, why.state, folded(&why.summary, 0, width));
     for detail in &why.details {
-        text += &format!("  - {}\n", detail.replace('\n', "\n    "));
+        text += &folded(&format!("  - {}\n", detail.replace('\n', "\n    ")), 4, width);
     }
     if !why.hint.is_empty() {
-        text += &format!("What to do: {}.\n", why.hint);
+        text += &folded(&format!("What to do: {}.\n", why.hint), 12, width);
     }
     if !why.log.is_empty() {
         text += "Its last words:\n";
@@ -67,6 +68,6 @@ mod tests {
             ..Why::default()
         };
         let text = "web (exited)\nIt ended.\n  - one\n    two\nWhat to do: look.\nIts last words:\n  | oops\n";
-        assert_eq!(shown(&why), text);
+        assert_eq!(shown(&why, usize::MAX), text);
     }
 }

@@ -56,7 +56,7 @@ async fn history(session: &Session, found: &Matches) -> Outcome {
     let steps = session.client()?.images().history(found.word(0), &options).await?;
     let (whole, human) = (found.on("no-trunc"), found.on("human"));
     let rows: Vec<Row> = steps.into_iter().map(|step| Row { step, whole, human }).collect();
-    if found.on("quiet") {
+    if found.on("quiet") && found.text("format").is_empty() {
         return output::print(rows.iter().map(|row| format!("{}\n", id(row))).collect::<String>());
     }
     let mut shown = ROWS.shown.to_vec();

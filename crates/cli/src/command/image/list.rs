@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use gotmpl::Value;
 use hako_api::image::Summary;
 use hako_api::query;
 
@@ -88,6 +89,15 @@ async fn list(session: &Session, found: &Matches) -> Outcome {
     }
     let format = match found.text("format") {
         "" => session.config().images_format.as_str(),
+        "raw" if found.on("quiet") => "image_id: {{.ID}}",
+        "raw" if found.on("digests") => {
+            "repository: {{.Repository}}\ntag: {{.Tag}}\ndigest: {{.Digest}}\nimage_id: {{.ID}}\n\
+             created_at: {{.CreatedAt}}\nvirtual_size: {{.Size}}\n"
+        }
+        "raw" => {
+            "repository: {{.Repository}}\ntag: {{.Tag}}\nimage_id: {{.ID}}\ncreated_at: {{.CreatedAt}}\n\
+             virtual_size: {{.Size}}\n"
+        }
         format => format,
     };
     let mut shown = ROWS.shown.to_vec();
@@ -95,6 +105,21 @@ async fn list(session: &Session, found: &Matches) -> Outcome {
         shown.insert(2, "Digest");
     }
     output::print(ROWS.render_columns(format, &shown, &rows)?)
+}
+
+/// Images by the names of the columns, as `system df -v` has them: each once, by its first name.
+pub(crate) fn described(images: &[Summary]) -> Vec<Value> {
+    let row = |image: &Summary| {
+        let name = image.repo_tags.first().and_then(|name| name.rsplit_once(':')).unwrap_or((NONE, NONE));
+        ROWS.value(&Row {
+            summary: Rc::new(image.clone()),
+            repository: name.0.to_owned(),
+            tag: name.1.to_owned(),
+            digest: String::new(),
+            whole: true,
+        })
+    };
+    images.iter().map(row).collect()
 }
 
 /// A line for each tag; with digests also for each digest of it; `<none>` where there is neither.

@@ -129,9 +129,23 @@ async fn uninstall(_session: &Session, found: &Matches) -> Outcome {
         if is_ours(&path) {
             fs::remove_file(&path).map_err(|error| path_failure("remove", &path.display().to_string(), &error))?;
             output::line(format!("Removed {}", path.display()))?;
+            if !destination.is_empty() {
+                remove_empty(path.parent(), Path::new(destination));
+            }
         }
     }
     if live { systemctl(&["daemon-reload"]) } else { Ok(()) }
+}
+
+/// Takes away the directories that `install` made for a package, as far as nobody put anything else there. Those of a whole
+/// system are its own.
+fn remove_empty(mut directory: Option<&Path>, last: &Path) {
+    while let Some(empty) = directory.filter(|directory| *directory != last && directory.starts_with(last)) {
+        if fs::remove_dir(empty).is_err() {
+            return;
+        }
+        directory = empty.parent();
+    }
 }
 
 /// Whether somebody who is not hako listens at docker's socket.

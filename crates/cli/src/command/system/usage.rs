@@ -1,5 +1,9 @@
 //! `system df`.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gotmpl::Value;
 use hako_api::container::Summary as Container;
 use hako_api::image::Summary as Image;
 use hako_api::usage::{BuildCache, DiskUsage};
@@ -9,8 +13,10 @@ use crate::command::{LIST_FORMAT, volume};
 use crate::flags::{Matches, switch};
 use crate::output;
 use crate::render::clock::ago;
+use crate::render::json::Order;
 use crate::render::listing::{Listing, column, text};
 use crate::render::table::align;
+use crate::render::template::{Format, unescape};
 use crate::render::units::{ellipsis, human_size, human_size_with, short_id};
 use crate::session::Session;
 use crate::tree::{Command, Outcome, run};
@@ -58,7 +64,61 @@ async fn usage(session: &Session, found: &Matches) -> Outcome {
     if found.on("verbose") && found.text("format").is_empty() {
         return output::print(details(&usage));
     }
-    output::print(ROWS.render(found.text("format"), &summary(&usage))?)
+    match found.text("format") {
+        "raw" => output::print(ROWS.render(RAW, &summary(&usage))?),
+        format if found.on("verbose") => output::print(templated(&usage, format)?),
+        format => output::print(ROWS.render(format, &summary(&usage))?),
+    }
+}
+
+/// Docker's `--format raw`.
+const RAW: &str =
+    "type: {{.Type}}\ntotal: {{.TotalCount}}\nactive: {{.Active}}\nsize: {{.Size}}\nreclaimable: {{.Reclaimable}}\n";
+
+/// `-v --format`: a template over lists of everything there is.
+fn templated(usage: &DiskUsage, format: &str) -> Result<String, String> {
+    let source = if format == "json" { "{{json .}}".to_owned() } else { unescape(format) };
+    let order = Order::default();
+    let volumes = usage.volumes.as_deref().unwrap_or_default();
+    let builds = usage.build_cache.as_deref().unwrap_or_default();
+    let parts = [
+        ("Images", crate::command::image::list::described(usage.images.as_deref().unwrap_or_default())),
+        ("Containers", crate::command::container::list::described(usage.containers.as_deref().unwrap_or_default())),
+        ("Volumes", volumes.iter().map(|volume| volume::ROWS.value(volume)).collect()),
+        ("BuildCache", builds.iter().map(|kept| BUILDS.value(kept)).collect()),
+    ];
+    let parts = parts.into_iter().map(|(name, part)| (Arc::from(name), Value::List(part.into())));
+    let shown = Format::parse(&source, order)?.run(&Value::Map(Arc::new(parts.collect::<BTreeMap<_, _>>())));
+    shown.map_err(|error| ROWS.as_docker_says(error))
+}
+
+/// What builds keep, by the names a template has for it.
+const BUILDS: Listing<BuildCache> = Listing {
+    columns: &[
+        column("ID", "CACHE ID", |kept: &BuildCache| text(&kept.id)),
+        column("Parent", "PARENT", |_: &BuildCache| text("")),
+        column("CacheType", "CACHE TYPE", |kept: &BuildCache| text(&kept.kind)),
+        column("Description", "DESCRIPTION", |kept: &BuildCache| text(&kept.description)),
+        column("Size", "SIZE", |kept: &BuildCache| text(human_size(kept.size as f64))),
+        column("CreatedAt", "CREATED AT", |kept: &BuildCache| text(&kept.created_at)),
+        column("CreatedSince", "CREATED", |kept: &BuildCache| text(since(&kept.created_at))),
+        column("LastUsedAt", "LAST USED AT", |kept: &BuildCache| {
+            text(kept.last_used_at.as_deref().unwrap_or_default())
+        }),
+        column("LastUsedSince", "LAST USED", |kept: &BuildCache| {
+            text(since(kept.last_used_at.as_deref().unwrap_or_default()))
+        }),
+        column("UsageCount", "USAGE", |kept: &BuildCache| text(kept.usage_count.to_string())),
+        column("InUse", "IN USE", |kept: &BuildCache| text(kept.in_use.to_string())),
+        column("Shared", "SHARED", |kept: &BuildCache| text(kept.shared.to_string())),
+    ],
+    shown: &["ID", "CacheType", "Size", "CreatedSince", "LastUsedSince", "UsageCount", "Shared"],
+    row_type: "*formatter.buildCacheContext",
+    labels: None,
+};
+
+fn since(text: &str) -> String {
+    Timestamp::parse(text).map_or_else(|_| String::new(), |time| ago(time.secs()))
 }
 
 fn summary(usage: &DiskUsage) -> Vec<Row> {
@@ -123,7 +183,7 @@ fn details(usage: &DiskUsage) -> String {
     let volumes = volume::ROWS.render_columns("", &["Name", "Links", "Size"], volumes).unwrap_or_default();
     let builds = usage.build_cache.as_deref().unwrap_or_default();
     let total: i64 = builds.iter().filter(|kept| !kept.shared).map(|kept| kept.size).sum();
-    let (total, builds) = (human_size(total as f64), align(&build_lines(builds)));
+    let (total, builds) = (human_size(total as f64), BUILDS.plain_table(BUILDS.shown, builds));
     format!(
         "Images space usage:\n\n{images}\nContainers space usage:\n\n{containers}\nLocal Volumes space usage:\n\n{volumes}\n\
          Build cache usage: {total}\n\n{builds}"
@@ -146,24 +206,6 @@ fn image_lines(images: &[Image]) -> String {
         out += &format!(
             "{repository}\t{tag}\t{id}\t{created}\t{all}\t{shared}\t{unique}\t{}\n",
             containers(image.containers)
-        );
-    }
-    out
-}
-
-fn build_lines(kept: &[BuildCache]) -> String {
-    let mut out = String::from("CACHE ID\tCACHE TYPE\tSIZE\tCREATED\tLAST USED\tUSAGE\tSHARED\n");
-    let since = |text: &str| Timestamp::parse(text).map_or_else(|_| String::new(), |time| ago(time.secs()));
-    for kept in kept {
-        out += &format!(
-            "{}\t{}\t{}\t{}\t{}\t{}\t{}\n",
-            short_id(&kept.id),
-            kept.kind,
-            human_size(kept.size as f64),
-            since(&kept.created_at),
-            since(kept.last_used_at.as_deref().unwrap_or_default()),
-            kept.usage_count,
-            kept.shared
         );
     }
     out

@@ -1,7 +1,10 @@
 //! `version`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 
+use gotmpl::Value;
 use hako_api::system::Version;
 use serde::Serialize;
 
@@ -99,11 +102,32 @@ async fn version(session: &Session, found: &Matches) -> Outcome {
         Some(format) => {
             let json = serde_json::to_string(&Both { client: &client, server });
             let value = json.and_then(|json| format.order().read(&json));
-            format.run(&value.map_err(|error| Failure::local(error.to_string()))?)? + "\n"
+            let value = value.map_err(|error| Failure::local(error.to_string()))?;
+            // In JSON it is ApiVersion, in Docker's own structs, and so in templates, APIVersion.
+            let shown = format.run(&value).or_else(|error| match &value {
+                Value::Map(halves) => format.run(&Value::Map(Arc::new(in_go(halves)))).map_err(|_| error),
+                _ => Err(error),
+            });
+            shown? + "\n"
         }
     };
     output::print(text)?;
     asked.map(drop)
+}
+
+/// The halves with the names their fields have in Go.
+fn in_go(halves: &BTreeMap<Arc<str>, Value>) -> BTreeMap<Arc<str>, Value> {
+    let half = |value: &Value| match value {
+        Value::Map(fields) => {
+            let mut fields = BTreeMap::clone(fields);
+            if let Some(version) = fields.get("ApiVersion").cloned() {
+                fields.insert("APIVersion".into(), version);
+            }
+            Value::Map(Arc::new(fields))
+        }
+        other => other.clone(),
+    };
+    halves.iter().map(|(name, value)| (Arc::clone(name), half(value))).collect()
 }
 
 fn server_text(server: &Version) -> String {

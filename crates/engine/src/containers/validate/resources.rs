@@ -130,7 +130,9 @@ fn check_cpuset(what: &str, asked: &str, available: &str) -> Result<()> {
     if asked.is_empty() {
         return Ok(());
     }
-    let Some(wanted) = parse_set(asked) else { return refuse(format!("Invalid value {asked} for cpuset {what}")) };
+    let Some(wanted) = parse_set(asked) else {
+        return refuse(format!("Invalid value {asked} for cpuset {what}: invalid format: {asked}"));
+    };
     let text = std::fs::read_to_string(available).unwrap_or_else(|_| "0".to_owned());
     let there = parse_set(text.trim()).unwrap_or_default();
     if wanted.iter().all(|range| range.clone().all(|n| there.iter().any(|range| range.contains(&n)))) {
@@ -172,9 +174,10 @@ pub(crate) fn complete(house: &House, resources: &mut Resources) -> Result<Vec<S
     if resources.oom_kill_disable == Some(true) && resources.memory == 0 {
         warnings.push("OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.".to_owned());
     }
-    if resources.kernel_memory != 0 || resources.kernel_memory_tcp != 0 {
-        (resources.kernel_memory, resources.kernel_memory_tcp) = (0, 0);
-        warnings.push("Limiting kernel memory is deprecated and has no effect. Limitation discarded.".to_owned());
+    // No kernel limits these any more, and Docker says nothing about it, either.
+    (resources.kernel_memory, resources.kernel_memory_tcp) = (0, 0);
+    if support.oom_kill_disable {
+        resources.oom_kill_disable.get_or_insert(false);
     }
     Ok(warnings)
 }
@@ -206,7 +209,7 @@ mod tests {
         assert_eq!(refusal(|_| {}), "");
         assert_eq!(refusal(|r| r.memory = 1 << 20), "Minimum memory limit allowed is 6MB");
         assert!(refusal(|r| r.memory_swap = 8 << 20).starts_with("You should always set the Memory limit"));
-        assert_eq!(refusal(|r| r.cpuset_cpus = "x".into()), "Invalid value x for cpuset cpus");
+        assert_eq!(refusal(|r| r.cpuset_cpus = "x".into()), "Invalid value x for cpuset cpus: invalid format: x");
         assert!(refusal(|r| r.cpuset_cpus = "4000".into()).starts_with("Requested CPUs are not available"));
         assert!(refusal(|r| r.nano_cpus = 1).starts_with("range of CPUs is from 0.01"));
         let realtime = |r: &mut Resources| (r.cpu_realtime_runtime, r.cpu_realtime_period) = (200, 100);
