@@ -364,7 +364,15 @@ impl Known {
 fn open() -> Result<(UdpSocket, TcpListener, Socket)> {
     let any = SocketAddr::new(ADDRESS.into(), 0);
     let failed = |_| no_answerer("bind 127.0.0.11");
-    let datagrams = UdpSocket::bind(any).map_err(failed)?;
+    let datagrams = match UdpSocket::bind(any) {
+        // A container that was not made ahead may not have come to it yet.
+        Err(error) if error.kind() == std::io::ErrorKind::AddrNotAvailable => {
+            hako_sys::own::loopback_up().map_err(kernel("raise", "loopback device"))?;
+            UdpSocket::bind(any)
+        }
+        bound => bound,
+    };
+    let datagrams = datagrams.map_err(failed)?;
     let listener = TcpListener::bind(any).map_err(failed)?;
     datagrams.set_nonblocking(true).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
