@@ -21,6 +21,7 @@ use hako_registry::credentials::Credential;
 
 use self::caches::Caches;
 use self::call::Call;
+pub(crate) use self::context::is_archive;
 use self::context::{Contexts, Plan};
 pub(crate) use self::options::check_progress;
 use self::output::Output;
