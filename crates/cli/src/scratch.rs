@@ -43,7 +43,14 @@ pub(crate) struct Folder {
 impl Folder {
     /// An empty one, which nobody else can read.
     pub(crate) fn new() -> Result<Self, Failure> {
-        let path = std::env::temp_dir().join(format!("hako-{}", hako_compose::slug()));
+        Self::within(&std::env::temp_dir())
+    }
+
+    /// One in another directory, which is made if need be.
+    pub(crate) fn within(directory: &Path) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| path_failure("mkdir", &directory.display().to_string(), &error);
+        std::fs::create_dir_all(directory).map_err(failed)?;
+        let path = directory.join(format!("hako-{}", hako_compose::slug()));
         let made = std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700).create(&path);
         made.map_err(|error| path_failure("create", &path.display().to_string(), &error))?;
         Ok(Self { path })
