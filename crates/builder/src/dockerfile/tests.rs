@@ -182,11 +182,7 @@ fn errors_are_buildkits() {
             "dockerfile parse error on line 2: unsupported mount type \"bond\" (did you mean bind?)",
             Some(2),
         ),
-        (
-            "# check=skip=A;foo=bar\nFROM x",
-            "failed to parse check options: invalid check option \"foo\"",
-            None,
-        ),
+        ("# check=skip=A;foo=bar\nFROM x", "failed to parse check options: invalid check option \"foo\"", None),
         (
             "# check=error=maybe\nFROM x",
             "failed to parse check options: failed to parse check option \"error=maybe\": \

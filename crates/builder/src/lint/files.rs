@@ -125,13 +125,11 @@ fn base(file: &Dockerfile, number: usize) -> Vec<Warning> {
     let known = |name: &str| PREDEFINED.contains(&name) || declared.iter().any(|(own, _)| own == name);
     let texts = [Some(&stage.from.base), stage.from.platform.as_ref()];
     let used = texts.into_iter().flatten().flat_map(|text| plain_names(text, file.directives.escape));
-    let undeclared = used
-        .filter(|name| !known(name))
-        .map(|name| {
-            let near = did_you_mean(&name, declared.iter().map(|(own, _)| own.as_str()).chain(PREDEFINED));
-            let detail = format!("FROM argument '{name}' is not declared{near}");
-            warning(&rule::UNDEFINED_ARG_IN_FROM, stage.lines, detail)
-        });
+    let undeclared = used.filter(|name| !known(name)).map(|name| {
+        let near = did_you_mean(&name, declared.iter().map(|(own, _)| own.as_str()).chain(PREDEFINED));
+        let detail = format!("FROM argument '{name}' is not declared{near}");
+        warning(&rule::UNDEFINED_ARG_IN_FROM, stage.lines, detail)
+    });
     let mut found = Vec::new();
     if stage.from.base.contains('$') {
         let value = |name: &str| {

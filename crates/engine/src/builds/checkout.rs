@@ -64,7 +64,7 @@ impl<'a> Wanted<'a> {
             }
         }
         if own.reference.is_empty() {
-            own.reference = if own.checksum.len() == 40 { own.checksum.clone() } else { "HEAD".to_owned() };
+            own.reference = "HEAD".to_owned();
         }
         check(own.url, &own.reference)?;
         Ok(own)

@@ -1,7 +1,7 @@
 //! Definitions that lie elsewhere: a git repository, an archive, or a single file. As with buildx it is the builder who
 //! fetches them.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::Text;
 use super::target::Target;
@@ -155,12 +155,12 @@ impl Remote {
             return Ok(());
         }
         for (name, place) in &target.contexts {
-            if let Some(found) = self.context(place)? {
+            if let Some(found) = self.context(place) {
                 target.sources.insert(name.clone(), found);
             }
         }
         let context = target.context.clone().unwrap_or_else(|| ".".to_owned());
-        target.source = self.context(&context)?;
+        target.source = self.context(&context);
         if context == "." && self.base == Base::Repository {
             target.context = Some(self.address.clone());
         }
@@ -174,27 +174,36 @@ impl Remote {
         Ok(())
     }
 
-    fn context(&self, place: &str) -> Result<Option<String>, String> {
+    fn context(&self, place: &str) -> Option<String> {
         let known = ["cwd://", "target:", "docker-image:"].iter().any(|scheme| place.starts_with(scheme));
         if known || is_remote(place) {
-            return Ok(None);
+            return None;
         }
-        let inside: PathBuf =
-            Path::new(place).components().filter(|part| !matches!(part, std::path::Component::CurDir)).collect();
-        if inside.components().any(|part| !matches!(part, std::path::Component::Normal(_))) {
-            return Err(format!("context {place} lies outside of {}", self.address));
-        }
+        let inside = inside(place);
         if self.base == Base::Archive {
-            return Ok(Some(self.folder.path().join(inside).display().to_string()));
+            return Some(self.folder.path().join(inside).display().to_string());
         }
         if inside.as_os_str().is_empty() {
-            return Ok(Some(self.address.clone()));
+            return Some(self.address.clone());
         }
         let (repository, fragment) = self.address.split_once('#').unwrap_or((&self.address, ""));
         let (reference, folder) = fragment.split_once(':').unwrap_or((fragment, ""));
         let folder = Path::new(folder).join(inside);
-        Ok(Some(format!("{repository}#{reference}:{}", folder.display())))
+        Some(format!("{repository}#{reference}:{}", folder.display()))
     }
+}
+
+/// A path from the root of what was fetched on, which nothing leads out of.
+fn inside(place: &str) -> PathBuf {
+    let mut path = PathBuf::new();
+    for part in Path::new(place).components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => _ = path.pop(),
+            _ => {}
+        }
+    }
+    path
 }
 
 /// A name as a pattern that matches it alone.

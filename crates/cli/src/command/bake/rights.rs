@@ -51,7 +51,7 @@ impl Rights {
             // Whatever cannot be read is refused where it is applied.
             let _ = change.apply(&mut typed);
         }
-        typed.context = None;
+        (typed.context, typed.contexts) = (None, std::collections::BTreeMap::new());
         let implied = Self::wanted(&typed, directory);
         self.read.extend(implied.read);
         self.write.extend(implied.write);
