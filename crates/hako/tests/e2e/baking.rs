@@ -104,6 +104,9 @@ services:
       cache_from: [me/web:cache]
       platforms: [linux/amd64, linux/arm64]
       secrets: [tok]
+      ssh: [default, \"k=./key\"]
+      ulimits: {nproc: {soft: 5, hard: 6}}
+      shm_size: 1g
       extra_hosts: [\"one:10.0.0.1\"]
       tags: [\"a:1\"]
       additional_contexts: {svc: \"service:api\"}
@@ -129,6 +132,9 @@ secrets:
                 "tags": ["a:1", "ct:1"],
                 "cache-from": [{"ref": "me/web:cache", "type": "registry"}],
                 "secret": [{"id": "tok", "src": "tok.txt"}],
+                "ssh": [{"id": "default"}, {"id": "k", "paths": ["key"]}],
+                "shm-size": "1GiB",
+                "ulimits": ["nproc=5:6"],
                 "platforms": ["linux/amd64", "linux/arm64"],
                 "output": [{"type": "docker"}],
                 "extra-hosts": {"one": "10.0.0.1"},

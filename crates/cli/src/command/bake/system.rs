@@ -109,7 +109,12 @@ fn target(build: &Node, directory: &Path) -> Result<Target, String> {
         ("ssh", "ssh"),
         ("entitlements", "entitlements"),
     ] {
-        target.set(name, &list(build.texts(key)))?;
+        // An agent's keys are `id: path` there.
+        let texts = build.texts(key).into_iter().map(|text| match (key, text.split_once(": ")) {
+            ("ssh", Some((id, path))) => format!("{id}={}", near(path, directory)),
+            _ => text,
+        });
+        target.set(name, &list(texts.collect()))?;
     }
     if let Ok(size @ 1..) = parse_bytes(build.text("shm_size")) {
         target.shm_size = Some(binary(size));
