@@ -16,7 +16,7 @@ pub use copying::{Copying, Inline};
 pub use directive::Directives;
 pub use heredoc::Heredoc;
 pub use instruction::{Instruction, Kind, Run, Text};
-pub use stage::{Dockerfile, Stage};
+pub use stage::{Dockerfile, Referred, Stage};
 
 /// Lines of a file, both included, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -134,10 +134,10 @@ pub fn reachable(file: &Dockerfile, target: &str) -> Vec<usize> {
         let mut needs: Vec<usize> = file.find_named(&stage.from.base, number).into_iter().collect();
         for instruction in &stage.instructions {
             match &instruction.kind {
-                Kind::Copy(copying) => needs.extend(copying.from.iter().filter_map(|name| file.find_any(name, number))),
+                Kind::Copy(copying) => needs.extend(copying.from.iter().filter_map(|name| file.find(name, number))),
                 Kind::Run(run) => {
                     let mounts = run.mounts.iter().filter_map(|text| mount::parse(text).ok());
-                    needs.extend(mounts.filter_map(|mount| file.find_any(mount.from()?, number)));
+                    needs.extend(mounts.filter_map(|mount| file.find(mount.from()?, number)));
                 }
                 _ => {}
             }

@@ -30,6 +30,7 @@ pub use self::material::Material;
 pub use self::series::Series;
 pub use self::state::State;
 use crate::cache::{Cache, now_text};
+use crate::dockerfile::Referred;
 use crate::dockerfile::mount;
 use crate::dockerfile::{Dockerfile, Kind, Lines, SyntaxError, did_you_mean};
 use crate::progress::{Event, Watcher};
@@ -139,7 +140,7 @@ pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
         materials: Mutex::default(),
     };
     let target = build.target()?;
-    build.check_circles(target, &mut Vec::new(), &mut BTreeSet::new())?;
+    build.check_references(target, &mut BTreeSet::new())?;
     let state = std::thread::scope(|scope| build.stage(scope, target));
     let saved = build.tools.cache.memory.save();
     let failed = build.first_error.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -195,17 +196,13 @@ impl<'a> Build<'a> {
             match &instruction.kind {
                 Kind::Copy(copying) => {
                     needed.extend(
-                        copying
-                            .from
-                            .iter()
-                            .filter(|name| known(name))
-                            .filter_map(|name| self.file.find_any(name, index)),
+                        copying.from.iter().filter(|name| known(name)).filter_map(|name| self.file.find(name, index)),
                     );
                 }
                 Kind::Run(run) => {
                     let mounts = run.mounts.iter().filter_map(|text| mount::parse(text).ok());
                     let named = mounts.filter_map(|mount| mount.from().cloned());
-                    needed.extend(named.filter(|name| known(name)).filter_map(|name| self.file.find_any(&name, index)));
+                    needed.extend(named.filter(|name| known(name)).filter_map(|name| self.file.find(&name, index)));
                 }
                 _ => {}
             }
@@ -227,24 +224,59 @@ impl<'a> Build<'a> {
         Ok(base)
     }
 
-    /// Whether a stage needs itself. `fine` are those that were looked at: otherwise a few stages have ways without number.
-    fn check_circles(&self, index: usize, path: &mut Vec<usize>, fine: &mut BTreeSet<usize>) -> Result<()> {
-        if fine.contains(&index) {
+    /// Refuses stages that take something from themselves, or from what comes after them, before anything is done. `fine`
+    /// are those that were looked at: otherwise a few stages have ways without number.
+    fn check_references(&self, index: usize, fine: &mut BTreeSet<usize>) -> Result<()> {
+        if !fine.insert(index) {
             return Ok(());
         }
-        if path.contains(&index) {
-            let stage = &self.file.stages[index];
-            let name = stage.from.name.clone().unwrap_or_else(|| index.to_string());
-            let message = format!("circular dependency detected on stage: {name}");
-            return Err(SyntaxError { message, lines: Some(stage.lines) }.into());
-        }
-        path.push(index);
         for needed in self.needs(index) {
-            self.check_circles(needed, path, fine)?;
+            self.check_references(needed, fine)?;
         }
-        path.pop();
-        fine.insert(index);
+        let known = |name: &str| !self.request.contexts.contains_key(name);
+        for instruction in &self.file.stages[index].instructions {
+            let checked = |name: &str, target: Option<&str>| match self.file.referred(name, index) {
+                Some(Referred::Own) if known(name) => Err(self.circular(index)),
+                Some(Referred::Later) if known(name) => Err(self.too_early(name, index, target)),
+                _ => Ok(()),
+            };
+            let outcome = match &instruction.kind {
+                Kind::Copy(copying) => copying.from.iter().try_for_each(|name| checked(name, None)),
+                Kind::Run(run) => {
+                    let mut mounts = run.mounts.iter().filter_map(|text| mount::parse(text).ok());
+                    mounts.try_for_each(|mount| match mount.from() {
+                        Some(name) => checked(name, Some(mount.target.as_deref().unwrap_or_default())),
+                        None => Ok(()),
+                    })
+                }
+                _ => Ok(()),
+            };
+            outcome.map_err(|message| SyntaxError { message, lines: Some(instruction.lines) })?;
+        }
         Ok(())
+    }
+
+    fn stage_name(&self, index: usize) -> String {
+        self.file.stages[index].from.name.clone().unwrap_or_else(|| format!("stage-{index}"))
+    }
+
+    fn circular(&self, index: usize) -> String {
+        format!("circular dependency detected on stage: {}", self.stage_name(index))
+    }
+
+    /// `target` is a mount's.
+    fn too_early(&self, name: &str, index: usize, target: Option<&str>) -> String {
+        match target {
+            None => {
+                let own = self.stage_name(index);
+                format!("cannot copy from stage {name:?}, it needs to be defined before current stage {own:?}")
+            }
+            Some(target) => {
+                format!(
+                    "cannot mount from stage {name:?} to {target:?}, stage needs to be defined before current command"
+                )
+            }
+        }
     }
 
     /// What a stage ends in; it is begun if it was not.

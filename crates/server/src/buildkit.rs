@@ -51,7 +51,7 @@ pub(crate) fn session(asked: Asked) -> Outcome {
     let methods = asked.headers.get_all("x-docker-expose-session-grpc-method");
     let methods = methods.iter().filter_map(|value| value.to_str().ok().map(str::to_owned)).collect();
     let guard = asked.activity.begin();
-    switch(asked.upgrade, move |upgraded| async move {
+    switch(&asked.headers, asked.upgrade, move |upgraded| async move {
         let _guard = guard;
         match Caller::open(upgraded, methods).await {
             Ok(caller) => {
@@ -66,7 +66,7 @@ pub(crate) fn session(asked: Asked) -> Outcome {
 /// A client asks for builds.
 pub(crate) fn grpc(asked: Asked) -> Outcome {
     let (bench, engine, guard) = (asked.bench.clone(), asked.engine.clone(), asked.activity.begin());
-    switch(asked.upgrade, move |upgraded| async move {
+    switch(&asked.headers, asked.upgrade, move |upgraded| async move {
         let _guard = guard;
         let service = Arc::new(Workbench::new(bench, engine));
         if let Err(error) = door::serve(upgraded, service).await {
@@ -80,10 +80,22 @@ fn text(headers: &HeaderMap, name: &str) -> String {
 }
 
 /// Answers that the protocol changes, and goes on with the connection.
-fn switch<F>(upgrade: Option<OnUpgrade>, go_on: impl FnOnce(hyper::upgrade::Upgraded) -> F + Send + 'static) -> Outcome
+fn switch<F>(
+    headers: &HeaderMap,
+    upgrade: Option<OnUpgrade>,
+    go_on: impl FnOnce(hyper::upgrade::Upgraded) -> F + Send + 'static,
+) -> Outcome
 where
     F: Future<Output = ()> + Send + 'static,
 {
+    let offered = text(headers, UPGRADE.as_str());
+    let mut protocols = offered.split(',').map(str::trim);
+    if offered.is_empty() {
+        return Err(Failure::invalid("no upgrade proto in request"));
+    }
+    if !protocols.any(|protocol| protocol.eq_ignore_ascii_case("h2c")) {
+        return Err(Failure::invalid(format!("protocol {offered} not supported")));
+    }
     let upgrade = upgrade.ok_or_else(|| Failure::invalid("this is for clients that upgrade to h2c"))?;
     tokio::spawn(async move {
         match upgrade.await {

@@ -12,6 +12,9 @@ use crate::dockerfile::mount::Sharing;
 use crate::workshop::Cancel;
 use crate::{Error, Result};
 
+/// What stands before the name of a directory that is being removed.
+const GONE: &str = ".gone-";
+
 /// How many steps use each directory, and whether one has it alone.
 pub(super) type Busy = HashMap<PathBuf, (usize, bool)>;
 
@@ -78,20 +81,31 @@ impl Cache {
         self.root.join("mounts").join(name)
     }
 
-    /// Removes cache directories nobody uses; gives how many and their bytes.
-    pub fn clear_mounts(&self) -> Result<(usize, u64)> {
-        let (mut count, mut bytes) = (0, 0);
+    /// Removes the cache directories of these names, unless somebody uses them; gives their names and bytes.
+    pub fn clear_mounts(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<(String, u64)>> {
+        let mut gone = Vec::new();
         let root = self.root.join("mounts");
+        let confined = hako_sys::confined::Root::open(&root)?;
         for entry in std::fs::read_dir(&root).map_err(|cause| Error::io("list cache mounts", cause))?.flatten() {
-            if self.inside().mounts.contains_key(&entry.path()) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if !wanted(name.trim_start_matches(GONE)) {
                 continue;
             }
-            bytes += hako_store::disk_usage(&entry.path())?;
-            let confined = hako_sys::confined::Root::open(&root)?;
-            confined.remove_all(Path::new(&entry.file_name()))?;
-            count += 1;
+            let mut place = name.clone();
+            if !name.starts_with(GONE) {
+                place = format!("{GONE}{name}");
+                let inside = self.inside();
+                if inside.mounts.contains_key(&entry.path()) {
+                    continue;
+                }
+                // Under another name nobody can begin to use it.
+                confined.rename(Path::new(&name), Path::new(&place))?;
+            }
+            let bytes = hako_store::disk_usage(&root.join(&place))?;
+            confined.remove_all(Path::new(&place))?;
+            gone.push((name.trim_start_matches(GONE).to_owned(), bytes));
         }
-        Ok((count, bytes))
+        Ok(gone)
     }
 }
 

@@ -33,13 +33,36 @@ impl Directives {
             match name.as_str() {
                 "escape" => found.escape = escape(&value).map_err(|why| SyntaxError::at(lines, why))?,
                 "syntax" => found.syntax = Some(value),
-                "check" => found.check = Some(value),
+                "check" => {
+                    check(&value).map_err(|why| SyntaxError { message: why, lines: None })?;
+                    found.check = Some(value);
+                }
                 _ => break,
             }
             seen.push(name);
         }
         Ok(found)
     }
+}
+
+/// Refuses what is no option of checks.
+fn check(options: &str) -> Result<(), String> {
+    for part in options.split(';').map(str::trim).filter(|part| !part.is_empty()) {
+        let failed = |why: String| Err(format!("failed to parse check options: {why}"));
+        match part.split_once('=').map(|(name, value)| (name.trim(), value.trim())) {
+            None => return failed(format!("invalid check option {part:?}")),
+            Some(("skip" | "experimental", _)) => {}
+            Some(("error", value)) => {
+                let known = ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
+                if !known.contains(&value) {
+                    let why = format!("strconv.ParseBool: parsing {value:?}: invalid syntax");
+                    return failed(format!("failed to parse check option {part:?}: {why}"));
+                }
+            }
+            Some((name, _)) => return failed(format!("invalid check option {name:?}")),
+        }
+    }
+    Ok(())
 }
 
 /// `# name = value`, the name in lower case.

@@ -30,6 +30,17 @@ pub struct Stage {
     pub instructions: Vec<Instruction>,
 }
 
+/// A stage that `--from` names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Referred {
+    /// One that stands before.
+    Earlier(usize),
+    /// The very stage.
+    Own,
+    /// One that comes after.
+    Later,
+}
+
 impl Dockerfile {
     /// Reads a Dockerfile.
     ///
@@ -89,10 +100,14 @@ impl Dockerfile {
         self.stages[..before].iter().rposition(|stage| stage.from.name.as_deref() == Some(&lower))
     }
 
-    /// The stage `--from` means in the `own`th: an earlier one if there is one, else any of that name.
+    /// What `--from` means in the `own`th: an earlier stage if there is one; none for no stage at all.
     #[must_use]
-    pub fn find_any(&self, name: &str, own: usize) -> Option<usize> {
-        let later = || self.stages.iter().position(|stage| stage.from.name.as_deref() == Some(&name.to_lowercase()));
-        self.find(name, own).or_else(later)
+    pub fn referred(&self, name: &str, own: usize) -> Option<Referred> {
+        if let Some(earlier) = self.find(name, own) {
+            return Some(Referred::Earlier(earlier));
+        }
+        let named = self.stages.iter().position(|stage| stage.from.name.as_deref() == Some(&name.to_lowercase()));
+        let found = named.or_else(|| name.parse().ok().filter(|number| *number < self.stages.len()))?;
+        Some(if found == own { Referred::Own } else { Referred::Later })
     }
 }

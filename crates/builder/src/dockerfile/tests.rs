@@ -182,6 +182,13 @@ fn errors_are_buildkits() {
             "dockerfile parse error on line 2: unsupported mount type \"bond\" (did you mean bind?)",
             Some(2),
         ),
+        ("# check=skip=A;foo=bar\nFROM x", "failed to parse check options: invalid check option \"foo\"", None),
+        (
+            "# check=error=maybe\nFROM x",
+            "failed to parse check options: failed to parse check option \"error=maybe\": \
+             strconv.ParseBool: parsing \"maybe\": invalid syntax",
+            None,
+        ),
         ("FROM x\nRUN --mount=type=bind y", "dockerfile parse error on line 2: target is required", Some(2)),
     ] {
         assert_eq!(refused(text), (message.to_owned(), line), "{text}");

@@ -34,11 +34,12 @@ pub(super) fn warning(rule: &'static Rule, lines: Lines, detail: String) -> Warn
 
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Warning> {
     let file = subject.file;
-    let mut found = casing(file);
-    found.extend(empty_lines(subject));
+    // Of what is on one line, that comes first which is seen first: words, then their casing, then what they mean.
+    let mut found = empty_lines(subject);
     let mut names = HashSet::new();
+    found.extend(file.stages.iter().flat_map(|stage| stage_name(stage, &mut names)));
+    found.extend(casing(file));
     for (number, stage) in file.stages.iter().enumerate() {
-        found.extend(stage_name(stage, &mut names));
         found.extend(base(file, number));
         found.extend(platform(stage));
         let maintainers = stage.instructions.iter().filter(|own| matches!(own.kind, Kind::Maintainer(_)));
@@ -80,7 +81,10 @@ fn empty_lines(subject: &Subject<'_>) -> Vec<Warning> {
         inside.iter().any(|line| line.trim().is_empty())
     };
     let found = plain.filter(|own| has_empty(&own.lines));
-    found.map(|own| warning(&rule::NO_EMPTY_CONTINUATION, own.lines, "Empty continuation line".to_owned())).collect()
+    // It is noticed where the instruction ends.
+    let end = |own: &Lines| Lines { first: own.last, last: own.last };
+    let detail = || "Empty continuation line".to_owned();
+    found.map(|own| warning(&rule::NO_EMPTY_CONTINUATION, end(&own.lines), detail())).collect()
 }
 
 fn stage_name<'a>(stage: &'a Stage, names: &mut HashSet<&'a str>) -> Vec<Warning> {
@@ -121,14 +125,12 @@ fn base(file: &Dockerfile, number: usize) -> Vec<Warning> {
     let known = |name: &str| PREDEFINED.contains(&name) || declared.iter().any(|(own, _)| own == name);
     let texts = [Some(&stage.from.base), stage.from.platform.as_ref()];
     let used = texts.into_iter().flatten().flat_map(|text| plain_names(text, file.directives.escape));
-    let mut found: Vec<Warning> = used
-        .filter(|name| !known(name))
-        .map(|name| {
-            let near = did_you_mean(&name, declared.iter().map(|(own, _)| own.as_str()).chain(PREDEFINED));
-            let detail = format!("FROM argument '{name}' is not declared{near}");
-            warning(&rule::UNDEFINED_ARG_IN_FROM, stage.lines, detail)
-        })
-        .collect();
+    let undeclared = used.filter(|name| !known(name)).map(|name| {
+        let near = did_you_mean(&name, declared.iter().map(|(own, _)| own.as_str()).chain(PREDEFINED));
+        let detail = format!("FROM argument '{name}' is not declared{near}");
+        warning(&rule::UNDEFINED_ARG_IN_FROM, stage.lines, detail)
+    });
+    let mut found = Vec::new();
     if stage.from.base.contains('$') {
         let value = |name: &str| {
             let own = declared.iter().rev().find(|(own, _)| own == name);
@@ -142,6 +144,7 @@ fn base(file: &Dockerfile, number: usize) -> Vec<Warning> {
             found.push(warning(&rule::INVALID_DEFAULT_ARG, stage.lines, detail));
         }
     }
+    found.extend(undeclared);
     found
 }
 

@@ -78,8 +78,12 @@ fn single_rules() {
             "FROM --platform=$TARGETPLATFORM busybox\n",
             "RedundantTargetPlatform: Setting platform to predefined $TARGETPLATFORM in FROM is redundant as this is the default behavior (line 1)",
         ),
+        (
+            "FROM busybox\nCOPY <<EOT /x\n$UNDEFINED\nEOT\nCOPY <<'EOT' /y\n$QUOTED\nEOT\n",
+            "UndefinedVar: Usage of undefined variable '$UNDEFINED' (line 2)",
+        ),
         ("FROM busybox as x\n", "FromAsCasing: 'as' and 'FROM' keywords' casing do not match (line 1)"),
-        ("FROM busybox\nRUN a \\\n\n b\n", "NoEmptyContinuation: Empty continuation line (line 2)"),
+        ("FROM busybox\nRUN a \\\n\n b\n", "NoEmptyContinuation: Empty continuation line (line 4)"),
         (
             "FROM busybox\nEXPOSE 127.0.0.1:80:80\n",
             "ExposeInvalidFormat: EXPOSE instruction should not define an IP address or host-port mapping, found '127.0.0.1:80:80' (line 2)",

@@ -64,7 +64,14 @@ fn used(own: &Instruction, escape: char) -> Vec<String> {
     let texts: Vec<&String> = match &own.kind {
         Kind::Add(copying) | Kind::Copy(copying) => {
             let flags = [&copying.chown, &copying.chmod, &copying.checksum];
-            copying.sources.iter().chain([&copying.destination]).chain(flags.into_iter().flatten()).collect()
+            let inline = copying.inline.iter().filter(|inline| inline.expand).map(|inline| &inline.content);
+            copying
+                .sources
+                .iter()
+                .chain([&copying.destination])
+                .chain(flags.into_iter().flatten())
+                .chain(inline)
+                .collect()
         }
         Kind::Env(pairs) | Kind::Label(pairs) => pairs.iter().flat_map(|(name, value)| [name, value]).collect(),
         Kind::Arg(pairs) => pairs.iter().filter_map(|(_, value)| value.as_ref()).collect(),

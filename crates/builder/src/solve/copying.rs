@@ -115,14 +115,12 @@ impl Stage<'_, '_, '_> {
     fn sources(&self, copying: &Copying, add: bool, step: usize, scratch: &Path) -> Result<Vec<Found>> {
         let mut found = Vec::new();
         let remote = |source: &&String| add && is_remote(source);
+        check_checksum(copying, add)?;
         let local: Vec<String> = copying.sources.iter().filter(|source| !remote(source)).cloned().collect();
         if !local.is_empty() {
             let tree = self.tree(&self.origin(copying.from.as_deref(), step)?, &local)?;
             let selection = Selection { exclude: copying.exclude.clone(), parents: copying.parents };
             let sources = select(&tree, &local, &selection)?;
-            if copying.checksum.is_some() {
-                return Err(Error::refused("checksum can't be specified for non-HTTP(S) sources"));
-            }
             let unpacks = add && copying.unpack != Some(false);
             let (archives, plain) = sources.into_iter().partition(|source| unpacks && is_archive(&tree, source));
             found.push(Found { tree: Arc::clone(&tree), sources: plain, unpack: false });
@@ -144,7 +142,8 @@ impl Stage<'_, '_, '_> {
     fn remote(&self, source: &str, copying: &Copying, place: &Path) -> Result<Found> {
         let tools = &self.build.tools;
         if is_repository(source) {
-            let commit = tools.workshop.checkout(source, copying.keep_git, place, tools.cancel)?;
+            let address = with_checksum(source, copying.checksum.as_deref());
+            let commit = tools.workshop.checkout(&address, copying.keep_git, place, tools.cancel)?;
             self.build.took(Material { uri: source.to_owned(), algorithm: "sha1".to_owned(), hash: commit });
             return whole(place, false);
         }
@@ -267,6 +266,45 @@ fn inline(copying: &Copying, place: &Path) -> Result<Found> {
     let mut found = whole(place, false)?;
     found.sources = select(&found.tree, &names, &Selection::default())?;
     Ok(found)
+}
+
+/// Refuses a checksum where nothing has one, and one that is none.
+fn check_checksum(copying: &Copying, add: bool) -> Result<()> {
+    let Some(wanted) = copying.checksum.as_deref().filter(|_| add) else { return Ok(()) };
+    if copying.sources.len() != 1 {
+        return Err(Error::refused("checksum can't be specified for multiple sources"));
+    }
+    let source = &copying.sources[0];
+    if is_remote(source) && is_repository(source) {
+        let is_commit = wanted.len() >= 7 && wanted.len() <= 64 && wanted.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let why = || format!("invalid checksum {wanted} for Git URL, expected hex commit hash");
+        return is_commit.then_some(()).ok_or_else(|| Error::refused(why()));
+    }
+    if !is_remote(source) {
+        return Err(Error::refused("checksum requires HTTP(S) or Git sources"));
+    }
+    let (algorithm, hex) = wanted.split_once(':').ok_or_else(|| Error::refused("invalid checksum digest format"))?;
+    let length = match algorithm {
+        "sha256" => 64,
+        "sha384" => 96,
+        "sha512" => 128,
+        _ => return Err(Error::refused("unsupported digest algorithm")),
+    };
+    if hex.len() != length {
+        return Err(Error::refused("invalid checksum digest length"));
+    }
+    Ok(())
+}
+
+/// A repository's address that says what its commit is to begin with.
+fn with_checksum(source: &str, checksum: Option<&str>) -> String {
+    let Some(checksum) = checksum else { return source.to_owned() };
+    let (rest, fragment) = match source.split_once('#') {
+        Some((rest, fragment)) => (rest, format!("#{fragment}")),
+        None => (source, String::new()),
+    };
+    let mark = if rest.contains('?') { '&' } else { '?' };
+    format!("{rest}{mark}checksum={checksum}{fragment}")
 }
 
 fn check_sum(content: &File, wanted: Option<&str>, url: &str) -> Result<()> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::stage::Stage;
 use super::state::State;
+use crate::dockerfile::Referred;
 use crate::files::ignore::Ignore;
 use crate::files::tree::{Tree, TreeKind};
 use crate::request::{Context, MAIN, Remote};
@@ -41,8 +42,12 @@ impl Stage<'_, '_, '_> {
             Some(Context::Image(image)) => return Ok(Origin::Layers(self.image(image, step)?)),
             None => {}
         }
-        if let Some(stage) = self.build.file.find_any(name, self.index) {
-            return Ok(Origin::Layers(self.build.stage(self.threads, stage)?));
+        match self.build.file.referred(name, self.index) {
+            Some(Referred::Earlier(stage)) => return Ok(Origin::Layers(self.build.stage(self.threads, stage)?)),
+            // What an image asks for of a stage that stands on it: as far as that one is made.
+            Some(Referred::Own) => return Ok(Origin::Layers(Arc::new(self.state.clone()))),
+            Some(Referred::Later) => return Err(Error::refused(self.build.too_early(name, self.index, None))),
+            None => {}
         }
         if name == "scratch" {
             return Ok(Origin::Layers(Arc::new(State::scratch(&self.build.platform))));

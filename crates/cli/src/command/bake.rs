@@ -1,10 +1,16 @@
 //! `bake`: the builds that a file describes.
 
 mod change;
+mod check;
+mod fault;
 mod functions;
+mod kind;
 mod language;
 mod list;
+mod page;
 mod plan;
+mod remote;
+mod rights;
 mod system;
 mod target;
 mod words;
@@ -16,6 +22,8 @@ use self::change::Change;
 use self::language::Definition;
 use self::list::Listing;
 use self::plan::Plan;
+use self::remote::{Asked, Remote};
+use self::rights::Rights;
 use self::target::Target;
 use self::words::Links;
 use crate::command::build::{self, BUILD};
@@ -26,6 +34,9 @@ use crate::output;
 use crate::scratch::Scratch;
 use crate::session::Session;
 use crate::tree::{Arity, Command, Outcome, run};
+
+/// The mark of a file of the caller's, where the definition lies elsewhere.
+const HERE: &str = "cwd://";
 
 /// The files that are read when none is named, in this order, as far as they exist.
 const USUAL: [&str; 8] = [
@@ -71,15 +82,41 @@ pub(crate) static BAKE: Command = Command {
 
 async fn bake(session: &Session, found: &Matches) -> Outcome {
     super::build::pruning::heed_group(session);
-    let refused = |why: String| Failure::Status { message: format!("ERROR: {why}"), code: 1 };
-    if let Some(text) = found.text_given("list") {
-        let listing = Listing::parse(text).map_err(refused)?;
-        let definition = gather(&found.list("file")).map_err(refused)?;
-        return output::print(listing.show(&definition));
+    let asked = Asked::of(found.words());
+    let named = found.list("file");
+    // With an address, only names with this mark are of files here.
+    let (here, there): (Vec<&str>, Vec<&str>) = named.iter().partition(|name| name.starts_with(HERE));
+    let remote = match asked.address {
+        Some(address) => Some(Remote::fetch(session, address, &there).await?),
+        None => None,
+    };
+    let mut texts = remote.as_ref().map_or(Ok(Vec::new()), |remote| remote.files(&there)).map_err(refused)?;
+    if remote.is_none() || !here.is_empty() {
+        texts.extend(local(if remote.is_none() { &named } else { &here }).map_err(refused)?);
     }
-    let plan = plan(found).map_err(refused)?;
+    let definition = || gather(&texts, asked.directory).map_err(refused);
+    if let Some(text) = found.text_given("list") {
+        if found.on("print") {
+            return Err(refused("--print and --list are mutually exclusive".to_owned()));
+        }
+        let listing = Listing::parse(text).map_err(refused)?;
+        return output::print(listing.show(&definition()?));
+    }
+    let directory = std::env::current_dir().map_err(|error| path_failure("getcwd", ".", &error))?;
+    let mut rights = Rights::allowed(&found.list("allow"), &directory).map_err(refused)?;
+    let changes = changes(found).map_err(refused)?;
+    rights.imply(&changes, &directory);
+    let mut plan = Plan::make(&definition()?, asked.targets, &changes).map_err(refused)?;
+    plan.targets.values().try_for_each(check::check_files).map_err(refused)?;
+    if let Some(remote) = &remote {
+        plan.targets.values_mut().try_for_each(|target| remote.place(target)).map_err(refused)?;
+    }
     if found.on("print") {
         return output::line(plan.print());
+    }
+    let files = !matches!(std::env::var("BUILDX_BAKE_ENTITLEMENTS_FS").as_deref(), Ok("0" | "false"));
+    if let Some(message) = rights.missing(plan.targets.values(), &directory, files).refusal(&directory, &typed()) {
+        return Err(Failure::Status { message, code: 1 });
     }
     let mut metadata = serde_json::Map::new();
     let mut links = Links::new();
@@ -97,16 +134,15 @@ async fn bake(session: &Session, found: &Matches) -> Outcome {
     }
 }
 
-/// What the files and the flags ask for.
-fn plan(found: &Matches) -> Result<Plan, String> {
-    let is_address =
-        |word: &&str| ["http://", "https://", "git://", "ssh://", "git@"].iter().any(|scheme| word.starts_with(scheme));
-    let mut words = found.list("file").into_iter().chain(found.words().iter().map(String::as_str));
-    if let Some(address) = words.find(is_address) {
-        return Err(format!("{address}: bake files from elsewhere are not supported: fetch it, and name it with -f"));
-    }
-    let definition = gather(&found.list("file"))?;
-    Plan::make(&definition, found.words(), &changes(found)?)
+/// The words after the command's own name.
+fn typed() -> Vec<String> {
+    std::env::args().skip_while(|word| word != "bake").skip(1).collect()
+}
+
+/// A refusal; one that shows lines of a file says itself where the message begins.
+fn refused(why: String) -> Failure {
+    let message = if why.contains("\nERROR: ") { why } else { format!("ERROR: {why}") };
+    Failure::Status { message, code: 1 }
 }
 
 /// Builds one target; gives what there is to tell of its result.
@@ -133,13 +169,27 @@ async fn build(
     let mut words = words::words(&target, links, inline.as_ref().map(Scratch::path));
     words.insert(0, format!("--metadata-file={}", told.path().display()));
     words.insert(0, format!("--progress={}", found.text("progress")));
-    // Files and agents are read as their owner may read them, anyway.
-    let own = |word: &&&str| !matches!(word.split('=').next(), Some("fs" | "fs.read" | "fs.write" | "ssh"));
-    words.splice(0..0, found.list("allow").iter().filter(own).map(|word| format!("--allow={word}")));
+    // What the target wants was allowed, or else it would not be built.
     hand_on(session, &BUILD, words).await?;
     let text = std::fs::read_to_string(told.path());
     let text = text.map_err(|error| path_failure("read", &told.path().display().to_string(), &error))?;
     Ok(serde_json::from_str(&text).unwrap_or_default())
+}
+
+/// What is to be attested, by its kind and what the caller says of it.
+fn attest(kind: &str, text: &str) -> String {
+    match text {
+        "true" | "1" => format!("type={kind}"),
+        "false" | "0" => format!("type={kind},disabled=true"),
+        text => format!("type={kind},{text}"),
+    }
+}
+
+/// A file that was read.
+struct Text {
+    name: String,
+    text: String,
+    path: PathBuf,
 }
 
 /// All changes that the flags ask for.
@@ -151,45 +201,51 @@ fn changes(found: &Matches) -> Result<Vec<Change>, String> {
     }
     for (flag, kind) in [("sbom", "sbom"), ("provenance", "provenance")] {
         let text = found.text(flag);
-        words.extend(match text {
-            "" => None,
-            "true" => Some(format!("*.attest=type={kind}")),
-            "false" => Some(format!("*.attest=type={kind},disabled=true")),
-            text => Some(format!("*.attest=type={kind},{text}")),
-        });
+        words.extend((!text.is_empty()).then(|| format!("*.attest={}", attest(kind, text))));
     }
     let call = if found.on("check") { "check" } else { found.text("call") };
+    // So it is called between clients and frontends.
+    let call = if call == "check" { "lint" } else { call };
     words.extend((!call.is_empty()).then(|| format!("*.call={call}")));
     Change::read(&words.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Reads the files; composed systems come first, whatever the order.
-fn gather(named: &[&str]) -> Result<Definition, String> {
-    let files: Vec<PathBuf> = match named {
-        [] => USUAL.iter().map(PathBuf::from).filter(|path| path.exists()).collect(),
-        named => named.iter().map(PathBuf::from).collect(),
+/// Names and texts of files here.
+fn local(named: &[&str]) -> Result<Vec<Text>, String> {
+    let names: Vec<&str> = match named {
+        [] => USUAL.into_iter().filter(|name| Path::new(name).exists()).collect(),
+        named => named.iter().map(|name| name.strip_prefix(HERE).unwrap_or(name)).collect(),
     };
+    let read = |name: &&str| {
+        let text = match *name {
+            "-" => std::io::read_to_string(std::io::stdin()),
+            path => std::fs::read_to_string(path),
+        };
+        let text = text.map_err(|error| format!("open {name}: {}", crate::failure::go_cause(&error)))?;
+        Ok(Text { name: (*name).to_owned(), text, path: PathBuf::from(name) })
+    };
+    names.iter().map(read).collect()
+}
+
+/// What the files say; composed systems come first, whatever the order. `directory` is what the caller's own is called.
+fn gather(files: &[Text], directory: &str) -> Result<Definition, String> {
     if files.is_empty() {
         return Err("couldn't find a bake definition".to_owned());
     }
-    let is_system = |path: &PathBuf| matches!(ending(path), "yml" | "yaml");
-    let (systems, files): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(is_system);
-    let mut definition = if systems.is_empty() { Definition::default() } else { system::read(systems)? };
-    let mut bodies = Vec::new();
-    for path in &files {
-        let name = path.display().to_string();
-        let text = match name.as_str() {
-            "-" => std::io::read_to_string(std::io::stdin()),
-            _ => std::fs::read_to_string(path),
-        };
-        let text = text.map_err(|error| format!("open {name}: {}", crate::failure::go_cause(&error)))?;
-        let is_json = ending(path) == "json" || text.trim_start().starts_with('{');
-        bodies.push(language::parse(&name, &text, is_json)?);
+    let is_system = |file: &&Text| matches!(ending(Path::new(&file.name)), "yml" | "yaml");
+    let (systems, files): (Vec<_>, Vec<_>) = files.iter().partition(is_system);
+    let mut definition = if systems.is_empty() { Definition::default() } else { system::read(&systems)? };
+    let mut pages = Vec::new();
+    for Text { name, text, .. } in files {
+        let is_json = ending(Path::new(name)) == "json" || text.trim_start().starts_with('{');
+        pages.push(page::parse(name, text, is_json)?);
     }
     let environment: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    let read = language::read(bodies, &environment)?;
+    let platform = hako_model::platform::Platform::host().normalised().to_string();
+    let own = [("BAKE_CMD_CONTEXT", directory), ("BAKE_LOCAL_PLATFORM", &platform)];
+    let read = language::read(pages, &own, &environment)?;
     definition.groups.extend(read.groups);
     definition.about.extend(read.about);
     definition.variables.extend(read.variables);

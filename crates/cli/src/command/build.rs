@@ -21,6 +21,7 @@ use hako_registry::credentials::Credential;
 
 use self::caches::Caches;
 use self::call::Call;
+pub(crate) use self::context::is_archive;
 use self::context::{Contexts, Plan};
 pub(crate) use self::options::check_progress;
 use self::output::Output;
@@ -139,7 +140,9 @@ async fn build(session: &Session, found: &Matches) -> Outcome {
     if matches!(result, Built::Nothing) {
         return Ok(());
     }
-    output::deliver(session, &outputs, &result, &order.tags).await?;
+    let host = hako_model::platform::Platform::host().normalised().to_string();
+    let platform = if order.platform.is_empty() { &host } else { &order.platform };
+    output::deliver(session, &outputs, &result, &order.tags, platform).await?;
     tell(found, &order, &result, quiet)
 }
 

@@ -67,8 +67,9 @@ impl Builds {
         Ok(origin)
     }
 
-    /// Fetches a repository, an archive, or a single Dockerfile from an address.
-    pub async fn fetch(&self, address: &str) -> Result<Origin> {
+    /// Fetches a repository, an archive, or a single Dockerfile from an address; `keep_git` is an argument's text that says
+    /// whether a repository's `.git` stays.
+    pub async fn fetch(&self, address: &str, keep_git: Option<&str>) -> Result<Origin> {
         let path = address.split(['#', '?']).next().unwrap_or(address);
         let web = address.starts_with("http://") || address.starts_with("https://");
         if web && !path.ends_with(".git") {
@@ -77,7 +78,7 @@ impl Builds {
         let origin = self.place()?;
         let address =
             if address.starts_with("github.com/") { format!("https://{address}") } else { address.to_owned() };
-        super::checkout::checkout(&address, false, &origin.path, &Cancel::default()).await?;
+        super::checkout::checkout(&address, keep_git.is_some_and(is_true), &origin.path, &Cancel::default()).await?;
         Ok(origin)
     }
 
@@ -138,6 +139,13 @@ impl Builds {
         let _ = lock.set_modified(std::time::SystemTime::now());
         Ok(Origin { path, lock: Some(lock) })
     }
+}
+
+/// The argument that says whether the `.git` of a context stays.
+pub const KEEP_GIT: &str = "BUILDKIT_CONTEXT_KEEP_GIT_DIR";
+
+fn is_true(text: &str) -> bool {
+    matches!(text, "1" | "t" | "T" | "true" | "True" | "TRUE")
 }
 
 /// A text file of a context; none when it is not there.

@@ -1,6 +1,6 @@
 //! Forgetting what builds keep.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -56,38 +56,111 @@ impl Bounds {
 }
 
 impl Builds {
-    /// Forgets records, with `all` also the directories of cache mounts; `until` spares those used since, and `bounds` those
-    /// used last.
+    /// Forgets records, with `all` also the directories of cache mounts; filters say which, `until` spares those used since,
+    /// and `bounds` those used last.
     pub async fn prune(&self, all: bool, filters: &Filters, bounds: Bounds) -> Result<Pruned> {
-        self.forget(all, until(filters)?, bounds).await
+        let chosen = Chosen::read(filters)?;
+        self.forget_chosen(all, until(filters)?, bounds, chosen).await
     }
 
     /// Forgets what was last used before a moment, in seconds since the epoch, or everything, or what was used longest ago
     /// until the rest is within its bounds; cache mounts only with `all` and without any of these.
     pub async fn forget(&self, all: bool, before: Option<i64>, bounds: Bounds) -> Result<Pruned> {
+        self.forget_chosen(all, before, bounds, Chosen::default()).await
+    }
+
+    async fn forget_chosen(&self, all: bool, before: Option<i64>, bounds: Bounds, chosen: Chosen) -> Result<Pruned> {
         let house = std::sync::Arc::clone(&self.house);
         let pruned = tokio::task::spawn_blocking(move || {
             let known = usage::list(&house)?;
+            let known: Vec<Kept> = known.into_iter().filter(|kept| chosen.has(kept)).collect();
             if !bounds.is_empty() {
                 return within(&house, known, before, bounds);
             }
-            let ids = house.cache.forget(|record| before.is_none_or(|before| record.used < before));
+            let names: HashSet<&str> = known.iter().map(|kept| kept.id.as_str()).collect();
+            let is_old = |used: i64| before.is_none_or(|before| used < before);
+            let ids = match chosen.is_empty() {
+                true => house.cache.forget(|record| is_old(record.used)),
+                false => known
+                    .iter()
+                    .filter(|kept| kept.kind == KeptKind::Layer && is_old(kept.used.secs()))
+                    .filter_map(|kept| Digest::parse(&format!("sha256:{}", kept.id)).ok())
+                    .filter(|key| house.cache.forget_one(key))
+                    .collect(),
+            };
             let mut gone: Vec<String> = ids.iter().map(|id| id.hex().to_owned()).collect();
             let mut reclaimed = house.store.collect().map_err(|e| Error::io("collect layers", e))?.reclaimed;
             let age = before.map_or(Duration::ZERO, age_of);
-            for (name, bytes) in clear_contexts(&house, age)? {
+            let mut cleared = clear_contexts(&house, age, |name| chosen.is_empty() || names.contains(name))?;
+            // Who says what is to go means it, mounts included.
+            if (all || !chosen.is_empty()) && before.is_none() {
+                let mounts = house.cache.clear_mounts(|name| chosen.is_empty() || names.contains(name));
+                cleared.extend(mounts.map_err(|e| Error::io("clear cache mounts", e))?);
+            }
+            for (name, bytes) in cleared {
                 gone.push(name);
                 reclaimed += bytes;
-            }
-            if all && before.is_none() {
-                let cleared = house.cache.clear_mounts().map_err(|e| Error::io("clear cache mounts", e))?;
-                reclaimed += cleared.1;
-                gone.extend(known.iter().filter(|kept| kept.kind == KeptKind::Mount).map(|kept| kept.id.clone()));
             }
             let gone = known.into_iter().filter(|kept| gone.contains(&kept.id)).collect();
             Ok(Pruned { gone, reclaimed })
         });
         pruned.await.map_err(|e| Error::io("prune build cache", e))?
+    }
+}
+
+/// What filters say of things in the cache.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Chosen {
+    /// Part of the name.
+    id: Option<String>,
+    /// The names of what it stands on.
+    parent: Option<String>,
+    kind: Option<String>,
+    description: Option<String>,
+    /// Whether a step uses it right now: nothing that is so ever goes.
+    used: Option<bool>,
+    shared: Option<bool>,
+}
+
+impl Chosen {
+    fn read(filters: &Filters) -> Result<Self> {
+        let one = |name: &str| -> Result<Option<String>> {
+            let mut values = filters.values(name);
+            match (values.next(), values.next()) {
+                (_, Some(_)) => Err(Error::invalid("failed to prune build cache: filters expect only one value")),
+                (first, None) => Ok(first.map(str::to_owned)),
+            }
+        };
+        let switch = |name: &str| -> Result<Option<bool>> {
+            Ok(one(name)?.map(|text| !matches!(text.as_str(), "0" | "f" | "F" | "false" | "False" | "FALSE")))
+        };
+        // What is not shared is private.
+        let shared = match (switch("shared")?, switch("private")?) {
+            (None, private) => private.map(|private| !private),
+            (shared, _) => shared,
+        };
+        Ok(Self {
+            id: one("id")?,
+            parent: one("parent")?,
+            kind: one("type")?,
+            description: one("description")?,
+            used: switch("inuse")?,
+            shared,
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn has(&self, kept: &Kept) -> bool {
+        let is = |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted == found);
+        self.id.as_ref().is_none_or(|id| kept.id.contains(id.as_str()))
+            && self.parent.as_ref().is_none_or(|parent| kept.parents.iter().any(|own| own.starts_with(parent.as_str())))
+            && is(&self.kind, kept.kind.word())
+            && is(&self.description, &kept.text)
+            && self.used != Some(true)
+            && self.shared.is_none_or(|shared| shared == kept.shared)
     }
 }
 
@@ -141,8 +214,12 @@ fn turns(house: &House) -> HashMap<String, Turn> {
     records.iter().map(|(key, record)| (key.hex().to_owned(), turn(&record.layer))).collect()
 }
 
-/// Removes contexts that nobody used for that long; gives their names and bytes.
-pub(super) fn clear_contexts(house: &House, age: Duration) -> Result<Vec<(String, u64)>> {
+/// Removes contexts of these names that nobody used for that long; gives their names and bytes.
+pub(super) fn clear_contexts(
+    house: &House,
+    age: Duration,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<Vec<(String, u64)>> {
     let root = house.layout.builds().join("contexts");
     let failed = |e: &dyn std::fmt::Display| Error::io("clear contexts", e);
     let mut gone = Vec::new();
@@ -150,6 +227,9 @@ pub(super) fn clear_contexts(house: &House, age: Duration) -> Result<Vec<(String
         let Some(name) = entry.file_name().to_str().map(str::to_owned).filter(|name| !name.contains('.')) else {
             continue;
         };
+        if !wanted(&name) {
+            continue;
+        }
         let path = entry.path().with_extension("lock");
         let Ok(lock) = File::options().create(true).append(true).open(&path) else { continue };
         let used = lock.metadata().and_then(|about| about.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
@@ -168,7 +248,7 @@ pub(super) fn clear_contexts(house: &House, age: Duration) -> Result<Vec<(String
 
 /// Removes contexts that nobody builds from any more.
 pub(super) fn clear_stale_contexts(house: &House) {
-    if let Err(error) = clear_contexts(house, STALE) {
+    if let Err(error) = clear_contexts(house, STALE, |_| true) {
         tracing::warn!(%error, "old build contexts stay");
     }
 }
@@ -178,9 +258,13 @@ fn age_of(before: i64) -> Duration {
     Duration::from_secs(now.saturating_sub(u64::try_from(before).unwrap_or(0)))
 }
 
+/// The filters that Docker has.
+const FILTERS: &[&str] = &["until", "unused-for", "id", "parent", "type", "description", "inuse", "shared", "private"];
+
 /// `until=24h` as seconds since the epoch.
 fn until(filters: &Filters) -> Result<Option<i64>> {
-    filters.only(&["until", "unused-for"]).map_err(|error| Error::from(error).during("failed to prune build cache"))?;
+    let failed = |error: Error| error.during("failed to prune build cache");
+    filters.only(FILTERS).map_err(|error| failed(Error::from(error)))?;
     let Some(text) = filters.values("until").chain(filters.values("unused-for")).next().map(str::to_owned) else {
         return Ok(None);
     };
@@ -192,6 +276,48 @@ fn until(filters: &Filters) -> Result<Option<i64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn filters_choose() {
+        let kept = |kind, shared| Kept {
+            id: "abc123".to_owned(),
+            parents: vec!["def456".to_owned()],
+            kind,
+            text: "[1/2] RUN true".to_owned(),
+            created: hako_model::time::Timestamp::default(),
+            used: hako_model::time::Timestamp::default(),
+            size: 1,
+            shared,
+        };
+        let has = |pairs: &[(&str, &str)], kept: &Kept| {
+            let mut filters = Filters::default();
+            pairs.iter().for_each(|(name, value)| filters.add(*name, *value));
+            Chosen::read(&filters).map(|chosen| chosen.has(kept)).map_err(|error| error.to_string())
+        };
+        let layer = kept(KeptKind::Layer, false);
+        for (name, value, expect) in [
+            ("id", "abc123", true),
+            ("id", "abc", true),
+            ("id", "xyz", false),
+            ("parent", "def456", true),
+            ("parent", "abc", false),
+            ("type", "regular", true),
+            ("type", "exec.cachemount", false),
+            ("description", "[1/2] RUN true", true),
+            ("description", "RUN", false),
+            ("inuse", "true", false),
+            ("inuse", "false", true),
+            ("shared", "true", false),
+            ("private", "1", true),
+            ("private", "false", false),
+        ] {
+            assert_eq!(has(&[(name, value)], &layer), Ok(expect), "{name}={value}");
+        }
+        assert_eq!(has(&[("shared", "1")], &kept(KeptKind::Layer, true)), Ok(true));
+        assert_eq!(has(&[("type", "exec.cachemount")], &kept(KeptKind::Mount, false)), Ok(true));
+        let two = has(&[("id", "a"), ("id", "b")], &layer);
+        assert_eq!(two, Err("failed to prune build cache: filters expect only one value".to_owned()));
+    }
 
     #[test]
     fn bounds_say_how_much_stays() {

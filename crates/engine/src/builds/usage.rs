@@ -1,6 +1,6 @@
 //! What the build cache holds, and how much room it takes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use hako_model::time::Timestamp;
@@ -14,6 +14,8 @@ use crate::{Error, Result};
 pub struct Kept {
     /// Its name.
     pub id: String,
+    /// The names of what it stands on.
+    pub parents: Vec<String>,
     /// What it is.
     pub kind: KeptKind,
     /// What made it.
@@ -63,8 +65,19 @@ impl Builds {
 pub(crate) fn list(house: &House) -> Result<Vec<Kept>> {
     let held: HashSet<String> =
         house.store.images().list().into_iter().flat_map(|image| image.layers).map(|layer| layer.to_string()).collect();
+    let records = house.cache.records();
+    let mut made: HashMap<String, Vec<String>> = HashMap::new();
+    for (key, record) in &records {
+        made.entry(record.layer.to_string()).or_default().push(key.hex().to_owned());
+    }
+    let layers = house.store.layers();
+    let parents = |layer: &hako_store::ChainId| {
+        let below = layers.get(layer).and_then(|layer| layer.parent);
+        below.and_then(|below| made.get(&below.to_string()).cloned()).unwrap_or_default()
+    };
     let layer = |(key, record): (hako_model::digest::Digest, hako_builder::cache::Record)| Kept {
         id: key.hex().to_owned(),
+        parents: parents(&record.layer),
         kind: KeptKind::Layer,
         created: Timestamp::parse(&record.created).unwrap_or_default(),
         used: Timestamp::from_secs(record.used),
@@ -72,7 +85,7 @@ pub(crate) fn list(house: &House) -> Result<Vec<Kept>> {
         shared: held.contains(&record.layer.to_string()),
         text: record.text,
     };
-    let mut all: Vec<Kept> = house.cache.records().into_iter().map(layer).collect();
+    let mut all: Vec<Kept> = records.iter().cloned().map(layer).collect();
     let builds = house.layout.builds();
     all.extend(directories(&builds.join("mounts"), KeptKind::Mount, "cached mount")?);
     all.extend(directories(&builds.join("contexts"), KeptKind::Context, "local source")?);
@@ -91,6 +104,7 @@ fn directories(root: &Path, kind: KeptKind, text: &str) -> Result<Vec<Kept>> {
         let used = about.modified().map_or_else(|_| Timestamp::default(), Timestamp::from);
         found.push(Kept {
             id: entry.file_name().to_string_lossy().into_owned(),
+            parents: Vec::new(),
             kind,
             text: text.to_owned(),
             created: about.created().map_or(used, Timestamp::from),

@@ -121,7 +121,7 @@ RUN --mount=type=secret,id=s,env=SECRET echo $GREETING > half && false
 }
 
 /// What steps may have left: directories, processes' groups.
-fn leftovers(house: &House) -> Vec<String> {
+pub(crate) fn leftovers(house: &House) -> Vec<String> {
     let list = |path: PathBuf| {
         let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
         entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect::<Vec<_>>()

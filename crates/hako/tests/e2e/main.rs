@@ -60,6 +60,7 @@ mod reasons;
 mod refusals;
 mod rollouts;
 mod rude_builds;
+mod rude_steps;
 mod rudeness;
 mod runtime;
 mod sealed_logs;

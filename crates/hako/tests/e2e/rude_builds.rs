@@ -170,3 +170,167 @@ fn nobody_takes_a_sessions_name() {
     drop(first);
     crate::house::await_that("the name is free again", || open(id).1.starts_with("HTTP/1.1 101"));
 }
+
+/// Opens a connection that was upgraded, or gives what was said instead.
+fn upgraded(house: &House, path: &str, protocol: &str, more: &str) -> (UnixStream, String) {
+    let mut stream = UnixStream::connect(house.socket()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let head = format!("Host: d\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\n{more}");
+    stream.write_all(format!("POST {path} HTTP/1.1\r\n{head}\r\n").as_bytes()).unwrap();
+    let mut answer = Vec::new();
+    let mut byte = [0];
+    while !answer.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap_or(0) == 1 {
+        answer.push(byte[0]);
+    }
+    (stream, String::from_utf8_lossy(&answer).into_owned())
+}
+
+#[test]
+fn only_its_own_protocol_is_switched_to() {
+    let house = House::new();
+    house.ok(["ps"]);
+    for path in ["/grpc", "/session"] {
+        let id = "X-Docker-Expose-Session-Uuid: one\r\n";
+        assert!(upgraded(&house, path, "websocket", id).1.starts_with("HTTP/1.1 400"), "{path}");
+        assert!(upgraded(&house, path, "h2c", id).1.starts_with("HTTP/1.1 101"), "{path}");
+    }
+}
+
+/// Numbers that look like chance, the same every time.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % below.max(1) as u64) as usize
+    }
+
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
+        let count = self.next(most);
+        (0..count).map(|_| self.next(256) as u8).collect()
+    }
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, content: &[u8]) -> Vec<u8> {
+    let mut frame = (content.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(content);
+    frame
+}
+
+/// The headers of a call, as literals that are not remembered.
+fn headers(method: &str) -> Vec<u8> {
+    let mut block = Vec::new();
+    for (name, value) in [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", method),
+        (":authority", "d"),
+        ("content-type", "application/grpc"),
+        ("te", "trailers"),
+    ] {
+        block.extend([0, name.len() as u8]);
+        block.extend(name.bytes());
+        block.push(value.len() as u8);
+        block.extend(value.bytes());
+    }
+    block
+}
+
+/// Fields of protobuf, some of them in each other, with lengths that may lie.
+fn message(chance: &mut Chance, depth: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    for _ in 0..chance.next(6) {
+        let (field, wire) = (1 + chance.next(14), [0, 1, 2, 2, 2, 3, 5, 7][chance.next(8)]);
+        out.push((field << 3 | wire) as u8);
+        match wire {
+            0 => out.extend((0..chance.next(11)).map(|_| 0x80 | chance.next(128) as u8).chain([1])),
+            2 => {
+                let inner = if depth == 0 { chance.bytes(40) } else { message(chance, depth - 1) };
+                let lie = chance.next(12) == 0;
+                out.push(if lie { 0x7f } else { inner.len().min(0x7f) as u8 });
+                out.extend(inner);
+            }
+            _ => out.extend(chance.bytes(9)),
+        }
+    }
+    out
+}
+
+const METHODS: [&str; 9] = [
+    "/moby.buildkit.v1.Control/Solve",
+    "/moby.buildkit.v1.Control/Status",
+    "/moby.buildkit.v1.Control/Info",
+    "/moby.buildkit.v1.Control/Session",
+    "/moby.buildkit.v1.Control/ListWorkers",
+    "/moby.buildkit.v1.frontend.LLBBridge/Solve",
+    "/moby.buildkit.v1.frontend.LLBBridge/Return",
+    "/moby.buildkit.v1.frontend.LLBBridge/Ping",
+    "/moby.nothing/Nothing",
+];
+
+/// What a rude client says after the protocol was switched.
+fn rude(chance: &mut Chance) -> Vec<u8> {
+    if chance.next(8) == 0 {
+        return chance.bytes(4000);
+    }
+    let mut said = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    said.extend(frame(4, 0, 0, &[]));
+    for number in 0..1 + chance.next(4) {
+        let stream = 1 + 2 * number as u32;
+        said.extend(frame(1, 4, stream, &headers(METHODS[chance.next(METHODS.len())])));
+        let content = message(chance, 4);
+        let mut body = vec![u8::from(chance.next(10) == 0)];
+        // Sometimes it claims to be four gigabytes long.
+        let length = if chance.next(6) == 0 { u32::MAX } else { content.len() as u32 };
+        body.extend(length.to_be_bytes());
+        body.extend(content);
+        said.extend(frame(0, chance.next(2) as u8, stream, &body));
+        if chance.next(3) == 0 {
+            let content = chance.bytes(600);
+            said.extend(frame(chance.next(12) as u8, chance.next(256) as u8, chance.next(9) as u32, &content));
+        }
+    }
+    if chance.next(4) == 0 {
+        // A header block without end.
+        said.extend(frame(1, 0, 99, &headers("/x")));
+        (0..200).for_each(|_| said.extend(frame(9, 0, 99, &[0x40; 4000])));
+    }
+    if chance.next(5) == 0 {
+        let place = chance.next(said.len());
+        said[place] ^= 1 << chance.next(8);
+    }
+    said
+}
+
+#[test]
+fn broken_calls_of_buildkits_protocol_harm_nobody() {
+    let house = House::new();
+    house.ok(["ps"]);
+    let (daemon, before) = (house.daemon_pid(), peak_memory(&house));
+    let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
+    for round in 0..300 {
+        let said = rude(&mut chance);
+        let path = if round % 3 == 0 { "/session" } else { "/grpc" };
+        let (mut stream, answer) =
+            upgraded(&house, path, "h2c", &format!("X-Docker-Expose-Session-Uuid: rude{round}\r\n"));
+        assert!(answer.starts_with("HTTP/1.1 101"), "{round}: {answer}");
+        // It may have seen enough at any point.
+        let _ = stream.write_all(&said);
+        let _ = stream.shutdown(std::net::Shutdown::Write);
+        let mut heard = Vec::new();
+        if let Err(error) = stream.read_to_end(&mut heard) {
+            let reset = std::io::ErrorKind::ConnectionReset;
+            assert_eq!(error.kind(), reset, "round {round}: the connection stays open: {error}");
+        }
+    }
+    assert_eq!(house.daemon_pid(), daemon, "it is the same daemon");
+    let grown = peak_memory(&house) - before;
+    assert!(grown < 64 << 10, "{grown} kB");
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nRUN true\n")]);
+    house.ok(["build", "-q", dir.to_str().unwrap()]);
+}

@@ -268,7 +268,7 @@ impl Inputs {
         address: &str,
     ) -> Result<(), Status> {
         let shown = job.begin(format!("[internal] load remote build context {address}")).await;
-        let fetched = fetch(job, builds, address).await;
+        let fetched = fetch(job, builds, address, order.word("build-arg:BUILDKIT_CONTEXT_KEEP_GIT_DIR")).await;
         let message = fetched.as_ref().err().map(|status| status.message().to_owned());
         self.vertex = shown.digest();
         job.end(shown, false, message.as_deref()).await;
@@ -308,7 +308,7 @@ impl Inputs {
             let why = format!("build context {name}={place}: hako takes directories, docker-image://, git and http(s)");
             return Err(Status::unimplemented(why));
         }
-        let origin = fetch(job, builds, place).await?;
+        let origin = fetch(job, builds, place, None).await?;
         let tree = context::tree(origin.open().map_err(failed)?, None).map_err(failed)?;
         self.kept.push(origin);
         Ok(Context::Files(tree))
@@ -369,8 +369,15 @@ fn local(job: &Arc<Job>, caller: &Caller, builds: &Builds, name: &str, ignore: V
     Ok(Context::Remote(Arc::new(local) as Arc<dyn Remote>))
 }
 
-async fn fetch(job: &Arc<Job>, builds: &Builds, address: &str) -> Result<context::Origin, Status> {
-    let Some(upload) = address.strip_prefix(UPLOADS) else { return builds.fetch(address).await.map_err(failed) };
+async fn fetch(
+    job: &Arc<Job>,
+    builds: &Builds,
+    address: &str,
+    keep_git: Option<&str>,
+) -> Result<context::Origin, Status> {
+    let Some(upload) = address.strip_prefix(UPLOADS) else {
+        return builds.fetch(address, keep_git).await.map_err(failed);
+    };
     let pieces = caller(job)?.upload(&format!("/{upload}")).await.map_err(failed)?;
     let pieces = pieces.map(|piece| piece.map(|piece| piece.data.into()).map_err(std::io::Error::other));
     let pieces: ByteSource = Box::pin(pieces);

@@ -12,7 +12,7 @@ use futures_util::StreamExt;
 use hako_api::build::{CachePlace, Message, ORDER_LIMIT, Order, Place};
 use hako_api::query;
 use hako_api::usage::BuildsPruned;
-use hako_engine::builds::context::{self, Origin};
+use hako_engine::builds::context::{self, KEEP_GIT, Origin};
 use hako_engine::builds::desk::{Agents, Desk};
 use hako_engine::builds::lint::Warning;
 use hako_engine::builds::progress::Event;
@@ -155,7 +155,7 @@ async fn assemble(
                 (origin.folder(folder)?, ignore.clone().map(String::into_bytes))
             }
             Place::Remote { address } => {
-                let origin = builds.fetch(address).await?;
+                let origin = builds.fetch(address, order.arguments.get(KEEP_GIT).map(String::as_str)).await?;
                 let root = origin.open()?;
                 kept.push(origin);
                 (root, None)

@@ -83,7 +83,9 @@ impl Change {
         let mut new = Target::default();
         let is_list = new.set(&self.key, &list).is_ok() && takes_lists(&self.key);
         let value = if is_list { list } else { Value::String(last) };
-        if !self.adds || !is_list {
+        // To some lists things are only added.
+        let adds = self.adds || matches!(self.key.as_str(), "attest" | "annotations" | "entitlements");
+        if !adds || !is_list {
             return target.set(&self.key, &value);
         }
         new.set(&self.key, &value)?;

@@ -1,11 +1,15 @@
 //! The functions every bake file has: those of HCL's standard library that such files use.
 
-use std::collections::BTreeSet;
+mod addresses;
+mod moments;
+mod verbs;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hcl::eval::{Context, Func, FuncArgs, FuncDef, ParamType};
 use hcl::{Identifier, Map, Number};
+
+use sha2::Digest as _;
 
 use super::target::{Value, scalar};
 
@@ -19,13 +23,53 @@ pub(super) fn declare(context: &mut Context<'_>) {
     }
 }
 
+/// The name that is nearest to one that is not there.
+pub(super) fn near(wrong: &str) -> Option<&'static str> {
+    let mut names: Vec<&str> = ALL.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    names.into_iter().find(|name| distance(wrong, name) < 3)
+}
+
+/// How many letters must change.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut before = std::mem::replace(&mut row[0], at + 1);
+        for (column, own) in other.iter().enumerate() {
+            let change = before + usize::from(letter != *own);
+            before = row[column + 1];
+            row[column + 1] = change.min(before + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
+}
+
+/// The most that a list made by a function has.
+const MOST: usize = 1024;
+
 const ALL: &[(&str, Func)] = &[
     ("absolute", |args| number(args, f64::abs)),
     ("add", |args| two(args, |one, other| one + other)),
     ("and", |args| Ok((truth(&args, 0)? && truth(&args, 1)?).into())),
     ("base64decode", base64decode),
+    ("can", |_| Ok(true.into())),
+    ("cidrhost", addresses::host),
+    ("cidrnetmask", addresses::mask),
+    ("cidrsubnet", addresses::subnet),
+    ("cidrsubnets", addresses::subnets),
+    ("csvdecode", csvdecode),
+    ("convert", |args| Ok(arg(&args, 0)?.clone())),
     ("base64encode", |args| Ok(STANDARD.encode(text(&args, 0)?).into())),
-    ("basename", |args| Ok(text(&args, 0)?.trim_end_matches('/').rsplit('/').next().unwrap_or_default().into())),
+    ("basename", |args| {
+        let path = text(&args, 0)?;
+        let name = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+        Ok(match (path.as_str(), name.as_str()) {
+            ("", _) => ".".into(),
+            (_, "") => "/".into(),
+            _ => name.into(),
+        })
+    }),
     ("ceil", |args| number(args, f64::ceil)),
     ("chomp", |args| Ok(text(&args, 0)?.trim_end_matches(['\n', '\r']).into())),
     ("chunklist", chunklist),
@@ -34,17 +78,26 @@ const ALL: &[(&str, Func)] = &[
     ("compact", |args| Ok(items(&args, 0)?.iter().filter(|one| !is_empty(one)).cloned().collect())),
     ("concat", |args| args.iter().map(list).collect::<Result<Vec<_>, _>>().map(|all| all.concat().into())),
     ("contains", |args| Ok(items(&args, 0)?.contains(arg(&args, 1)?).into())),
-    ("dirname", |args| Ok(text(&args, 0)?.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned().into())),
+    ("dirname", |args| {
+        let path = text(&args, 0)?;
+        Ok(match path.rsplit_once('/') {
+            None => ".".into(),
+            Some((folder, _)) if folder.trim_end_matches('/').is_empty() => "/".into(),
+            Some((folder, _)) => folder.trim_end_matches('/').into(),
+        })
+    }),
     ("distinct", distinct),
     ("divide", |args| two(args, |one, other| one / other)),
     ("element", |args| at(&args, true)),
     ("equal", |args| Ok((arg(&args, 0)? == arg(&args, 1)?).into())),
     ("flatten", |args| Ok(flat(items(&args, 0)?).into())),
     ("floor", |args| number(args, f64::floor)),
-    ("format", format),
-    ("formatdate", formatdate),
+    ("format", |args| verbs::format(&args)),
+    ("formatdate", moments::formatdate),
+    ("formatlist", |args| verbs::formatlist(&args)),
     ("greaterthan", |args| Ok((real(&args, 0)? > real(&args, 1)?).into())),
     ("greaterthanorequalto", |args| Ok((real(&args, 0)? >= real(&args, 1)?).into())),
+    ("homedir", |_| Ok(std::env::var("HOME").unwrap_or_default().into())),
     ("hasindex", |args| Ok(at(&args, false).is_ok().into())),
     ("indent", indent),
     ("index", |args| at(&args, false)),
@@ -52,13 +105,21 @@ const ALL: &[(&str, Func)] = &[
     ("int", |args| number(args, f64::trunc)),
     ("join", join),
     ("jsondecode", |args| serde_json::from_str(&text(&args, 0)?).map_err(|error| error.to_string())),
-    ("jsonencode", |args| serde_json::to_string(arg(&args, 0)?).map(Value::from).map_err(|error| error.to_string())),
+    ("jsonencode", |args| Ok(json(arg(&args, 0)?).into())),
     ("keys", |args| Ok(sorted(&args)?.into_iter().map(|(key, _)| Value::from(key)).collect())),
     ("length", length),
     ("lessthan", |args| Ok((real(&args, 0)? < real(&args, 1)?).into())),
     ("lessthanorequalto", |args| Ok((real(&args, 0)? <= real(&args, 1)?).into())),
     ("lookup", lookup),
+    ("log", |args| {
+        two(args, |value, base| {
+            let exact = value.ln() / base.ln();
+            // A power of the base has a whole logarithm.
+            if (base.powf(exact.round()) - value).abs() < f64::EPSILON * value.abs() { exact.round() } else { exact }
+        })
+    }),
     ("lower", |args| Ok(text(&args, 0)?.to_lowercase().into())),
+    ("md5", |args| Ok(hex(&md5::Md5::digest(text(&args, 0)?.as_bytes())).into())),
     ("max", |args| best(args, f64::max)),
     ("merge", merge),
     ("min", |args| best(args, f64::min)),
@@ -79,7 +140,7 @@ const ALL: &[(&str, Func)] = &[
     ("regexall", |args| {
         let found = pattern(&args, 0)?;
         let text = text(&args, 1)?;
-        Ok(found.captures_iter(&text).map(|one| captured(&one)).collect())
+        Ok(found.captures_iter(&text).map(|one| captured(&found, &one)).collect())
     }),
     ("replace", |args| Ok(text(&args, 0)?.replace(&text(&args, 1)?, &text(&args, 2)?).into())),
     ("reverse", |args| Ok(text(&args, 0)?.chars().rev().collect::<String>().into())),
@@ -87,15 +148,25 @@ const ALL: &[(&str, Func)] = &[
     ("sanitize", |args| {
         Ok(text(&args, 0)?.replace(|one: char| !one.is_ascii_alphanumeric() && one != '-', "_").into())
     }),
-    ("setunion", |args| args.iter().map(list).collect::<Result<Vec<_>, _>>().map(|all| unique(all.concat()).into())),
-    ("sha256", |args| {
-        use sha2::Digest as _;
-        let hash = sha2::Sha256::digest(text(&args, 0)?.as_bytes());
-        Ok(hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into())
+    ("setunion", |args| sets(&args, |count, _| count > 0)),
+    ("sethaselement", |args| Ok(items(&args, 0)?.contains(arg(&args, 1)?).into())),
+    ("setintersection", |args| sets(&args, |count, all| count == all)),
+    ("setproduct", setproduct),
+    ("setsubtract", |args| {
+        let gone = items(&args, 1)?;
+        Ok(ordered(items(&args, 0)?.iter().filter(|one| !gone.contains(one)).cloned().collect()).into())
     }),
+    ("setsymmetricdifference", |args| sets(&args, |count, _| count % 2 == 1)),
+    ("sha1", |args| Ok(hex(&sha1::Sha1::digest(text(&args, 0)?.as_bytes())).into())),
+    ("sha256", |args| Ok(hex(&sha2::Sha256::digest(text(&args, 0)?.as_bytes())).into())),
+    ("sha512", |args| Ok(hex(&sha2::Sha512::digest(text(&args, 0)?.as_bytes())).into())),
     ("signum", |args| number(args, |one| if one == 0.0 { 0.0 } else { one.signum() })),
     ("slice", slice),
-    ("sort", |args| Ok(strings(&args, 0)?.into_iter().collect::<BTreeSet<_>>().into_iter().map(Value::from).collect())),
+    ("sort", |args| {
+        let mut all = strings(&args, 0)?;
+        all.sort();
+        Ok(all.into_iter().map(Value::from).collect())
+    }),
     ("split", |args| {
         let (by, text) = (text(&args, 0)?, text(&args, 1)?);
         Ok(text.split(by.as_str()).map(Value::from).collect())
@@ -103,6 +174,7 @@ const ALL: &[(&str, Func)] = &[
     ("strlen", |args| Ok((text(&args, 0)?.chars().count() as u64).into())),
     ("substr", substr),
     ("subtract", |args| two(args, |one, other| one - other)),
+    ("timeadd", moments::timeadd),
     ("timestamp", |_| Ok(jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into())),
     ("title", title),
     ("trim", |args| {
@@ -118,6 +190,10 @@ const ALL: &[(&str, Func)] = &[
         let (text, cut) = (text(&args, 0)?, text(&args, 1)?);
         Ok(text.strip_suffix(cut.as_str()).unwrap_or(&text).into())
     }),
+    ("try", |args| Ok(arg(&args, 0)?.clone())),
+    ("urlencode", |args| Ok(urlencode(&text(&args, 0)?).into())),
+    ("uuidv4", |_| Ok(uuid(&random()?, 4).into())),
+    ("uuidv5", uuidv5),
     ("upper", |args| Ok(text(&args, 0)?.to_uppercase().into())),
     ("values", |args| Ok(sorted(&args)?.into_iter().map(|(_, value)| value).collect())),
     ("zipmap", |args| {
@@ -130,6 +206,9 @@ fn arg(args: &FuncArgs, number: usize) -> Result<&Value, String> {
 }
 
 fn text(args: &FuncArgs, number: usize) -> Result<String, String> {
+    if matches!(arg(args, number)?, Value::Array(_) | Value::Object(_)) {
+        return Err(format!("argument {}: string required", number + 1));
+    }
     scalar(arg(args, number)?).ok_or_else(|| format!("argument {} must not be null", number + 1))
 }
 
@@ -185,12 +264,13 @@ fn two(args: FuncArgs, work: fn(f64, f64) -> f64) -> Answer {
 
 fn best(args: FuncArgs, better: fn(f64, f64) -> f64) -> Answer {
     let numbers = (0..args.len()).map(|number| real(&args, number)).collect::<Result<Vec<_>, _>>()?;
-    made(numbers.into_iter().reduce(better).ok_or("a number is wanted")?)
+    made(numbers.into_iter().reduce(better).ok_or("must pass at least one number")?)
 }
 
 fn base64decode(args: FuncArgs) -> Answer {
-    let bytes = STANDARD.decode(text(&args, 0)?).map_err(|error| error.to_string())?;
-    Ok(String::from_utf8(bytes).map_err(|error| error.to_string())?.into())
+    let text = text(&args, 0)?;
+    let bytes = STANDARD.decode(&text).map_err(|_| format!("failed to decode base64 data '{text}'"))?;
+    Ok(String::from_utf8(bytes).map_err(|_| "the result of decoding the provided string is not valid UTF-8")?.into())
 }
 
 fn chunklist(args: FuncArgs) -> Answer {
@@ -223,6 +303,9 @@ fn flat(values: &[Value]) -> Vec<Value> {
 /// An item of a list, or of a map; `round` begins again at the end.
 fn at(args: &FuncArgs, round: bool) -> Answer {
     let missing = || "there is no such element".to_owned();
+    if round && arg(args, 0)?.as_array().is_some_and(Vec::is_empty) {
+        return Err("cannot use element function with an empty list".to_owned());
+    }
     if let Value::Object(map) = arg(args, 0)? {
         return map.get(&text(args, 1)?).cloned().ok_or_else(missing);
     }
@@ -238,77 +321,115 @@ fn indexof(args: FuncArgs) -> Answer {
     Ok((found as u64).into())
 }
 
-/// `%s`, `%d`, `%v`, `%q` and `%%`, with widths filled by blanks or zeros.
-fn format(args: FuncArgs) -> Answer {
-    let pattern = text(&args, 0)?;
-    let (mut out, mut next, mut letters) = (String::new(), 1, pattern.chars().peekable());
-    while let Some(letter) = letters.next() {
-        if letter != '%' {
-            out.push(letter);
-            continue;
+/// Lines of words with commas between; the first one names what the others have.
+fn csvdecode(args: FuncArgs) -> Answer {
+    let text = text(&args, 0)?;
+    let mut rows = text.lines().filter(|line| !line.is_empty()).map(super::kind::fields);
+    let head = rows.next().transpose()?.unwrap_or_default();
+    let row = |row: Result<Vec<String>, String>| {
+        let row = row?;
+        if row.len() != head.len() {
+            return Err("wrong number of fields".to_owned());
         }
-        let mut width = String::new();
-        while let Some(digit) = letters.next_if(|one| one.is_ascii_digit() || "-.+".contains(*one)) {
-            width.push(digit);
-        }
-        let verb = letters.next().ok_or("the format ends within a verb")?;
-        if verb == '%' {
-            out.push('%');
-            continue;
-        }
-        let value = text(&args, next)?;
-        next += 1;
-        let size: usize = width.trim_start_matches(['-', '0']).parse().unwrap_or_default();
-        let value = match verb {
-            's' | 'v' | 't' | 'd' => value,
-            'q' => format!("{value:?}"),
-            other => return Err(format!("format: hako does not know %{other}")),
-        };
-        out += &match width.chars().next() {
-            Some('-') => format!("{value:<size$}"),
-            Some('0') => format!("{value:0>size$}"),
-            _ => format!("{value:>size$}"),
-        };
-    }
-    Ok(out.into())
+        Ok(Value::Object(head.iter().cloned().zip(row.into_iter().map(Value::from)).collect()))
+    };
+    rows.map(row).collect()
 }
 
-fn formatdate(args: FuncArgs) -> Answer {
-    let (pattern, moment) = (text(&args, 0)?, text(&args, 1)?);
-    let moment: jiff::Timestamp = moment.parse().map_err(|_| format!("{moment:?} is no RFC 3339 timestamp"))?;
-    const WORDS: [(&str, &str); 16] = [
-        ("YYYY", "%Y"),
-        ("YY", "%y"),
-        ("MMMM", "%B"),
-        ("MMM", "%b"),
-        ("MM", "%m"),
-        ("M", "%-m"),
-        ("DD", "%d"),
-        ("D", "%-d"),
-        ("EEEE", "%A"),
-        ("EEE", "%a"),
-        ("hh", "%H"),
-        ("h", "%-H"),
-        ("mm", "%M"),
-        ("ss", "%S"),
-        ("ZZZZZ", "+00:00"),
-        ("Z", "Z"),
-    ];
-    let (mut out, mut rest) = (String::new(), pattern.as_str());
-    while let Some(letter) = rest.chars().next() {
-        if let Some((word, format)) = WORDS.iter().find(|(word, _)| rest.starts_with(word)) {
-            out += &moment.strftime(format).to_string();
-            rest = &rest[word.len()..];
-        } else if letter == '\'' {
-            let (literal, after) = rest[1..].split_once('\'').ok_or("a literal in the format does not end")?;
-            out += literal;
-            rest = after;
-        } else {
-            out.push(letter);
-            rest = &rest[letter.len_utf8()..];
+/// As Go writes it: keys in order, and nothing that a page could take for markup.
+fn json(value: &Value) -> String {
+    let quoted = |text: &str| {
+        let text = serde_json::to_string(text).unwrap_or_default();
+        text.replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+    };
+    match value {
+        Value::Object(map) => {
+            let sorted: std::collections::BTreeMap<_, _> = map.iter().collect();
+            let pairs: Vec<String> =
+                sorted.into_iter().map(|(key, value)| format!("{}:{}", quoted(key), json(value))).collect();
+            format!("{{{}}}", pairs.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(json).collect::<Vec<_>>().join(",")),
+        Value::String(text) => quoted(text),
+        Value::Null => "null".to_owned(),
+        other => scalar(other).unwrap_or_default(),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// In the order that sets have.
+fn ordered(mut values: Vec<Value>) -> Vec<Value> {
+    values = unique(values);
+    values.sort_by_key(scalar);
+    values
+}
+
+/// What is in as many of the sets as `fits` says, of how many there are.
+fn sets(args: &FuncArgs, fits: fn(usize, usize) -> bool) -> Answer {
+    let sets = args.iter().map(|set| list(set).map(unique)).collect::<Result<Vec<_>, _>>()?;
+    let mut all = ordered(sets.concat());
+    all.retain(|one| fits(sets.iter().filter(|set| set.contains(one)).count(), sets.len()));
+    Ok(all.into())
+}
+
+fn setproduct(args: FuncArgs) -> Answer {
+    let mut rows: Vec<Vec<Value>> = vec![Vec::new()];
+    for set in args.iter() {
+        let set = list(set)?;
+        let with = |row: &Vec<Value>, one: &Value| row.iter().chain([one]).cloned().collect::<Vec<_>>();
+        rows = rows.iter().flat_map(|row| set.iter().map(move |one| with(row, one))).collect();
+        if rows.len() > MOST {
+            return Err(format!("the product has more than {MOST} elements"));
         }
     }
-    Ok(out.into())
+    Ok(rows.into_iter().map(Value::from).collect())
+}
+
+fn urlencode(text: &str) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b' ' => out.push('+'),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
+            other => out += &format!("%{other:02X}"),
+        }
+    }
+    out
+}
+
+fn random() -> Result<[u8; 16], String> {
+    let mut bytes = [0; 16];
+    let source = std::fs::File::open("/dev/urandom").map_err(|error| error.to_string())?;
+    std::io::Read::read_exact(&mut &source, &mut bytes).map_err(|error| error.to_string())?;
+    Ok(bytes)
+}
+
+/// The first bytes as an identifier of that version.
+fn uuid(bytes: &[u8], version: u8) -> String {
+    let mut own = bytes[..16].to_vec();
+    own[6] = (own[6] & 0x0f) | (version << 4);
+    own[8] = (own[8] & 0x3f) | 0x80;
+    let hex = hex(&own);
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// Names in the spaces that RFC 4122 knows, or in one's own.
+fn uuidv5(args: FuncArgs) -> Answer {
+    let space = match text(&args, 0)?.as_str() {
+        "dns" => "6ba7b8109dad11d180b400c04fd430c8".to_owned(),
+        "url" => "6ba7b8119dad11d180b400c04fd430c8".to_owned(),
+        "oid" => "6ba7b8129dad11d180b400c04fd430c8".to_owned(),
+        "x500" => "6ba7b8149dad11d180b400c04fd430c8".to_owned(),
+        other => other.replace('-', ""),
+    };
+    let byte = |at: usize| space.get(at..at + 2).and_then(|text| u8::from_str_radix(text, 16).ok());
+    let mut bytes =
+        (0..32).step_by(2).map(byte).collect::<Option<Vec<u8>>>().ok_or("uuidv5() doesn't support this namespace")?;
+    bytes.extend(text(&args, 1)?.bytes());
+    Ok(uuid(&sha1::Sha1::digest(&bytes), 5).into())
 }
 
 fn indent(args: FuncArgs) -> Answer {
@@ -332,7 +453,7 @@ fn length(args: FuncArgs) -> Answer {
     let count = match arg(&args, 0)? {
         Value::Array(items) => items.len(),
         Value::Object(map) => map.len(),
-        _ => return Err("a list or a map is wanted".to_owned()),
+        _ => return Err("collection must be a list, a map or a tuple".to_owned()),
     };
     Ok((count as u64).into())
 }
@@ -358,37 +479,47 @@ fn parseint(args: FuncArgs) -> Answer {
 }
 
 fn range(args: FuncArgs) -> Answer {
-    let numbers = (0..args.len()).map(|number| whole(&args, number)).collect::<Result<Vec<_>, _>>()?;
+    let numbers = (0..args.len()).map(|number| real(&args, number)).collect::<Result<Vec<_>, _>>()?;
     let (from, to, step) = match numbers[..] {
-        [to] => (0, to, 1),
-        [from, to] => (from, to, if to < from { -1 } else { 1 }),
-        [from, to, step] if step != 0 => (from, to, step),
-        _ => return Err("range takes an end, or a start and an end, and a step".to_owned()),
+        [to] => (0.0, to, if to < 0.0 { -1.0 } else { 1.0 }),
+        [from, to] => (from, to, if to < from { -1.0 } else { 1.0 }),
+        [from, to, step] if step != 0.0 => (from, to, step),
+        [_, _, _] => return Err("step must not be zero".to_owned()),
+        _ => return Err("must have one, two, or three arguments".to_owned()),
     };
     let mut found = Vec::new();
-    let mut next = from;
-    while (step > 0 && next < to) || (step < 0 && next > to) {
-        if found.len() > 1024 {
-            return Err("the range is longer than 1024".to_owned());
+    loop {
+        let next = from + step * found.len() as f64;
+        if (step > 0.0 && next >= to) || (step < 0.0 && next <= to) {
+            return Ok(found.into());
         }
-        found.push(Value::from(next));
-        next += step;
+        if found.len() >= MOST {
+            return Err(format!(
+                "more than {MOST} values were generated; either decrease the difference between start and end or use a smaller step"
+            ));
+        }
+        found.push(made(next)?);
     }
-    Ok(found.into())
 }
 
 fn pattern(args: &FuncArgs, number: usize) -> Result<regex_lite::Regex, String> {
     regex_lite::Regex::new(&text(args, number)?).map_err(|error| error.to_string())
 }
 
-fn captured(found: &regex_lite::Captures<'_>) -> Value {
+fn captured(pattern: &regex_lite::Regex, found: &regex_lite::Captures<'_>) -> Value {
     let group = |number: usize| found.get(number).map_or(Value::Null, |one| one.as_str().into());
+    let names: Vec<&str> = pattern.capture_names().flatten().collect();
+    if !names.is_empty() {
+        let value = |name: &str| found.name(name).map_or(Value::Null, |one| one.as_str().into());
+        return Value::Object(names.iter().map(|name| ((*name).to_owned(), value(name))).collect());
+    }
     if found.len() == 1 { group(0) } else { (1..found.len()).map(group).collect() }
 }
 
 fn regex(args: FuncArgs) -> Answer {
     let (pattern, text) = (pattern(&args, 0)?, text(&args, 1)?);
-    pattern.captures(&text).map(|found| captured(&found)).ok_or_else(|| "the pattern did not match".to_owned())
+    let found = pattern.captures(&text).ok_or("pattern did not match any part of the given string")?;
+    Ok(captured(&pattern, &found))
 }
 
 fn slice(args: FuncArgs) -> Answer {

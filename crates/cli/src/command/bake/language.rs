@@ -2,14 +2,17 @@
 //! worked out; what is left are targets and groups.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use hcl::eval::{Context, Evaluate, FuncArgs, FuncDef, ParamType};
-use hcl::expr::{Expression, ObjectKey, TemplateExpr};
-use hcl::{Attribute, Block, Body, Identifier, Map, Structure};
+use hcl::eval::{Context, FuncArgs, FuncDef, ParamType};
+use hcl::expr::Expression;
+use hcl::{Identifier, Map};
 
+use super::fault::{MISSING, Place, TOO_MUCH, TWICE, Term};
 use super::functions;
-use super::target::{Target, Value, scalar};
+use super::kind::Kind;
+use super::page::{Block, Page};
+use super::target::{Target, Value, scalar, wanted};
 
 /// How many functions a file may define: each needs a place of its own, as functions of the evaluator are plain pointers.
 const FUNCTIONS: usize = 16;
@@ -32,7 +35,7 @@ pub(super) struct Definition {
 pub(super) struct Variable {
     pub(super) name: String,
     pub(super) value: Option<String>,
-    /// The type as it is written, if it is.
+    /// The type, if one is written.
     pub(super) kind: String,
     pub(super) description: String,
 }
@@ -43,7 +46,7 @@ struct Function {
     name: String,
     params: Vec<String>,
     rest: Option<String>,
-    result: Expression,
+    result: Term,
 }
 
 /// What functions of files see: all of them, and the variables.
@@ -57,85 +60,41 @@ thread_local! {
     static WORLD: RefCell<World> = RefCell::default();
 }
 
-/// One file as a body; `json` files say the same in JSON.
-pub(super) fn parse(name: &str, text: &str, json: bool) -> Result<Body, String> {
-    if !json {
-        return hcl::parse(text).map_err(|error| format!("{name}: {error}"));
-    }
-    let value: serde_json::Value = serde_json::from_str(text).map_err(|error| format!("{name}: {error}"))?;
-    let serde_json::Value::Object(map) = value else { return Err(format!("{name}: an object is wanted")) };
-    let mut body = Vec::new();
-    for (key, value) in map {
-        match (key.as_str(), value) {
-            ("target" | "group" | "variable" | "function", serde_json::Value::Object(named)) => {
-                body.extend(named.into_iter().map(|(label, value)| Structure::Block(block(&key, &label, value))));
-            }
-            (_, value) => {
-                body.push(Structure::Attribute(Attribute::new(Identifier::sanitized(&key), expression(value))))
-            }
-        }
-    }
-    Ok(Body::from(body))
-}
-
-fn block(kind: &str, label: &str, value: serde_json::Value) -> Block {
-    let attributes = match value {
-        serde_json::Value::Object(map) => map,
-        _ => serde_json::Map::new(),
-    };
-    let attributes =
-        attributes.into_iter().map(|(key, value)| Attribute::new(Identifier::sanitized(&key), expression(value)));
-    Block::builder(Identifier::sanitized(kind)).add_label(label).add_attributes(attributes).build()
-}
-
-/// Strings of JSON are templates.
-fn expression(value: serde_json::Value) -> Expression {
-    match value {
-        serde_json::Value::String(text) if text.contains("${") || text.contains("%{") => {
-            Expression::from(TemplateExpr::QuotedString(text))
-        }
-        serde_json::Value::Array(items) => Expression::Array(items.into_iter().map(expression).collect()),
-        serde_json::Value::Object(map) => {
-            let pairs = map.into_iter().map(|(key, value)| (ObjectKey::from(key), expression(value)));
-            Expression::Object(pairs.collect())
-        }
-        other => Expression::from_serializable(&other).unwrap_or(Expression::Null),
-    }
-}
-
-/// Works out what these bodies say; the later ones add to the earlier.
-pub(super) fn read(bodies: Vec<Body>, environment: &BTreeMap<String, String>) -> Result<Definition, String> {
+/// Works out what these pages say; the later ones add to the earlier. `own` are variables that every file has.
+pub(super) fn read(
+    pages: Vec<Page>,
+    own: &[(&str, &str)],
+    environment: &BTreeMap<String, String>,
+) -> Result<Definition, String> {
     let (mut blocks, mut pending): (Vec<Block>, Vec<(String, Unknown)>) = (Vec::new(), Vec::new());
-    for structure in bodies.into_iter().flatten() {
-        match structure {
-            Structure::Block(block) => blocks.push(block),
-            Structure::Attribute(own) => {
-                pending.push((own.key.to_string(), Unknown { default: Some(own.expr), ..Unknown::default() }))
-            }
-        }
+    for page in pages {
+        blocks.extend(page.blocks);
+        let own = |(name, term)| (name, Unknown { default: Some(term), ..Unknown::default() });
+        pending.extend(page.terms.into_iter().map(own));
     }
     let mut world = World::default();
     for block in &blocks {
-        let name = label(block)?;
-        match block.identifier() {
-            "function" => world.functions.push(function(name, block)?),
+        match block.kind.as_str() {
+            "function" => world.functions.push(function(block)?),
             "variable" => {
+                let name = block.label()?.to_owned();
                 pending.retain(|(known, _)| *known != name);
                 pending.push((name, Unknown::of(block)?));
             }
-            "target" | "group" => {}
-            other => return Err(format!("unsupported block type {other:?}")),
+            "target" | "group" => _ = block.label()?,
+            // As buildx: whatever else is said is for somebody else.
+            _ => {}
         }
     }
     if world.functions.len() > FUNCTIONS {
         return Err(format!("hako takes at most {FUNCTIONS} functions of a bake file"));
     }
-    world.variables.insert("BAKE_CMD_CONTEXT".to_owned(), Value::from("cwd://"));
-    let platform = hako_model::platform::Platform::host().normalised().to_string();
-    world.variables.insert("BAKE_LOCAL_PLATFORM".to_owned(), Value::from(platform));
+    for (name, value) in own {
+        world.variables.insert((*name).to_owned(), Value::from(*value));
+    }
     let mut definition = Definition::default();
     variables(&mut world, pending, environment, &mut definition)?;
-    let groups = blocks.iter().filter(|block| block.identifier() == "group");
+    let groups = blocks.iter().filter(|block| block.kind == "group");
     for block in groups {
         group(&world, block, &mut definition)?;
     }
@@ -143,66 +102,69 @@ pub(super) fn read(bodies: Vec<Body>, environment: &BTreeMap<String, String>) ->
     Ok(definition)
 }
 
-fn label(block: &Block) -> Result<String, String> {
-    let label = block.labels().first().map(|label| label.as_str().to_owned());
-    label.ok_or_else(|| format!("{} needs a name", block.identifier()))
-}
-
 /// A variable whose value is not known yet.
 #[derive(Clone, Default)]
 struct Unknown {
-    default: Option<Expression>,
-    kind: Option<String>,
+    default: Option<Term>,
+    kind: Option<Kind>,
     description: String,
     /// Conditions and what to say if they do not hold.
-    checks: Vec<(Expression, String)>,
-    /// It is a variable, and not an attribute of the file.
-    is_variable: bool,
+    checks: Vec<(Term, String)>,
+    /// Where it is called; a variable has such a place, an attribute of the file has none.
+    place: Option<Place>,
 }
 
 impl Unknown {
     fn of(block: &Block) -> Result<Self, String> {
-        let mut own = Self { is_variable: true, ..Self::default() };
-        for attribute in block.body().attributes() {
-            match attribute.key() {
-                "default" => own.default = Some(attribute.expr().clone()),
-                "type" => own.kind = Some(attribute.expr().to_string()),
-                "description" => own.description = plain(attribute.expr()),
-                other => return Err(format!("variable {}: unsupported argument {other:?}", label(block)?)),
+        let mut own = Self { place: Some(block.open.clone()), ..Self::default() };
+        for (key, term) in &block.terms {
+            match key.as_str() {
+                "default" => own.default = Some(term.clone()),
+                "type" => {
+                    own.kind = Some(Kind::read(&term.value).map_err(|words| term.place().fault(&words))?);
+                }
+                "description" => own.description = plain(&term.value),
+                _ => {}
             }
         }
-        for check in block.body().blocks() {
-            let find = |key: &str| check.body().attributes().find(|own| own.key() == key).map(|own| own.expr().clone());
-            if let Some(condition) = find("condition") {
-                own.checks.push((condition, find("error_message").as_ref().map(plain).unwrap_or_default()));
+        for check in &block.blocks {
+            if let Some(condition) = check.find("condition") {
+                let message = check.find("error_message").map(|term| plain(&term.value)).unwrap_or_default();
+                own.checks.push((condition.clone(), message));
             }
         }
         Ok(own)
     }
 
     /// The value; the environment's, if it has one, in the type of the default.
-    fn value(&self, context: &Context<'_>, given: Option<&String>) -> Result<Value, String> {
-        let default = match &self.default {
-            Some(default) => evaluate(default, context)?,
+    fn value(
+        &self,
+        name: &str,
+        context: &Context<'_>,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Value, String> {
+        let mut default = match &self.default {
+            Some(default) => default.evaluate(context, false)?,
             None => Value::Null,
         };
-        let Some(given) = given.filter(|_| self.is_variable) else {
-            // A variable without a default is the empty string, or null if it has a type.
-            return Ok(if self.default.is_none() && self.kind.is_none() { Value::from("") } else { default });
-        };
-        let kind = self.kind.as_deref().unwrap_or(match default {
-            Value::Bool(_) => "bool",
-            Value::Number(_) => "number",
-            Value::Array(_) => "list",
-            _ => "string",
-        });
-        let wrong = || format!("{given:?} is no {kind}");
-        match kind {
-            "bool" => given.parse().map(Value::Bool).map_err(|_| wrong()),
-            "number" => serde_json::from_str::<Value>(given).ok().filter(Value::is_number).ok_or_else(wrong),
-            "string" | "any" => Ok(Value::from(given.as_str())),
-            _ if given.starts_with(['[', '{']) => serde_json::from_str(given).map_err(|_| wrong()),
-            _ => Ok(given.split(',').map(Value::from).collect()),
+        let Some(place) = &self.place else { return Ok(default) };
+        let fault = |words: String| place.fault(&format!("Invalid value; {words}"));
+        if let (Some(kind), true) = (&self.kind, self.default.is_some()) {
+            let said = |why| fault(format!("invalid type {kind} for variable {name} default value: {why}"));
+            default = kind.convert(&default).map_err(said)?;
+        }
+        // A variable without a default is the empty string, or null if it has a type.
+        let unset = self.default.is_none() && self.kind.is_none();
+        if unset {
+            default = Value::from("");
+        }
+        let kind = self.kind.clone().unwrap_or_else(|| Kind::of(&default));
+        if let Some(text) = environment.get(name) {
+            return kind.parse(name, text).map_err(fault);
+        }
+        match environment.get(&format!("{name}_JSON")).filter(|_| self.kind.is_some()) {
+            Some(text) => kind.parse_json(name, text).map_err(fault),
+            None => Ok(default),
         }
     }
 }
@@ -225,48 +187,62 @@ fn variables(
     let order: Vec<(String, Unknown)> = pending.clone();
     while !pending.is_empty() {
         let before = pending.len();
-        let mut failed = String::new();
+        let mut failed = Vec::new();
         for (name, unknown) in std::mem::take(&mut pending) {
-            match world.within(|context| unknown.value(context, environment.get(&name))) {
+            match world.within(|context| unknown.value(&name, context, environment)) {
                 Ok(value) => _ = world.variables.insert(name, value),
                 Err(error) => {
-                    failed = format!("variable {name}: {error}");
+                    failed.push(error);
                     pending.push((name, unknown));
                 }
             }
         }
         if pending.len() == before {
-            return Err(failed);
+            return Err(stuck(&pending).unwrap_or_else(|| failed.swap_remove(0)));
         }
     }
     for (name, unknown) in order {
         for (condition, message) in &unknown.checks {
-            if world.within(|context| evaluate(condition, context))? != Value::Bool(true) {
-                return Err(format!("variable {name}: {message}"));
+            if world.within(|context| condition.evaluate(context, false))? != Value::Bool(true) {
+                return Err(condition.mark_all().fault(&format!("Validation failed; {message}")));
             }
         }
-        if unknown.is_variable {
+        if unknown.place.is_some() {
             let value = world.variables.get(&name).and_then(scalar);
-            let kind = unknown.kind.unwrap_or_default();
+            let kind = unknown.kind.map(|kind| kind.to_string()).unwrap_or_default();
             definition.variables.push(Variable { name, value, kind, description: unknown.description });
         }
     }
     Ok(())
 }
 
-fn function(name: String, block: &Block) -> Result<Function, String> {
-    let find = |key: &str| block.body().attributes().find(|own| own.key() == key).map(Attribute::expr);
-    let params = match find("params") {
+/// The fault of variables that need each other.
+fn stuck(pending: &[(String, Unknown)]) -> Option<String> {
+    let needs = |name: &str| -> Vec<String> {
+        let own = pending.iter().find(|(known, _)| known == name).and_then(|(_, own)| own.default.as_ref());
+        own.map(|term| term.variables().into_iter().map(|(name, _)| name).collect()).unwrap_or_default()
+    };
+    let (first, _) = pending.first()?;
+    let (mut way, mut name): (Vec<String>, String) = (Vec::new(), first.clone());
+    while !way.contains(&name) {
+        way.push(name.clone());
+        name = needs(&name).into_iter().find(|needed| pending.iter().any(|(known, _)| known == needed))?;
+    }
+    let (_, last) = pending.iter().find(|(known, _)| way.last() == Some(known))?;
+    let (_, place) = last.default.as_ref()?.variables().into_iter().find(|(needed, _)| *needed == name)?;
+    Some(place.fault(&format!("Invalid expression; variable cycle not allowed for {name}")))
+}
+
+fn function(block: &Block) -> Result<Function, String> {
+    let name = block.label()?.to_owned();
+    let params = match block.find("params").map(|term| &term.value) {
         Some(Expression::Array(items)) => items.iter().map(plain).collect(),
         _ => Vec::new(),
     };
-    let rest = find("variadic_params").or_else(|| find("variadic_param")).map(plain);
-    let result = find("result").cloned().ok_or_else(|| format!("function {name} has no result"))?;
+    let rest = block.find("variadic_params").or_else(|| block.find("variadic_param")).map(|term| plain(&term.value));
+    let empty = || block.place.fault(&format!("Invalid function; empty result not allowed for {name}"));
+    let result = block.find("result").cloned().ok_or_else(empty)?;
     Ok(Function { name, params, rest, result })
-}
-
-fn evaluate(expression: &Expression, context: &Context<'_>) -> Result<Value, String> {
-    expression.evaluate(context).map_err(|error| error.to_string())
 }
 
 impl World {
@@ -294,18 +270,26 @@ impl World {
 fn call<const NUMBER: usize>(args: FuncArgs) -> Result<Value, String> {
     let world = WORLD.with(|world| world.borrow().clone());
     let own = world.functions.get(NUMBER).ok_or("no such function")?;
+    let (name, count) = (&own.name, own.params.len());
     let mut values = args.into_values().into_iter();
     let mut context = world.context();
     for param in &own.params {
-        let value = values.next().ok_or_else(|| format!("function {} wants {param}", own.name))?;
-        context.declare_var(Identifier::sanitized(param), value);
+        let missing =
+            || format!("{MISSING} Function {name:?} expects {count} argument(s). Missing value for {param:?}.");
+        context.declare_var(Identifier::sanitized(param), values.next().ok_or_else(missing)?);
     }
     match &own.rest {
         Some(rest) => context.declare_var(Identifier::sanitized(rest), values.collect::<Vec<_>>()),
-        None if values.next().is_some() => return Err(format!("function {} was given too much", own.name)),
+        None if values.next().is_some() => {
+            return Err(format!("{TOO_MUCH} Function {name:?} expects only {count} argument(s)."));
+        }
         None => {}
     }
-    evaluate(&own.result, &context)
+    // The place in the function follows that of the call.
+    own.result.evaluate(&context, false).map_err(|error| match error.split_once("\nERROR: ") {
+        Some((_, words)) => words.to_owned(),
+        None => error,
+    })
 }
 
 /// One pointer for each function a file may define.
@@ -315,35 +299,48 @@ static CALLS: [hcl::eval::Func; FUNCTIONS] = [
 ];
 
 fn group(world: &World, block: &Block, definition: &mut Definition) -> Result<(), String> {
-    let name = label(block)?;
-    for own in block.body().attributes() {
-        let value = world.within(|context| evaluate(own.expr(), context))?;
-        match (own.key(), value) {
-            ("targets", Value::Array(items)) => {
-                definition.groups.insert(name.clone(), items.iter().filter_map(scalar).collect());
-            }
-            ("description", value) => {
-                definition.about.insert(name.clone(), scalar(&value).unwrap_or_default());
-            }
-            (other, _) => return Err(format!("group {name}: unsupported argument {other:?}")),
+    let name = block.label()?.to_owned();
+    for (key, words) in [("name", "name"), ("matrix", "matrix")] {
+        if block.find(key).is_some() {
+            return Err(block.name.fault(&format!("Invalid name; {words} is not supported for groups")));
         }
+    }
+    let Some(term) = block.find("targets") else {
+        let words = "The argument \"targets\" is required, but no definition was found.";
+        return Err(block.open.fault(&format!("Missing required argument; {words}")));
+    };
+    let value = world.within(|context| term.evaluate(context, true))?;
+    wanted("inherits", &value).map_err(|why| unsuitable(term, &why))?;
+    let Value::Array(items) = value else { return Ok(()) };
+    let list = definition.groups.entry(name.clone()).or_default();
+    // Of two groups of that name the later one counts.
+    *list = items.iter().filter_map(scalar).collect();
+    if let Some(about) = block.find("description") {
+        let value = world.within(|context| about.evaluate(context, true))?;
+        definition.about.insert(name, scalar(&value).unwrap_or_default());
     }
     Ok(())
 }
 
+fn unsuitable(term: &Term, why: &str) -> String {
+    term.mark().fault(&format!("Unsuitable value type; Unsuitable value: {why}"))
+}
+
 /// Works targets out until all are known: they may name each other's attributes.
 fn targets(world: &mut World, blocks: &[Block], definition: &mut Definition) -> Result<(), String> {
-    let mut pending: Vec<&Block> = blocks.iter().filter(|block| block.identifier() == "target").collect();
+    let mut pending: Vec<&Block> = blocks.iter().filter(|block| block.kind == "target").collect();
     let mut known: Vec<(usize, String, Target)> = Vec::new();
     let place = |block: &Block| blocks.iter().position(|other| std::ptr::eq(other, block)).unwrap_or_default();
+    let names: BTreeSet<&str> = pending.iter().filter_map(|block| block.label().ok()).collect();
+    world.variables.insert("target".to_owned(), Value::Object(Map::new()));
     while !pending.is_empty() {
         let before = pending.len();
-        let mut failed = String::new();
+        let mut failed = Vec::new();
         for block in std::mem::take(&mut pending) {
             match target(world, block) {
                 Ok(made) => {
-                    let label = label(block)?;
-                    if block.body().attributes().any(|own| own.key() == "matrix") {
+                    let label = block.label()?.to_owned();
+                    if block.find("matrix").is_some() && block.find("name").is_some() {
                         definition.groups.insert(label, made.iter().map(|(name, ..)| name.clone()).collect());
                     }
                     for (name, target, values) in made {
@@ -352,13 +349,17 @@ fn targets(world: &mut World, blocks: &[Block], definition: &mut Definition) -> 
                     }
                 }
                 Err(error) => {
-                    failed = format!("target {}: {error}", label(block)?);
+                    failed.push(error);
                     pending.push(block);
                 }
             }
         }
         if pending.len() == before {
-            return Err(failed);
+            // One that only waits for another is not the one at fault.
+            let waits =
+                |error: &String| names.iter().any(|name| error.ends_with(&format!("with the key {name:?}.{TWICE}")));
+            let at = failed.iter().position(|error| !waits(error)).unwrap_or_default();
+            return Err(failed.swap_remove(at));
         }
     }
     known.sort_by_key(|(place, ..)| *place);
@@ -380,30 +381,34 @@ type Made = (String, Target, Map<String, Value>);
 
 /// The targets of a block: one, or as many as its matrix has fields.
 fn target(world: &World, block: &Block) -> Result<Vec<Made>, String> {
-    let find = |key: &str| block.body().attributes().find(|own| own.key() == key).map(Attribute::expr);
-    let fields = match find("matrix") {
-        Some(matrix) => combine(&world.within(|context| evaluate(matrix, context))?)?,
+    let invalid = |words: &str| block.name.fault(&format!("Invalid name; {words}"));
+    let (naming, matrix) = (block.find("name"), block.find("matrix"));
+    let fields = match matrix {
+        Some(matrix) => {
+            combine(&world.within(|context| matrix.evaluate(context, false))?).map_err(|words| invalid(&words))?
+        }
+        None if naming.is_some() => return Err(invalid("name requires matrix")),
         None => vec![Map::new()],
     };
-    let mut made = Vec::new();
+    let mut made: Vec<Made> = Vec::new();
     for field in fields {
         let mut world = world.clone();
         world.variables.extend(field);
-        let name = match find("name") {
+        let name = match naming {
             Some(name) => {
-                world.within(|context| evaluate(name, context)).map(|name| scalar(&name).unwrap_or_default())?
+                world.within(|context| name.evaluate(context, false)).map(|name| scalar(&name).unwrap_or_default())?
             }
-            None if find("matrix").is_some() => return Err("a target with a matrix needs a name".to_owned()),
-            None => label(block)?,
+            None => block.label()?.to_owned(),
         };
         if !name.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_".contains(letter)) || name.is_empty() {
-            return Err(format!("invalid name {name:?}: only \"a-zA-Z0-9_-\" are allowed"));
+            return Err(invalid("only \"[a-zA-Z0-9_-]+\" are allowed"));
         }
         let (mut target, mut values) = (Target::default(), Map::new());
-        for own in block.body().attributes().filter(|own| !matches!(own.key(), "name" | "matrix")) {
-            let value = world.within(|context| evaluate(own.expr(), context))?;
-            target.set(own.key(), &value)?;
-            values.insert(own.key().to_owned(), value);
+        for (key, term) in block.terms.iter().filter(|(key, _)| Target::has(key)) {
+            let value = world.within(|context| term.evaluate(context, true))?;
+            wanted(key, &value).map_err(|why| unsuitable(term, &why))?;
+            target.set(key, &value).map_err(|why| unsuitable(term, &why))?;
+            values.insert(key.clone(), value);
         }
         made.push((name, target, values));
     }
@@ -412,10 +417,10 @@ fn target(world: &World, block: &Block) -> Result<Vec<Made>, String> {
 
 /// All ways to take one value of each list.
 fn combine(matrix: &Value) -> Result<Vec<Map<String, Value>>, String> {
-    let Value::Object(axes) = matrix else { return Err("matrix must be a map of lists".to_owned()) };
+    let Value::Object(axes) = matrix else { return Err("matrix must be a map".to_owned()) };
     let mut fields = vec![Map::new()];
     for (name, values) in axes {
-        let Value::Array(values) = values else { return Err(format!("matrix.{name} must be a list")) };
+        let Value::Array(values) = values else { return Err("matrix values must be a list".to_owned()) };
         let with = |field: &Map<String, Value>, value: &Value| {
             let mut field = field.clone();
             field.insert(name.clone(), value.clone());

@@ -120,7 +120,7 @@ fn tabbed(rows: &[Vec<String>]) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use super::super::language;
+    use super::super::{language, page};
     use super::*;
 
     const FILE: &str = "variable \"VERSION\" {\n  default = \"1\"\n  description = \"the version\"\n}\nvariable \"EMPTY\" {}\n\
@@ -129,9 +129,9 @@ mod tests {
         target \"app\" {\n  description = \"the app\"\n}\ntarget \"db\" {}\ntarget \"_hidden\" {}\n";
 
     fn shown(text: &str) -> String {
-        let body = language::parse("docker-bake.hcl", FILE, false).unwrap();
+        let body = page::parse("docker-bake.hcl", FILE, false).unwrap();
         let environment = BTreeMap::from([("N".to_owned(), "4".to_owned())]);
-        Listing::parse(text).unwrap().show(&language::read(vec![body], &environment).unwrap())
+        Listing::parse(text).unwrap().show(&language::read(vec![body], &[], &environment).unwrap())
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::change::Change;
+use super::check;
 use super::language::Definition;
 use super::target::{Entry, Target};
 
@@ -43,6 +44,10 @@ impl Plan {
             plan.group.insert(DEFAULT.to_owned(), Group { targets });
         }
         plan.link(definition, changes)?;
+        for name in plan.targets.keys() {
+            plan.follow(name, &mut Vec::new())?;
+        }
+        plan.targets.values().try_for_each(check::check)?;
         Ok(plan)
     }
 
@@ -82,6 +87,22 @@ impl Plan {
             }
             missing = needed(&self.targets);
         }
+        Ok(())
+    }
+
+    /// Refuses targets that need each other.
+    fn follow(&self, name: &str, way: &mut Vec<String>) -> Result<(), String> {
+        way.push(name.to_owned());
+        for next in linked(&self.targets[name]) {
+            if next == name {
+                return Err(format!("target {next} cannot link to itself"));
+            }
+            if way.iter().any(|known| known == next) {
+                return Err(format!("infinite loop from {name} to {next}"));
+            }
+            self.follow(next, way)?;
+        }
+        way.pop();
         Ok(())
     }
 
@@ -128,12 +149,10 @@ fn resolved(definition: &Definition, changes: &[Change], name: &str) -> Result<T
 
 fn inherited(definition: &Definition, changes: &[Change], name: &str, way: &mut Vec<String>) -> Result<Target, String> {
     let own = definition.targets.get(name).ok_or_else(|| format!("failed to find target {name}"))?;
-    if way.iter().any(|known| known == name) {
-        return Err(format!("infinite loop from {name}"));
-    }
     way.push(name.to_owned());
     let mut target = Target::default();
-    for parent in &own.inherits {
+    // Who inherits from itself, by whatever way, has nothing more of it.
+    for parent in own.inherits.iter().filter(|parent| !way.contains(*parent)).collect::<Vec<_>>() {
         target.merge(&inherited(definition, changes, parent, way)?);
     }
     way.pop();
@@ -142,5 +161,6 @@ fn inherited(definition: &Definition, changes: &[Change], name: &str, way: &mut 
         change.apply(&mut target)?;
     }
     target.inherits.clear();
+    target.normalise();
     Ok(target)
 }

@@ -43,6 +43,7 @@ impl Serialize for Entry {
         let mut map = to.serialize_map(Some(self.0.len()))?;
         for (key, value) in &self.0 {
             match key.as_str() {
+                "disabled" => map.serialize_entry(key, &(value == "true"))?,
                 "paths" => map.serialize_entry(key, &value.split(',').collect::<Vec<_>>())?,
                 _ => map.serialize_entry(key, value)?,
             }
@@ -109,6 +110,12 @@ pub(super) struct Target {
     pub(super) extra_hosts: BTreeMap<String, String>,
     #[serde(skip)]
     pub(super) inherits: Vec<String>,
+    /// Where the context really is, if that is part of something elsewhere.
+    #[serde(skip)]
+    pub(super) source: Option<String>,
+    /// The same for named contexts.
+    #[serde(skip)]
+    pub(super) sources: BTreeMap<String, String>,
 }
 
 /// A value of an attribute, whoever read it.
@@ -120,10 +127,58 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
         Value::Null => None,
         Value::String(text) => Some(text.clone()),
         Value::Bool(value) => Some(value.to_string()),
-        Value::Number(value) => Some(value.to_string()),
+        Value::Number(value) => Some(decimal(value)),
         other => Some(serde_json::to_string(other).unwrap_or_default()),
     }
 }
+
+/// A number in full, without what binary fractions add to it.
+fn decimal(number: &hcl::Number) -> String {
+    /// The digits that a double surely has, and how many a number has that was meant in decimals.
+    const SURE: usize = 15;
+    const SHORT: usize = 12;
+    let Some(value) = number.as_f64().filter(|_| number.as_i64().is_none() && number.as_u64().is_none()) else {
+        return number.to_string();
+    };
+    let rounded: f64 = format!("{value:.*e}", SURE - 1).parse().unwrap_or(value);
+    let text = rounded.to_string();
+    if text.len() <= SHORT || value.fract() == 0.0 { text } else { value.to_string() }
+}
+
+/// Whether a value can be an attribute of that name.
+pub(super) fn wanted(key: &str, value: &Value) -> Result<(), String> {
+    let is_plain = |value: &Value| !matches!(value, Value::Array(_) | Value::Object(_));
+    match key {
+        _ if value.is_null() => Ok(()),
+        "pull" | "no-cache" => match value {
+            Value::Bool(_) => Ok(()),
+            Value::String(text) if matches!(text.as_str(), "true" | "false" | "1" | "0") => Ok(()),
+            _ => Err("a bool is required".to_owned()),
+        },
+        "args" | "labels" | "contexts" | "extra-hosts" => match value {
+            Value::Object(map) => match map.iter().find(|(_, value)| !is_plain(value)) {
+                Some((key, _)) => Err(format!("element {key:?}: string required")),
+                None => Ok(()),
+            },
+            _ => Err("map of string required".to_owned()),
+        },
+        "tags" | "platforms" | "annotations" | "ulimits" | "entitlements" | "inherits" | "no-cache-filter" => {
+            match value {
+                Value::Array(items) => match items.iter().position(|item| !is_plain(item)) {
+                    Some(at) => Err(format!("element {at}: string required")),
+                    None => Ok(()),
+                },
+                _ => Err("list of string required".to_owned()),
+            }
+        }
+        _ if LISTS.contains(&key) => Ok(()),
+        _ if is_plain(value) => Ok(()),
+        _ => Err("string required".to_owned()),
+    }
+}
+
+/// Attributes that are lists of `key=value,…`.
+const LISTS: [&str; 6] = ["attest", "cache-from", "cache-to", "secret", "ssh", "output"];
 
 fn scalars(value: &Value) -> Vec<String> {
     match value {
@@ -133,6 +188,9 @@ fn scalars(value: &Value) -> Vec<String> {
 }
 
 fn pairs(value: &Value) -> Result<BTreeMap<String, String>, String> {
+    if value.is_null() {
+        return Ok(BTreeMap::new());
+    }
     let Value::Object(map) = value else { return Err("a map is wanted".to_owned()) };
     Ok(map.iter().filter_map(|(key, value)| Some((key.clone(), scalar(value)?))).collect())
 }
@@ -153,12 +211,12 @@ fn alone(kind: &str, word: &str) -> Vec<(&'static str, String)> {
         "cache" => vec![("ref", word), ("type", "registry".to_owned())],
         "output" if word == "-" => vec![("dest", word), ("type", "tar".to_owned())],
         "output" => vec![("dest", word), ("type", "local".to_owned())],
-        "attest" => vec![("type", word)],
+        "secret" => vec![("", word)],
         _ => vec![("id", word)],
     }
 }
 
-fn entries(value: &Value, kind: &str) -> Vec<Entry> {
+fn entries(value: &Value, kind: &str) -> Result<Vec<Entry>, String> {
     let entry = |value: &Value| match value {
         Value::Object(map) => {
             let text = |value: &Value| match value {
@@ -175,19 +233,86 @@ fn entries(value: &Value, kind: &str) -> Vec<Entry> {
             _ => Entry::parse(&text, |word| alone(kind, word)),
         }),
     };
-    match value {
+    let found: Vec<Entry> = match value {
         Value::Array(items) => items.iter().filter_map(entry).collect(),
         other => entry(other).into_iter().collect(),
+    };
+    found.into_iter().map(|entry| checked(entry, kind)).collect()
+}
+
+/// An entry as it is meant, or what is wrong with it.
+fn checked(mut entry: Entry, kind: &str) -> Result<Entry, String> {
+    match kind {
+        "secret" => {
+            if let Some((word, _)) = entry.0.iter().find(|(key, _)| key.is_empty()) {
+                return Err(format!("invalid field '{word}' must be a key=value pair"));
+            }
+            for (key, _) in &entry.0 {
+                if !matches!(key.as_str(), "type" | "id" | "source" | "src" | "env") {
+                    let value = entry.get(key);
+                    return Err(format!("unexpected key '{key}' in '{key}={value}'"));
+                }
+            }
+            // The type only says how its source is meant.
+            let is_variable = entry.get("type") == "env" && entry.get("env").is_empty();
+            match entry.get("type") {
+                "" | "file" | "env" => {}
+                other => return Err(format!("unsupported secret type {other:?}")),
+            }
+            entry.0.retain(|(key, _)| key != "type");
+            for (key, _) in &mut entry.0 {
+                match key.as_str() {
+                    "src" | "source" if is_variable => *key = "env".to_owned(),
+                    "source" => *key = "src".to_owned(),
+                    _ => {}
+                }
+            }
+        }
+        "attest" if entry.get("type").is_empty() => return Err("attestation type not specified".to_owned()),
+        "attest" => entry.0.retain(|(key, value)| key != "disabled" || value == "true"),
+        "output" if entry.get("type").is_empty() => return Err("type is required for output".to_owned()),
+        _ => {}
     }
+    Ok(entry.sorted())
 }
 
 impl Target {
+    /// Whether there is such an attribute in files.
+    pub(super) fn has(key: &str) -> bool {
+        !matches!(key, "secrets" | "platform") && Self::default().set(key, &Value::Null).is_ok()
+    }
+
+    /// Leaves out what is said twice, and what is said by saying nothing; adds what is implied.
+    pub(super) fn normalise(&mut self) {
+        let attest = std::mem::take(&mut self.attest);
+        self.merge(&Self { attest, ..Self::default() });
+        for list in [
+            &mut self.annotations,
+            &mut self.tags,
+            &mut self.platforms,
+            &mut self.no_cache_filter,
+            &mut self.ulimits,
+            &mut self.entitlements,
+        ] {
+            let all = std::mem::take(list);
+            join(list, &all);
+        }
+        for list in [&mut self.secret, &mut self.ssh, &mut self.cache_from, &mut self.cache_to, &mut self.output] {
+            let all = std::mem::take(list);
+            join(list, &all);
+        }
+        if self.network.as_deref() == Some("host") {
+            join(&mut self.entitlements, &["network.host".to_owned()]);
+        }
+        self.contexts.retain(|_, place| !place.is_empty());
+    }
+
     /// Takes an attribute.
     pub(super) fn set(&mut self, key: &str, value: &Value) -> Result<(), String> {
         match key {
             "description" => self.description = scalar(value),
             "annotations" => self.annotations = scalars(value),
-            "attest" => self.attest = entries(value, "attest"),
+            "attest" => self.attest = entries(value, "attest")?,
             "context" => self.context = scalar(value),
             "contexts" => self.contexts = pairs(value)?,
             "dockerfile" => self.dockerfile = scalar(value),
@@ -195,13 +320,13 @@ impl Target {
             "args" => self.args = pairs(value)?,
             "labels" => self.labels = pairs(value)?,
             "tags" => self.tags = scalars(value),
-            "cache-from" => self.cache_from = entries(value, "cache"),
-            "cache-to" => self.cache_to = entries(value, "cache"),
+            "cache-from" => self.cache_from = entries(value, "cache")?,
+            "cache-to" => self.cache_to = entries(value, "cache")?,
             "target" => self.target = scalar(value),
-            "secret" | "secrets" => self.secret = entries(value, "secret"),
-            "ssh" => self.ssh = entries(value, "ssh"),
+            "secret" | "secrets" => self.secret = entries(value, "secret")?,
+            "ssh" => self.ssh = entries(value, "ssh")?,
             "platforms" | "platform" => self.platforms = scalars(value),
-            "output" => self.output = entries(value, "output"),
+            "output" => self.output = entries(value, "output")?,
             "pull" => self.pull = switch(value)?,
             "no-cache" => self.no_cache = switch(value)?,
             "network" => self.network = scalar(value),
@@ -247,8 +372,12 @@ impl Target {
         join(&mut self.ulimits, &other.ulimits);
         join(&mut self.entitlements, &other.entitlements);
         join(&mut self.inherits, &other.inherits);
-        self.attest.retain(|own| !other.attest.iter().any(|new| new.get("type") == own.get("type")));
-        join(&mut self.attest, &other.attest);
+        for new in &other.attest {
+            match self.attest.iter_mut().find(|own| own.get("type") == new.get("type")) {
+                Some(own) => own.clone_from(new),
+                None => self.attest.push(new.clone()),
+            }
+        }
         for (own, other) in [
             (&mut self.contexts, &other.contexts),
             (&mut self.args, &other.args),

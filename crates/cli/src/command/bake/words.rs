@@ -19,7 +19,7 @@ pub(super) fn words(target: &Target, links: &Links, inline: Option<&Path>) -> Ve
     for (key, value) in &target.contexts {
         let place = match value.strip_prefix("target:").and_then(|name| links.get(name)) {
             Some(image) => format!("docker-image://{image}"),
-            None => plain(value).to_owned(),
+            None => plain(target.sources.get(key).unwrap_or(value)).to_owned(),
         };
         flag("build-context", &format!("{key}={place}"));
     }
@@ -57,7 +57,8 @@ pub(super) fn words(target: &Target, links: &Links, inline: Option<&Path>) -> Ve
     for (name, on) in [("pull", target.pull), ("no-cache", target.no_cache)] {
         words.extend(on.filter(|on| *on).map(|_| format!("--{name}")));
     }
-    let context = plain(target.context.as_deref().unwrap_or(".")).to_owned();
+    let context = target.source.as_deref().or(target.context.as_deref()).unwrap_or(".");
+    let context = plain(context).to_owned();
     let file = target.dockerfile.as_deref().unwrap_or("Dockerfile");
     words.push(format!("--file={}", inline.map_or_else(|| placed(&context, file), |path| path.display().to_string())));
     words.push(context);
@@ -66,6 +67,10 @@ pub(super) fn words(target: &Target, links: &Links, inline: Option<&Path>) -> Ve
 
 /// A Dockerfile lies in its context, unless that lies elsewhere.
 fn placed(context: &str, file: &str) -> String {
+    if let Some(own) = file.strip_prefix("cwd://") {
+        // The caller's, wherever the context is.
+        return std::path::absolute(own).unwrap_or_else(|_| own.into()).display().to_string();
+    }
     let is_remote = context.contains("://") || context.starts_with("git@");
     if is_remote || Path::new(file).is_absolute() {
         return plain(file).to_owned();

@@ -85,6 +85,11 @@ impl Plan {
     }
 
     fn of_remote(address: &str, file: &str) -> Result<Self, Failure> {
+        if Path::new(file).is_absolute() {
+            // The caller's own file, beside what is elsewhere.
+            let (text, _) = read_dockerfile(Path::new(file))?;
+            return Ok(Self::with(Source::Remote(address.to_owned()), Some(text), "Dockerfile"));
+        }
         let name = if file.is_empty() { "Dockerfile" } else { file };
         let dockerfile = if file == "-" { Some(read_stdin()?) } else { None };
         Ok(Self::with(Source::Remote(address.to_owned()), dockerfile, if file == "-" { "Dockerfile" } else { name }))
@@ -171,7 +176,7 @@ fn named(name: &str, value: &str) -> Result<Source, Failure> {
     Ok(Source::Directory { path, ignore })
 }
 
-fn is_archive(bytes: &[u8]) -> bool {
+pub(crate) fn is_archive(bytes: &[u8]) -> bool {
     let packed: [&[u8]; 4] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"BZh", b"\xfd7zXZ"];
     packed.iter().any(|magic| bytes.starts_with(magic)) || bytes.get(257..262) == Some(b"ustar")
 }

@@ -1,8 +1,9 @@
 //! `--output`: where what was built goes.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, IsTerminal, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use futures_util::StreamExt;
 use hako_api::query;
@@ -14,6 +15,7 @@ use crate::archive::unpack;
 use crate::command::image::pull::Where;
 use crate::command::image::push::upload;
 use crate::failure::{Failure, path_failure};
+use crate::scratch::Folder;
 use crate::session::Session;
 
 /// One destination.
@@ -21,8 +23,8 @@ use crate::session::Session;
 pub(super) enum Output {
     /// An image in the daemon.
     Image,
-    /// Files in a directory.
-    Local(String),
+    /// Files in a directory; whether each platform has a folder of its own in it, if that is said.
+    Local(String, Option<bool>),
     /// Files in a tar; `-` is standard output.
     Tar(String),
     /// An image in its registries.
@@ -57,15 +59,16 @@ pub(super) fn parse(flags: &[&str], load: bool, push: bool) -> Result<Vec<Output
 
 fn one(flag: &str) -> Result<Output, Failure> {
     if !flag.contains('=') {
-        return Ok(if flag == "-" { Output::Tar("-".to_owned()) } else { Output::Local(flag.to_owned()) });
+        return Ok(if flag == "-" { Output::Tar("-".to_owned()) } else { Output::Local(flag.to_owned(), None) });
     }
-    let (mut kind, mut dest, mut push) = ("", "", false);
+    let (mut kind, mut dest, mut push, mut split) = ("", "", false, None);
     for field in flag.split(',') {
         let (key, value) = field.split_once('=').unwrap_or((field, ""));
         match key {
             "type" => kind = value,
             "dest" => dest = value,
             "push" => push = value == "true",
+            "platform-split" => split = Some(value),
             other => return Err(Failure::local(format!("output option {other} comes with a later version"))),
         }
     }
@@ -73,8 +76,12 @@ fn one(flag: &str) -> Result<Output, Failure> {
         "" => Err(Failure::local(format!("output {kind} needs dest=PATH"))),
         dest => Ok(dest.to_owned()),
     };
+    let split = split.map(truth).transpose()?;
+    if split.is_some() && kind != "local" {
+        return Err(Failure::local(format!("output option platform-split is for type=local, not for type={kind}")));
+    }
     match kind {
-        "local" => needed().map(Output::Local),
+        "local" => needed().map(|dest| Output::Local(dest, split)),
         "tar" => Ok(Output::Tar(if dest.is_empty() { "-".to_owned() } else { dest.to_owned() })),
         "registry" => Ok(Output::Registry),
         "image" if push => Ok(Output::Registry),
@@ -86,12 +93,24 @@ fn one(flag: &str) -> Result<Output, Failure> {
     }
 }
 
-/// Brings the result to where it is wanted.
+fn truth(text: &str) -> Result<bool, Failure> {
+    match text {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
+        _ => {
+            let why = format!("strconv.ParseBool: parsing {text:?}: invalid syntax");
+            Err(Failure::local(format!("failed to solve: non-bool value for platform-split: {text}: {why}")))
+        }
+    }
+}
+
+/// Brings the result to where it is wanted. `platform` is the one it is for, if that is only one.
 pub(super) async fn deliver(
     session: &Session,
     outputs: &[Output],
     result: &Built,
     tags: &[String],
+    platform: &str,
 ) -> Result<(), Failure> {
     for output in outputs {
         match (output, result) {
@@ -109,16 +128,24 @@ pub(super) async fn deliver(
                 let options = query::Save { names, ..query::Save::default() };
                 write(session.client()?.images().save(&options).await?, path).await?;
             }
-            (Output::Local(path), Built::Layer(layer)) => {
-                local(session.client()?.builds().files(layer.as_deref()).await?, path).await?;
+            (Output::Local(path, split), Built::Layer(layer)) => {
+                let own = if *split == Some(true) { folder(path, platform) } else { path.clone() };
+                local(session.client()?.builds().files(layer.as_deref()).await?, &own).await?;
             }
             (Output::Tar(path), Built::Layer(layer)) => {
                 write(session.client()?.builds().files(layer.as_deref()).await?, path).await?;
             }
-            (Output::Local(path), Built::Layers(layers)) => {
+            (Output::Local(path, split), Built::Layers(layers)) => {
+                let mut placed = BTreeMap::new();
                 for (platform, layer) in layers {
-                    let own = Path::new(path).join(platform.replace('/', "_")).display().to_string();
-                    local(session.client()?.builds().files(layer.as_deref()).await?, &own).await?;
+                    let files = session.client()?.builds().files(layer.as_deref()).await?;
+                    if *split != Some(false) {
+                        local(files, &folder(path, platform)).await?;
+                        continue;
+                    }
+                    let own = Folder::within(Path::new(path))?;
+                    local(files, &own.path().display().to_string()).await?;
+                    merge(own.path(), Path::new(path), platform, Path::new(""), &mut placed)?;
                 }
             }
             (Output::Tar(path), Built::Layers(layers)) => {
@@ -130,6 +157,52 @@ pub(super) async fn deliver(
         }
     }
     Ok(())
+}
+
+/// A platform's own folder.
+fn folder(path: &str, platform: &str) -> String {
+    Path::new(path).join(platform.replace('/', "_")).display().to_string()
+}
+
+/// Moves what lies in one directory into another; what another platform put there stays, and only directories may be in both.
+fn merge(
+    from: &Path,
+    to: &Path,
+    platform: &str,
+    below: &Path,
+    placed: &mut BTreeMap<PathBuf, String>,
+) -> Result<(), Failure> {
+    let failed = |path: &Path, error: &io::Error| path_failure("write", &path.display().to_string(), error);
+    let entries = std::fs::read_dir(from.join(below)).map_err(|error| failed(from, &error))?;
+    for entry in entries {
+        let entry = entry.map_err(|error| failed(from, &error))?;
+        let name = below.join(entry.file_name());
+        let (source, target) = (entry.path(), to.join(&name));
+        let is_folder = |path: &Path| path.symlink_metadata().is_ok_and(|about| about.is_dir());
+        if is_folder(&source) && is_folder(&target) {
+            merge(from, to, platform, &name, placed)?;
+            continue;
+        }
+        if let Some(other) = placed.get(&name) {
+            let why = format!("cannot overwrite {} from {other} with {platform}", name.display());
+            return Err(Failure::local(format!("failed to solve: {why} when split option is disabled")));
+        }
+        note(&source, &name, platform, placed);
+        std::fs::rename(&source, &target).map_err(|error| failed(&target, &error))?;
+    }
+    Ok(())
+}
+
+/// Remembers the files that a platform brings.
+fn note(source: &Path, name: &Path, platform: &str, placed: &mut BTreeMap<PathBuf, String>) {
+    match source.symlink_metadata() {
+        Ok(about) if about.is_dir() => {
+            for entry in std::fs::read_dir(source).into_iter().flatten().flatten() {
+                note(&entry.path(), &name.join(entry.file_name()), platform, placed);
+            }
+        }
+        _ => _ = placed.insert(name.to_owned(), platform.to_owned()),
+    }
 }
 
 async fn write(mut bytes: ByteStream, path: &str) -> Result<(), Failure> {
@@ -176,13 +249,38 @@ mod tests {
     use super::*;
 
     #[test]
+    fn platforms_share_a_directory_but_no_file() {
+        let house = tempfile::tempdir().unwrap();
+        let path = |name: &str| house.path().join(name);
+        for name in ["one/bin/a", "one/same/x", "two/bin/b", "two/same/y", "three/bin/a"] {
+            std::fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            std::fs::write(path(name), name).unwrap();
+        }
+        std::fs::create_dir(path("out")).unwrap();
+        let mut placed = BTreeMap::new();
+        let mut merged =
+            |from: &str| merge(&path(from), &path("out"), from, Path::new(""), &mut placed).map_err(|e| e.to_string());
+        assert_eq!(merged("one"), Ok(()));
+        assert_eq!(merged("two"), Ok(()));
+        assert!(["out/bin/a", "out/bin/b", "out/same/x", "out/same/y"].iter().all(|name| path(name).is_file()));
+        let said = merged("three").unwrap_err();
+        assert!(said.contains("cannot overwrite bin/a from one with three when split option is disabled"), "{said}");
+    }
+
+    #[test]
     fn outputs_are_read() {
         let check = |flags: &[&str]| parse(flags, false, false).map_err(|error| error.to_string());
         assert_eq!(check(&[]), Ok(vec![Output::Image]));
-        assert_eq!(check(&["out"]), Ok(vec![Output::Local("out".into())]));
+        assert_eq!(check(&["out"]), Ok(vec![Output::Local("out".into(), None)]));
         assert_eq!(check(&["-"]), Ok(vec![Output::Tar("-".into())]));
-        assert_eq!(check(&["type=local,dest=d"]), Ok(vec![Output::Local("d".into())]));
+        assert_eq!(check(&["type=local,dest=d"]), Ok(vec![Output::Local("d".into(), None)]));
         assert_eq!(check(&["type=oci,dest=i.tar"]), Ok(vec![Output::Archive("i.tar".into())]));
+        assert_eq!(
+            check(&["type=local,dest=d,platform-split=false"]),
+            Ok(vec![Output::Local("d".into(), Some(false))])
+        );
+        assert!(check(&["type=local,dest=d,platform-split=x"]).unwrap_err().contains("non-bool value"));
+        assert!(check(&["type=tar,dest=d,platform-split=true"]).is_err());
         assert!(check(&["type=local"]).unwrap_err().contains("needs dest"));
         assert_eq!(check(&["type=registry"]), Ok(vec![Output::Registry]));
         assert_eq!(check(&["type=image,push=true"]), Ok(vec![Output::Registry]));

@@ -31,7 +31,7 @@ pub(in crate::handlers) async fn build(asked: Asked) -> Outcome {
     let origin = if query.remote.is_empty() || query.remote == "client-session" {
         builds.receive(asked.into_source()).await?
     } else {
-        builds.fetch(&query.remote).await?
+        builds.fetch(&query.remote, None).await?
     };
     let name = if query.dockerfile.is_empty() { "Dockerfile" } else { &query.dockerfile };
     let root = origin.open()?;
