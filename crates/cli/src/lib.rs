@@ -171,7 +171,8 @@ fn usage_failure(fault: Fault, path: &str, usage: &str) -> Failure {
         Fault::Help => Failure::status(0),
         Fault::Message(message) => Failure::Usage {
             message: format!("{message}\n\n{usage}\nRun '{path} --help' for more information"),
-            code: 125,
+            // Docker's compose is a program of its own, with a code of its own.
+            code: if path.starts_with("hako compose") { 1 } else { 125 },
         },
     }
 }

@@ -24,6 +24,9 @@ fn output_and_exit_codes_follow_docker() {
     assert!(said.contains("permission denied"), "{said}");
     let said = house.fails(125, ["run", "--no-such-flag", "busybox"]);
     assert!(said.contains("unknown flag: --no-such-flag"), "{said}");
+    // Docker's compose is a program of its own.
+    let said = house.fails(1, ["compose", "up", "--no-such-flag"]);
+    assert!(said.contains("unknown flag: --no-such-flag"), "{said}");
     house.fails(137, ["run", "--rm", "--init", "busybox", "sh", "-c", "kill -KILL $$"]);
     house.fails(143, ["run", "--rm", "--init", "busybox", "sh", "-c", "kill -TERM $$"]);
 }
