@@ -116,7 +116,7 @@ fn errors() {
     let mut spec = vessel.spec(&["true"]);
     spec.mounts.push(crate::vessel::bind(&vessel.path("missing"), "/x", "rbind"));
     let text = vessel.launch(&spec).unwrap_err().to_string();
-    assert!(text.contains("/missing\" to rootfs at \"/x\"") && text.contains("No such file"), "{text}");
+    assert!(text.contains("/missing\" to rootfs at \"/x\"") && text.contains("no such file or directory"), "{text}");
 }
 
 fn dropped() {
