@@ -108,7 +108,8 @@ fn events_and_ends_are_heard() {
         told().contains("\"action\":\"unpause\"")
     });
     assert!(told().contains("\"service\":\"web\"") && !told().contains("\"service\":\"db\""), "{}", told());
-    signal(child.id().cast_signed(), "INT");
+    // Not by SIGINT, which whoever runs the tests in the background may have had ignored.
+    signal(child.id().cast_signed(), "TERM");
     child.wait().unwrap();
     let waiting = shop.command(&["wait", "db"]).stdout(Stdio::piped()).spawn().unwrap();
     shop.ok(&["kill", "-s", "KILL", "db"]);
