@@ -111,7 +111,8 @@ fn events_and_ends_are_heard() {
     // Not by SIGINT, which whoever runs the tests in the background may have had ignored.
     signal(child.id().cast_signed(), "TERM");
     child.wait().unwrap();
-    let waiting = shop.command(&["wait", "db"]).stdout(Stdio::piped()).spawn().unwrap();
+    let waiting = shop.command(&["wait", "db"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    let waiting = waiting.unwrap();
     shop.ok(&["kill", "-s", "KILL", "db"]);
     let ended = finish(waiting.wait_with_output().unwrap());
     assert!(ended.code == 137 || ended.stderr.contains("no containers"), "{} {}", ended.code, ended.stderr);
