@@ -146,7 +146,7 @@ const EXEC: &[Flag] = &[
     valued("apparmor", "", "PROFILE", "The AppArmor profile it runs under"),
     switch("no-new-privs", "", "It and its children gain no privileges"),
     valued("cap", "c", "CAPABILITY", "Add a capability"),
-    valued("cgroup", "", "PATH", "A group below the container's that it is put into"),
+    valued("cgroup", "", "[CONTROLLER,…:]PATH", "A group below the container's that it is put into; on v1 several"),
     switch("ignore-paused", "", "Also if the container is paused"),
 ];
 

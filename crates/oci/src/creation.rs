@@ -92,10 +92,26 @@ fn start_waiting(session: &Session, container: &Container) -> Result<()> {
     launch::start(&door, record.pid, agent.as_ref())?;
     // Left behind, it would only make the next look take longer.
     let _ = std::fs::remove_file(container.door());
+    session.report.debug(&format!("container {}: process {} executes its program", container.id(), record.pid));
     for error in hook::run_each("poststart", &record.hooks.poststart, &state(record, "running")) {
-        session.report.warning(&error.to_string());
+        if poststart_may_fail(&record.oci_version) {
+            session.report.warning(&error.to_string());
+            continue;
+        }
+        if let Some(process) = container.process() {
+            // It may have ended by itself.
+            let _ = process.kill(9);
+        }
+        return Err(error.into());
     }
     Ok(())
+}
+
+/// Whether a container goes on when such a hook has failed: since version 1.2.1 of the specification it is stopped.
+fn poststart_may_fail(version: &str) -> bool {
+    let mut numbers = version.split(['.', '-', '+']).map_while(|part| part.parse::<u32>().ok());
+    let mut number = || numbers.next().unwrap_or(0);
+    (number(), number(), number()) < (1, 2, 1)
 }
 
 /// The state of a container as hooks are told it.

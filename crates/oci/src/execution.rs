@@ -6,7 +6,7 @@ use std::path::Path;
 use hako_runtime::agent::Agent;
 use hako_runtime::exec::{self, Executed, Target};
 use hako_runtime::spec::{Capabilities, Process, Spec, User};
-use hako_sys::cgroup::Group;
+use hako_sys::cgroup::{Group, Version};
 use hako_sys::process::SingleThreaded;
 
 use crate::arguments::Parsed;
@@ -60,7 +60,7 @@ fn launch(parsed: &Parsed, container: &Container, spec: &Spec, process: &Process
         }
         _ => container.process().ok_or_else(|| Error::NotRunning { id: container.id().to_owned() })?,
     };
-    let group = group(parsed, container)?;
+    let Place { group, elsewhere } = place(parsed, container)?;
     if !parsed.on("ignore-paused") {
         place::expect_thawed(&group)?;
     }
@@ -69,7 +69,9 @@ fn launch(parsed: &Parsed, container: &Container, spec: &Spec, process: &Process
     let target = Target {
         process: &first,
         group: &group,
+        elsewhere: &elsewhere,
         seccomp: linux.and_then(|linux| linux.seccomp.as_ref()),
+        personality: linux.and_then(|linux| linux.personality.as_ref()),
         agent: agent.as_ref(),
         apart: true,
         inherited: inherited("exec", parsed)?,
@@ -81,20 +83,54 @@ fn launch(parsed: &Parsed, container: &Container, spec: &Spec, process: &Process
     Ok(exec::spawn(witness, &target, process, stdio(Some(process))?)?)
 }
 
-/// The container's group, or one below it that is named.
-fn group(parsed: &Parsed, container: &Container) -> Result<Group> {
-    let Some(below) = parsed.value("cgroup") else { return container.group() };
+/// Where a process is put.
+struct Place {
+    group: Group,
+    /// By controller.
+    elsewhere: Vec<(String, Group)>,
+}
+
+/// The container's group, or groups below it that are named: one, or on v1 one for each of some controllers.
+fn place(parsed: &Parsed, container: &Container) -> Result<Place> {
+    let mut place = Place { group: container.group()?, elsewhere: Vec::new() };
+    for named in parsed.all("cgroup") {
+        match named.split_once(':') {
+            None => place.group = group_below(container, named, None)?,
+            Some((controllers, below)) => {
+                for controller in controllers.split(',') {
+                    let group = group_below(container, below, Some(controller))?;
+                    place.elsewhere.push((controller.to_owned(), group));
+                }
+            }
+        }
+    }
+    Ok(place)
+}
+
+fn group_below(container: &Container, below: &str, controller: Option<&str>) -> Result<Group> {
+    let refused = |what: String| Error::Usage { command: "exec", what: format!("--cgroup: {what}") };
     let below = below.trim_matches('/');
-    if below.split('/').any(|part| part == "..") || below.contains(':') {
-        let what = format!("--cgroup: {below} is not a sub cgroup path: it must lie below the container's group");
-        return Err(Error::Usage { command: "exec", what });
+    if below.split('/').any(|part| part == "..") {
+        return Err(refused(format!("{below} is not a sub cgroup path: it must lie below the container's group")));
     }
     let group = Group::open(&format!("{}/{below}", container.record.cgroup))?;
-    if !group.exists() {
-        let what = format!("--cgroup {below}: there is no such group below the container's");
-        return Err(Error::Usage { command: "exec", what });
+    if let Some(controller) = controller {
+        if group.version() == Version::V2 {
+            let what = format!("{controller}:{below}: on cgroup v2 a process is in one group for all controllers");
+            return Err(refused(what));
+        }
+        if !group.has_hierarchy_of(controller) {
+            return Err(refused(format!("unknown controller {controller:?}")));
+        }
     }
-    Ok(group)
+    let missing = match controller {
+        Some(controller) => group.directory(controller).filter(|directory| !directory.is_dir()),
+        None => group.lacking(),
+    };
+    missing.map_or(Ok(group), |directory| {
+        let door = directory.join("cgroup.procs");
+        Err(refused(format!("adding pid to {}: no such file or directory", door.display())))
+    })
 }
 
 /// The process: from a file, or the container's own with what the flags and words say.

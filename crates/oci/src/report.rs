@@ -52,22 +52,27 @@ impl Report {
         eprintln!("hako-runtime: warning: {text}");
     }
 
-    /// Tells what was done, if that is wanted.
+    /// Tells what was done, if that is wanted: on standard error, if there is no log.
     pub(crate) fn debug(&self, text: &str) {
-        if self.debug {
-            self.write("debug", text);
+        match self.log {
+            _ if !self.debug => {}
+            Some(_) => self.write("debug", text),
+            None => eprintln!("{}", self.line("debug", text)),
         }
     }
 
     /// A log that cannot be written to is no reason to fail.
     fn write(&self, level: &str, text: &str) {
         let Some(mut log) = self.log.as_ref() else { return };
+        let _ = log.write_all(format!("{}\n", self.line(level, text)).as_bytes());
+    }
+
+    fn line(&self, level: &str, text: &str) -> String {
         let time = calendar::now();
-        let line = if self.json {
+        if self.json {
             serde_json::to_string(&Line { level, msg: text, time: &time }).unwrap_or_default()
         } else {
             format!("time={time:?} level={level} msg={text:?}")
-        };
-        let _ = log.write_all(format!("{line}\n").as_bytes());
+        }
     }
 }

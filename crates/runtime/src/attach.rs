@@ -19,13 +19,22 @@ pub(crate) struct Attacher<'a> {
     label: &'a str,
     fittings: Fittings,
     fds: Received,
-    pts: Option<OwnedFd>,
+    kept: Kept,
+}
+
+/// Mounts that are needed once more when all of them are attached.
+#[derive(Debug, Default)]
+pub(crate) struct Kept {
+    /// The container's devpts.
+    pub(crate) pts: Option<OwnedFd>,
+    /// What is to be read-only in the end, but may still be given mount points and devices.
+    pub(crate) read_only: Vec<OwnedFd>,
 }
 
 impl<'a> Attacher<'a> {
     /// For mounts that need nothing from outside.
     pub(crate) fn new(root: &'a Root, label: &'a str) -> Self {
-        Self { root, label, fittings: Fittings::default(), fds: Received::new(Vec::new()), pts: None }
+        Self { root, label, fittings: Fittings::default(), fds: Received::new(Vec::new()), kept: Kept::default() }
     }
 
     /// The same with what comes from outside.
@@ -35,9 +44,9 @@ impl<'a> Attacher<'a> {
         self
     }
 
-    /// The devpts of the container, once attached.
-    pub(crate) fn into_pts(self) -> Option<OwnedFd> {
-        self.pts
+    /// What is needed once more, when all is attached.
+    pub(crate) fn into_kept(self) -> Kept {
+        self.kept
     }
 
     /// Attaches the mounts with the chosen numbers.
@@ -71,13 +80,18 @@ impl<'a> Attacher<'a> {
             }
             "cgroup" | "cgroup2" => self.attach_cgroups(destination, &options),
             kind => {
+                let covers = filesystem::takes_mode(kind, &options) && self.root.open_path(destination).is_ok();
                 let target = self.directory(destination)?;
                 refuse_inside_proc(&target, destination)?;
-                let mounted = filesystem::mount(mount, &options, self.label, &target)?;
+                let mounted = filesystem::mount(mount, &options, self.label, covers.then_some(&target), &target)?;
                 crate::tree::propagate(&mounted, &options)?;
                 hako_sys::mount::attach(mounted.as_fd(), target.as_fd())?;
-                if kind == "devpts" {
-                    self.pts = Some(mounted);
+                match kind {
+                    "devpts" => self.kept.pts = Some(mounted),
+                    "tmpfs" if !options.set.common(Attributes::READ_ONLY).is_empty() => {
+                        self.kept.read_only.push(mounted);
+                    }
+                    _ => {}
                 }
                 Ok(())
             }

@@ -27,8 +27,12 @@ pub struct Target<'a> {
     pub process: &'a Process,
     /// Its control group.
     pub group: &'a Group,
+    /// The groups the process is put into instead, by a controller of theirs.
+    pub elsewhere: &'a [(String, Group)],
     /// Its filter; the new process gets the same.
     pub seccomp: Option<&'a Seccomp>,
+    /// Its execution domain, which the new process is in as well.
+    pub personality: Option<&'a spec::Personality>,
     /// The agent its filter names.
     pub agent: Option<&'a Agent>,
     /// Set if what is added lives on when the caller ends.
@@ -40,7 +44,7 @@ pub struct Target<'a> {
 impl<'a> Target<'a> {
     /// A container whose processes live and die with the caller.
     pub fn new(process: &'a Process, group: &'a Group, seccomp: Option<&'a Seccomp>) -> Self {
-        Self { process, group, seccomp, agent: None, apart: false, inherited: 0 }
+        Self { process, group, elsewhere: &[], seccomp, personality: None, agent: None, apart: false, inherited: 0 }
     }
 }
 
@@ -74,6 +78,7 @@ pub struct Stage {
     process: Process,
     channel: Channel,
     seccomp: Option<Seccomp>,
+    personality: Option<spec::Personality>,
     agent: Option<Agent>,
     apart: bool,
     inherited: u32,
@@ -94,12 +99,14 @@ impl Stage {
             process,
             channel,
             seccomp: target.seccomp.cloned(),
+            personality: target.personality.cloned(),
             agent: target.agent.cloned(),
             apart: target.apart,
             inherited: target.inherited,
         };
         let mut parcel = Parcel::default();
-        let doors = if born_into.is_some() { Vec::new() } else { parcel.add_all(target.group.doors()?) };
+        let doors =
+            if born_into.is_some() { Vec::new() } else { parcel.add_all(target.group.doors_but(target.elsewhere)?) };
         order::send(&stage.channel, &Order::Placed { doors, ahead: false, fittings: Fittings::default() }, &parcel)?;
         Ok(stage)
     }
@@ -140,6 +147,7 @@ impl Stage {
         let addition = Addition {
             process: process.clone(),
             seccomp: self.seccomp.clone(),
+            personality: self.personality.clone(),
             stdio,
             apart: self.apart,
             inherited: self.inherited,
@@ -283,6 +291,7 @@ fn become_process(answers: &Channel, addition: &Addition, mut fds: Received) -> 
         procfs,
         standard,
         linux: None,
+        personality: addition.personality.as_ref(),
         bound: !addition.apart,
         inherited: addition.inherited,
     };

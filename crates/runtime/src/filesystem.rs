@@ -25,11 +25,18 @@ fn open(mount: &Mount) -> hako_sys::Result<FileSystem> {
     Ok(opened)
 }
 
-/// A file system with its own options. `target` is where it will be attached; `tmpcopyup` copies from there.
+/// Whether a file system looks like the directory it covers for want of a mode of its own.
+pub(crate) fn takes_mode(kind: &str, options: &MountOptions) -> bool {
+    kind == "tmpfs" && !options.data.iter().any(|(key, _)| key == "mode" || key == "tmpcopyup")
+}
+
+/// A file system with its own options. `target` is where it will be attached; `tmpcopyup` copies from there. It takes its
+/// mode from the directory `like`. A tmpfs can be written to for the time being, even if it shall be read-only.
 pub(crate) fn mount(
     mount: &Mount,
     options: &MountOptions,
     label: &str,
+    like: Option<&OwnedFd>,
     target: &OwnedFd,
 ) -> Result<OwnedFd, LaunchError> {
     let mounting = open(mount)?;
@@ -45,25 +52,16 @@ pub(crate) fn mount(
     if !label.is_empty() && kind == "tmpfs" {
         mounting.option("context", label)?;
     }
-    let read_only = options.set.common(Attributes::READ_ONLY);
-    let mounted = mounting.mount(options.set.without(Attributes::READ_ONLY))?;
+    if let Some(like) = like {
+        let stat = rustix::fs::fstat(like).map_err(|error| LaunchError::setup("look at mount point", error))?;
+        mounting.option("mode", format!("{:o}", stat.st_mode & 0o7777))?;
+    }
+    let later = if kind == "tmpfs" { Attributes::READ_ONLY } else { Attributes::NONE };
+    let mounted = mounting.mount(options.set.without(later))?;
     if copy_up {
         copy(&Root::from_fd(reopened(target)?), &Root::from_fd(reopened(&mounted)?))?;
-    } else if kind == "tmpfs" && !options.data.iter().any(|(key, _)| key == "mode") {
-        keep_mode(target, &mounted)?;
-    }
-    if !read_only.is_empty() {
-        hako_sys::mount::set_attributes(mounted.as_fd(), read_only, Attributes::NONE, false)?;
     }
     Ok(mounted)
-}
-
-/// Without a mode of its own a tmpfs looks like the directory it covers.
-fn keep_mode(target: &OwnedFd, mounted: &OwnedFd) -> Result<(), LaunchError> {
-    let stat = rustix::fs::fstat(target).map_err(|error| LaunchError::setup("look at mount point", error))?;
-    let root = Root::from_fd(reopened(mounted)?);
-    Ok(rustix::fs::fchmod(&root, rustix::fs::Mode::from_raw_mode(stat.st_mode & 0o7777))
-        .map_err(hako_sys::Error::os("change mode of", "tmpfs"))?)
 }
 
 /// A mount's descriptor only names it; this one can be read and changed.

@@ -3,13 +3,12 @@
 //! What shows control groups has to wait until the process is in its own, which takes a while on cgroup v1, and what is
 //! bound comes along then; everything else is done meanwhile, unless the order of the mounts speaks against it.
 
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use hako_sys::caps::Set;
 use hako_sys::confined::Root;
 
-use crate::attach::Attacher;
+use crate::attach::{Attacher, Kept};
 use crate::kit::Kit;
 use crate::option::MountOptions;
 use crate::order::{Container, Fittings, Received};
@@ -19,7 +18,7 @@ use crate::{LaunchError, device};
 
 /// What a root has got.
 pub(crate) struct Furnished {
-    pub(crate) pts: Option<OwnedFd>,
+    pub(crate) kept: Kept,
     pub(crate) masked: bool,
     pub(crate) filter: Option<(Set, Filter)>,
 }
@@ -42,11 +41,12 @@ pub(crate) fn furnish(
         kit.move_into(root)?;
         attacher.attach_some(&spec.mounts, |index| index >= count)?;
         let (pts, filter) = kit.into_parts();
-        return Ok(Furnished { pts, masked: true, filter: Some(filter) });
+        let kept = Kept { pts, ..attacher.into_kept() };
+        return Ok(Furnished { kept, masked: true, filter: Some(filter) });
     }
     attacher.attach_some(&spec.mounts, |_| true)?;
     device::make_all(root, spec, false)?;
-    Ok(Furnished { pts: attacher.into_pts(), masked: false, filter: None })
+    Ok(Furnished { kept: attacher.into_kept(), masked: false, filter: None })
 }
 
 /// Furnishes the root of a process that is still on its way into its control group; `placed` waits for its arrival.
@@ -64,7 +64,7 @@ pub(crate) fn furnish_anew(
     let (fittings, fds) = placed()?;
     attacher = attacher.with_fittings(fittings, fds);
     attacher.attach_some(&spec.mounts, |index| late[index])?;
-    Ok(Furnished { pts: attacher.into_pts(), masked: false, filter: None })
+    Ok(Furnished { kept: attacher.into_kept(), masked: false, filter: None })
 }
 
 /// Which mounts have to come late: cgroups, bind mounts, what is mounted below them, and, if anything later lies over

@@ -53,14 +53,14 @@ pub(crate) fn open(witness: SingleThreaded, mount: &Mount) -> Result<(OwnedFd, b
     let options = MountOptions::parse(&mount.options);
     if mount.kind == "overlay" && options.data.iter().any(|(key, _)| key == "lowerdir+") {
         let (tree, directory) = crate::overlay::described(witness, &options, &mount.beneath)?;
-        crate::tree::configure(&tree, &options)?;
+        crate::tree::configure(&tree, &options, false)?;
         return Ok((tree, directory));
     }
     let recursion = options.bind.or((mount.kind == "bind").then_some(Recursion::Single));
     let recursion = recursion.ok_or_else(|| failed(&"only files and directories can be mounted while it runs"))?;
     let tree = hako_sys::mount::copy_tree(Path::new(&mount.source), recursion.is_below()).map_err(|e| failed(&e))?;
     let stat = rustix::fs::fstat(&tree).map_err(|error| failed(&error))?;
-    crate::tree::configure(&tree, &options).map_err(|error| failed(&error))?;
+    crate::tree::configure(&tree, &options, false).map_err(|error| failed(&error))?;
     Ok((tree, rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir()))
 }
 

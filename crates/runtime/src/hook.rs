@@ -68,17 +68,24 @@ pub fn run_all(point: &str, hooks: &[Hook], state: &State<'_>) -> Result<(), Lau
         return Ok(());
     }
     let state = state.json()?;
-    for (index, hook) in hooks.iter().enumerate() {
-        run(hook, &state).map_err(|cause| {
-            LaunchError::setup(format!("error running {point} hook #{index}"), format!("{}: {cause}", hook.path))
-        })?;
-    }
-    Ok(())
+    hooks.iter().enumerate().try_for_each(|numbered| run_one(point, numbered, &state))
 }
 
 /// Runs the hooks of a point at which failures do not matter to the container. Returns them, to be told.
 pub fn run_each(point: &str, hooks: &[Hook], state: &State<'_>) -> Vec<LaunchError> {
-    hooks.iter().filter_map(|hook| run_all(point, std::slice::from_ref(hook), state).err()).collect()
+    if hooks.is_empty() {
+        return Vec::new();
+    }
+    match state.json() {
+        Ok(state) => hooks.iter().enumerate().filter_map(|numbered| run_one(point, numbered, &state).err()).collect(),
+        Err(error) => vec![error],
+    }
+}
+
+fn run_one(point: &str, (index, hook): (usize, &Hook), state: &[u8]) -> Result<(), LaunchError> {
+    run(hook, state).map_err(|cause| {
+        LaunchError::setup(format!("error running {point} hook #{index}"), format!("{}: {cause}", hook.path))
+    })
 }
 
 fn run(hook: &Hook, state: &[u8]) -> Result<(), String> {
@@ -108,7 +115,7 @@ fn run(hook: &Hook, state: &[u8]) -> Result<(), String> {
         _ if !ended => format!("it did not end within {} s", hook.timeout.unwrap_or_default()),
         Exit::Code(0) => return Ok(()),
         Exit::Code(code) => format!("exit status {code}"),
-        Exit::Signal(signal) => format!("killed by signal {signal}"),
+        Exit::Signal(signal) => format!("killed by signal {signal} ({})", hako_sys::process::signal_meaning(signal)),
     };
     Err(format!("{how}, stdout and stderr: {:?}", words(output)))
 }

@@ -15,6 +15,7 @@ use hako_sys::process::{Namespaces, SingleThreaded};
 use rustix::fs::{Mode, OFlags};
 
 use crate::LaunchError;
+use crate::attach::Kept;
 use crate::birth::{Birth, bits};
 use crate::furniture::{self, Furnished};
 use crate::hook::{self, State};
@@ -172,7 +173,7 @@ impl Stage<'_> {
         let mut furnished = self.furnish(&root, container, fds)?;
         self.pass_hooks(&root, container)?;
         let terminal = match container.stdio {
-            Standard::Terminal(size) => Some(filesystem::open_terminal(furnished.pts.as_ref(), size)?),
+            Standard::Terminal(size) => Some(filesystem::open_terminal(furnished.kept.pts.as_ref(), size)?),
             Standard::Fds(_) => None,
         };
         if let Some(terminal) = &terminal {
@@ -184,10 +185,10 @@ impl Stage<'_> {
         if !furnished.masked {
             mask::apply(&root, &linux)?;
         }
-        finish_root(&root, spec)?;
+        finish_root(&root, spec, &furnished.kept)?;
         drop(root);
         // What waits to be started holds nothing of the container's file systems.
-        drop(furnished.pts.take());
+        furnished.kept = Kept::default();
         let dressed =
             Dressed { linux: &linux, process: &process, procfs, standard, terminal, filter: furnished.filter };
         match (&container.apart, door) {
@@ -265,6 +266,7 @@ impl Stage<'_> {
         if let Some(terminal) = terminal {
             parcel.add(terminal);
         }
+        hako_sys::own::end_when_asked();
         order::send(self.channel, &Answer::Ready, &parcel)?;
         drop(parcel);
         let visitor = wait::for_start(door.into())?;
@@ -303,6 +305,7 @@ impl<'a> Dressed<'a> {
             procfs: self.procfs,
             standard: program::Streams { fds: self.standard, terminal: self.terminal.map(|terminal| terminal.slave) },
             linux: Some(self.linux),
+            personality: self.linux.personality.as_ref(),
             bound,
             inherited,
         }
@@ -331,7 +334,7 @@ fn place_of_root(container: &Container) -> Result<OwnedFd, LaunchError> {
 
 /// Whether a container lives among the mounts of whoever launches it.
 fn shares_mounts(spec: &Spec) -> bool {
-    !spec.linux.iter().flat_map(|linux| &linux.namespaces).any(|namespace| namespace.kind == NamespaceKind::Mount)
+    !spec.has_namespace(NamespaceKind::Mount)
 }
 
 fn enter(root: &Root, container: &Container, procfs: &OwnedFd) -> Result<(), LaunchError> {
@@ -370,7 +373,10 @@ fn name_host(spec: &Spec) -> Result<(), LaunchError> {
     Ok(())
 }
 
-fn finish_root(root: &Root, spec: &Spec) -> Result<(), LaunchError> {
+fn finish_root(root: &Root, spec: &Spec, kept: &Kept) -> Result<(), LaunchError> {
+    for mount in &kept.read_only {
+        hako_sys::mount::set_attributes(mount.as_fd(), Attributes::READ_ONLY, Attributes::NONE, false)?;
+    }
     let propagation = spec.linux.as_ref().map_or("", |linux| linux.rootfs_propagation.as_str());
     let options = crate::option::MountOptions::parse(&[propagation]);
     for (propagation, below) in &options.propagation {

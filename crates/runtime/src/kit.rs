@@ -36,7 +36,7 @@ impl Kit {
         let fittings = Fittings { cgroups, ..Fittings::default() };
         let mut attacher = Attacher::new(&scratch, "").with_fittings(fittings, Received::new(Vec::new()));
         attacher.attach_some(&stock.mounts, |_| true)?;
-        let pts = attacher.into_pts();
+        let pts = attacher.into_kept().pts;
         device::make_all(&scratch, &stock, false)?;
         mask::apply(&scratch, &linux)?;
         let capabilities = hako_sys::caps::Set::from_names(USUAL_CAPABILITIES)?;

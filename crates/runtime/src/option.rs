@@ -7,6 +7,8 @@ use hako_sys::mount::{Attributes, Propagation};
 pub(crate) struct MountOptions {
     /// A bind mount, and whether with what is mounted below.
     pub(crate) bind: Option<Recursion>,
+    /// Whether any word concerns attributes of the one mount.
+    pub(crate) named: bool,
     /// Attributes of the one mount.
     pub(crate) set: Attributes,
     /// Attributes taken from it.
@@ -78,11 +80,19 @@ impl MountOptions {
 
     fn attribute(&mut self, option: &str) -> bool {
         if let Some((attribute, on)) = known_attribute(option) {
+            self.named = true;
             turn(&mut self.set, &mut self.clear, attribute, on);
             return true;
         }
+        if let Some(attribute) = taken_back(option) {
+            self.named = true;
+            self.set = self.set.without(attribute);
+            return true;
+        }
         // `rro`, `rnosuid` and so on: the same for the mounts below.
-        if let Some((attribute, on)) = option.strip_prefix('r').and_then(known_attribute) {
+        let below = option.strip_prefix('r').unwrap_or_default();
+        let cleared = || taken_back(below).map(|attribute| (attribute, false));
+        if let Some((attribute, on)) = known_attribute(below).or_else(cleared) {
             turn(&mut self.set_below, &mut self.clear_below, attribute, on);
             return true;
         }
@@ -92,6 +102,11 @@ impl MountOptions {
 
 fn turn(set: &mut Attributes, clear: &mut Attributes, attribute: Attributes, on: bool) {
     let (to, from) = if on { (set, clear) } else { (clear, set) };
+    if attribute.common(Attributes::ATIME_FIELD) == attribute {
+        // One value of three: what was said of it before does not count.
+        *to = to.without(Attributes::ATIME_FIELD);
+        *from = from.without(Attributes::ATIME_FIELD);
+    }
     *to = to.with(attribute);
     *from = from.without(attribute);
 }
@@ -109,11 +124,21 @@ fn known_attribute(option: &str) -> Option<(Attributes, bool)> {
         "exec" => (Attributes::NO_EXEC, false),
         "noatime" => (Attributes::NO_ATIME, true),
         "strictatime" => (Attributes::STRICT_ATIME, true),
-        "atime" | "relatime" | "norelatime" | "nostrictatime" => (Attributes::ATIME_FIELD, false),
+        "relatime" => (Attributes::ATIME_FIELD, false),
         "nodiratime" => (Attributes::NO_DIR_ATIME, true),
-        "diratime" => (Attributes::NO_DIR_ATIME, false),
         "nosymfollow" => (Attributes::NO_SYMLINKS, true),
         "symfollow" => (Attributes::NO_SYMLINKS, false),
+        _ => return None,
+    })
+}
+
+/// Words that only take another word back: a mount keeps its own way of treating access times unless it is given one.
+fn taken_back(option: &str) -> Option<Attributes> {
+    Some(match option {
+        "atime" => Attributes::NO_ATIME,
+        "nostrictatime" => Attributes::STRICT_ATIME,
+        "norelatime" => Attributes::NONE,
+        "diratime" => Attributes::NO_DIR_ATIME,
         _ => return None,
     })
 }

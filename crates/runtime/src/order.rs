@@ -87,6 +87,7 @@ pub(crate) struct Apart {
 pub(crate) struct Addition {
     pub(crate) process: spec::Process,
     pub(crate) seccomp: Option<spec::Seccomp>,
+    pub(crate) personality: Option<spec::Personality>,
     pub(crate) stdio: Standard,
     /// Whether it lives on when its launcher ends.
     pub(crate) apart: bool,

@@ -6,14 +6,21 @@ use hako_sys::own::{self, Scheduling};
 use crate::LaunchError;
 use crate::spec::{IoPriority, Linux, MemoryPolicy, Personality, Process, Scheduler};
 
-/// Puts everything in force. `linux` is given for a first process only.
-pub(crate) fn take_on(process: &Process, linux: Option<&Linux>) -> Result<(), LaunchError> {
+/// Puts everything in force. `linux` is given for a first process only; the execution domain is that of all.
+pub(crate) fn take_on(
+    process: &Process,
+    linux: Option<&Linux>,
+    personality: Option<&Personality>,
+) -> Result<(), LaunchError> {
     if let Some(scheduler) = &process.scheduler {
         own::schedule(&scheduling(scheduler)?)?;
     }
     if let Some(wanted) = &process.io_priority {
         let (class, level) = io_priority(wanted)?;
         own::set_io_priority(class, level)?;
+    }
+    if let Some(personality) = personality {
+        own::set_personality(domain(personality)?)?;
     }
     let Some(linux) = linux else {
         return match &process.exec_cpu_affinity {
@@ -22,9 +29,6 @@ pub(crate) fn take_on(process: &Process, linux: Option<&Linux>) -> Result<(), La
         };
     };
     free()?;
-    if let Some(personality) = &linux.personality {
-        own::set_personality(domain(personality)?)?;
-    }
     linux.memory_policy.as_ref().map_or(Ok(()), set_memory_policy)
 }
 

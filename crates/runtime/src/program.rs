@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::identity::{self, Sets};
 use crate::order::{self, Answer, Parcel};
 use crate::seccomp::Filter;
-use crate::spec::{Linux, Process, Seccomp};
+use crate::spec::{Linux, Personality, Process, Seccomp};
 use crate::{LaunchError, priority};
 
 /// Input, output and error, or a terminal.
@@ -34,6 +34,8 @@ pub(crate) struct Start<'a> {
     pub(crate) standard: Streams,
     /// The container's Linux section, for a first process.
     pub(crate) linux: Option<&'a Linux>,
+    /// The execution domain.
+    pub(crate) personality: Option<&'a Personality>,
     /// Whether the process dies with its parent.
     pub(crate) bound: bool,
     /// Descriptors behind the standard streams that the program inherits.
@@ -58,7 +60,7 @@ impl Start<'_> {
         let filter = self.filter(&sets)?;
         self.take_streams()?;
         identity::limit(process, &self.procfs)?;
-        priority::take_on(process, self.linux)?;
+        priority::take_on(process, self.linux, self.personality)?;
         label(process, &self.procfs)?;
         // Whoever describes the process may put it where its user could not go by itself; what only the user can enter
         // (on a network's file system, say) is entered afterwards.

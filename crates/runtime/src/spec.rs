@@ -53,6 +53,13 @@ pub struct Spec {
     pub linux: Option<Linux>,
 }
 
+impl Spec {
+    /// Whether it has a namespace of a kind that is not the host's.
+    pub fn has_namespace(&self, kind: NamespaceKind) -> bool {
+        self.linux.iter().flat_map(|linux| &linux.namespaces).any(|namespace| namespace.kind == kind)
+    }
+}
+
 /// A process in a container.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

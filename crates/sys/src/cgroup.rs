@@ -82,6 +82,16 @@ impl Group {
         self.directories().any(|directory| directory.is_dir())
     }
 
+    /// The first of the group's directories that is not there.
+    pub fn lacking(&self) -> Option<PathBuf> {
+        self.directories().find(|directory| !directory.is_dir())
+    }
+
+    /// Whether the host has a hierarchy with a controller.
+    pub fn has_hierarchy_of(&self, controller: &str) -> bool {
+        self.hierarchy.root_of(controller).is_some()
+    }
+
     /// The group's directory for a controller, e.g. `memory`; `None` if the host has no such controller.
     pub fn directory(&self, controller: &str) -> Option<PathBuf> {
         self.hierarchy.root_of(controller).map(|root| below(root, &self.path))
@@ -107,10 +117,20 @@ impl Group {
     /// threads of the machine from being made meanwhile and waits for a grace period first, some ten milliseconds; a
     /// thread that moves itself needs none of that.
     pub fn doors(&self) -> Result<Vec<OwnedFd>> {
+        self.doors_but(&[])
+    }
+
+    /// The same, but for the named controllers' hierarchies the doors of other groups.
+    pub fn doors_but(&self, elsewhere: &[(String, Self)]) -> Result<Vec<OwnedFd>> {
         self.hierarchy.fill_cpusets(&self.path)?;
         let name = if self.version() == Version::V2 { "cgroup.procs" } else { "tasks" };
-        let open = |directory: PathBuf| open_to_write(&directory.join(name));
-        self.directories().map(open).collect()
+        let open = |root: &PathBuf| {
+            let is_here = |controller: &str| self.hierarchy.root_of(controller) == Some(root.as_path());
+            let other = elsewhere.iter().find(|(controller, _)| is_here(controller));
+            let path = other.map_or(&self.path, |(_, group)| &group.path);
+            open_to_write(&below(root, path).join(name))
+        };
+        self.hierarchy.roots().iter().map(open).collect()
     }
 
     /// Gives the group another name below the same parent. `false` on v2, where the kernel cannot.

@@ -179,6 +179,34 @@ pub fn set_attributes(mount: BorrowedFd<'_>, set: Attributes, clear: Attributes,
         .map_err(Error::os("change attributes of", "mount"))
 }
 
+/// The attributes of the mount at a descriptor, those of its file system included (statfs(2)).
+pub fn attributes_of(mount: BorrowedFd<'_>) -> Result<Attributes> {
+    let flags = rustix::fs::fstatvfs(mount).map_err(Error::os("stat", "mount"))?.f_flag.bits();
+    let has = |flag: u64| flags & flag != 0;
+    let mut found = Attributes::NONE;
+    for (flag, attribute) in [
+        (libc::ST_RDONLY, Attributes::READ_ONLY),
+        (libc::ST_NOSUID, Attributes::NO_SUID),
+        (libc::ST_NODEV, Attributes::NO_DEV),
+        (libc::ST_NOEXEC, Attributes::NO_EXEC),
+        (libc::ST_NODIRATIME, Attributes::NO_DIR_ATIME),
+        (ST_NOSYMFOLLOW, Attributes::NO_SYMLINKS),
+    ] {
+        if has(flag) {
+            found = found.with(attribute);
+        }
+    }
+    if has(libc::ST_NOATIME) {
+        found = found.with(Attributes::NO_ATIME);
+    } else if !has(libc::ST_RELATIME) {
+        found = found.with(Attributes::STRICT_ATIME);
+    }
+    Ok(found)
+}
+
+/// `ST_NOSYMFOLLOW` of `linux/statfs.h`.
+const ST_NOSYMFOLLOW: u64 = 0x2000;
+
 /// Changes the propagation of the mount at a descriptor, and of those below it if `recursive`.
 pub fn set_propagation(mount: BorrowedFd<'_>, propagation: Propagation, recursive: bool) -> Result<()> {
     crate::syscall::mount_setattr(mount, 0, 0, propagation.bits(), recursive)

@@ -35,6 +35,12 @@ pub fn reset_signals() {
     crate::syscall::reset_signals();
 }
 
+/// Lets the signals that ask a process to end do so: the first process of a pid namespace does not hear them otherwise.
+/// What is executed later has the default actions again.
+pub fn end_when_asked() {
+    crate::syscall::end_on(&[libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM]);
+}
+
 /// Gives memory that was freed back to the kernel: after a burst, the allocator keeps what it needed at the peak. The
 /// program's text leaves the process, too; what is needed again comes back from the page cache.
 pub fn trim_memory() {

@@ -44,6 +44,11 @@ impl Exit {
     }
 }
 
+/// What the C library says of a signal, in lower case, e.g. `bad system call`.
+pub fn signal_meaning(signal: i32) -> String {
+    crate::syscall::describe_signal(signal).to_lowercase()
+}
+
 /// A process held by its descriptor; it does not die with this value.
 #[derive(Debug)]
 pub struct Process {

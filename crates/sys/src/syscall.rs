@@ -301,6 +301,26 @@ pub(crate) fn reset_signals() {
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const none, ptr::null_mut()) };
 }
 
+/// `strsignal`.
+pub(crate) fn describe_signal(signal: i32) -> String {
+    // SAFETY: the text is read before anybody else asks; it ends with a zero.
+    let text = unsafe { libc::strsignal(signal).as_ref().map(|text| std::ffi::CStr::from_ptr(text)) };
+    text.map_or_else(String::new, |text| text.to_string_lossy().into_owned())
+}
+
+/// Lets each of the signals end the process with exit code 128 and its number.
+pub(crate) fn end_on(signals: &[i32]) {
+    extern "C" fn end(signal: i32) {
+        // SAFETY: may be called in a signal handler, and does not return.
+        unsafe { libc::_exit(128 + signal) }
+    }
+    let handler: extern "C" fn(i32) = end;
+    for signal in signals {
+        // SAFETY: the handler calls nothing but `_exit`.
+        unsafe { libc::signal(*signal, handler as libc::sighandler_t) };
+    }
+}
+
 /// `sync_file_range` of the whole file, without waiting.
 pub(crate) fn begin_writeback(fd: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: takes numbers only.

@@ -12,6 +12,7 @@ mod answers;
 mod baking;
 mod buildkit;
 mod builds;
+mod bundles;
 mod caches;
 mod care;
 mod checkpoints;

@@ -38,7 +38,7 @@ impl Bundle {
         bundle
     }
 
-    fn describe(&self, args: &[&str], more: &[(&str, &str)]) {
+    pub(crate) fn describe(&self, args: &[&str], more: &[(&str, &str)]) {
         let list = format!("[{}]", args.iter().map(|arg| format!("{arg:?}")).collect::<Vec<_>>().join(","));
         let mut text = CONFIG.replace("ARGS", &list).replace("CGROUP", &self.cgroup());
         for place in ["PLUS", "PROCESS", "MOUNTS", "NS", "LINUX"] {
@@ -97,7 +97,7 @@ impl Bundle {
         self.leave(&["create", id]);
     }
 
-    fn output(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         std::fs::read_to_string(self.path("output")).unwrap()
     }
 
@@ -105,7 +105,7 @@ impl Bundle {
         field(&self.ok(&["state", id]), "status")
     }
 
-    fn await_status(&self, id: &str, wanted: &str) {
+    pub(crate) fn await_status(&self, id: &str, wanted: &str) {
         await_that(&format!("{id} to be {wanted}"), || self.status(id) == wanted);
     }
 }

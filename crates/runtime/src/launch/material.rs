@@ -159,12 +159,13 @@ fn binds(
     parcel: &mut Parcel,
 ) -> Result<Vec<Bind>, LaunchError> {
     let mut binds = Vec::new();
+    let locked = spec.has_namespace(NamespaceKind::User);
     for (index, mount) in spec.mounts.iter().enumerate() {
         let options = MountOptions::parse(&mount.options);
         // Layers told one by one, as the builder does; any other overlay is mounted like every file system.
         if mount.kind == "overlay" && options.data.iter().any(|(key, _)| key == "lowerdir+") {
             let (tree, directory) = crate::overlay::described(witness, &options, &mount.beneath)?;
-            crate::tree::configure(&tree, &options)?;
+            crate::tree::configure(&tree, &options, false)?;
             binds.push(Bind { mount: index, fd: parcel.add(tree), directory });
             continue;
         }
@@ -185,7 +186,7 @@ fn binds(
             let container = || layout.user_namespace(seed);
             mapping.put_on(witness, &tree, container).map_err(|error| failed(&error))?;
         }
-        crate::tree::configure(&tree, &options).map_err(|error| failed(&error))?;
+        crate::tree::configure(&tree, &options, locked).map_err(|error| failed(&error))?;
         binds.push(Bind { mount: index, fd: parcel.add(tree), directory });
     }
     Ok(binds)

@@ -33,7 +33,7 @@ impl DeviceAccess {
     /// Everything.
     pub const ALL: Self = Self { read: true, write: true, make: true };
 
-    /// Reads letters out of `rwm`; another letter is `None`.
+    /// Reads letters out of `rwm`, or `a` for all three, as the kernel lists them; another letter is `None`.
     pub fn from_letters(letters: &str) -> Option<Self> {
         let mut access = Self::default();
         for letter in letters.chars() {
@@ -41,6 +41,7 @@ impl DeviceAccess {
                 'r' => access.read = true,
                 'w' => access.write = true,
                 'm' => access.make = true,
+                'a' => access = Self::ALL,
                 _ => return None,
             }
         }
