@@ -41,6 +41,19 @@ pub trait Workshop: Send + Sync {
         Ok(None)
     }
 
+    /// What caches outside have of a cache mount, brought here: a directory in `scratch`. None if they have nothing, or it cannot
+    /// be had: then the mount begins as ever.
+    fn refill(
+        &self,
+        mount: &Digest,
+        scratch: &std::path::Path,
+        cancel: &Cancel,
+        tell: &dyn Fn(&str),
+    ) -> Result<Option<PathBuf>> {
+        let _ = (mount, scratch, cancel, tell);
+        Ok(None)
+    }
+
     /// Makes an image of what a failing RUN left, whose command is a shell.
     fn keep_failed(&self, config: ImageConfig) -> Result<()> {
         let _ = config;

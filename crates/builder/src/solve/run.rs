@@ -47,6 +47,7 @@ impl Stage<'_, '_, '_> {
         inputs.add("added hosts", together(&self.build.request.sandbox.hosts).to_string());
         for mount in &mounts {
             mount.describe(&mut inputs);
+            self.build.has_cache(mount.cache());
         }
         let text = self.history_text(&plan.command);
         self.layer(step, &inputs, instruction, text, |stage| stage.execute(&plan, &mounts, env, step))
@@ -141,7 +142,7 @@ impl Stage<'_, '_, '_> {
     ) -> Result<Made> {
         let tools = &self.build.tools;
         let draft = tools.store.layers().draft(self.state.top().as_ref())?;
-        let furniture = Furniture::gather(self, plan, mounts, &draft)?;
+        let furniture = Furniture::gather(self, plan, mounts, &draft, step)?;
         env.extend(self.proxies());
         env.extend(furniture.env.iter().cloned());
         let container = self.container(plan, &draft, &furniture, env);
