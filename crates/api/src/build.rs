@@ -103,6 +103,9 @@ pub struct CacheGoal {
     pub place: CachePlace,
     /// Those of all stages, and not only of the last one.
     pub max: bool,
+    /// Which cache mounts go along: `true`, or their ids with commas between; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mounts: Option<String>,
 }
 
 /// Where a context is.

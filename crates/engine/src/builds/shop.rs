@@ -30,7 +30,7 @@ pub(super) struct Shop {
     pub(super) house: Arc<House>,
     pub(super) images: Images,
     pub(super) keys: Keys,
-    pub(super) imports: Imports,
+    pub(super) imports: Arc<Imports>,
     pub(super) runtime: Handle,
     /// Whether images must be of the platform that is built for, even if that is the host's.
     pub(super) exact: bool,
@@ -87,6 +87,17 @@ impl Workshop for Shop {
     fn recall(&self, key: &Digest, below: &[Digest], tell: &dyn Fn(&str)) -> Built<Option<Recalled>> {
         let around = (&self.house.store, &self.images, &self.keys, &self.runtime);
         Ok(self.imports.recall(around, key, below, tell))
+    }
+
+    fn refill(
+        &self,
+        mount: &Digest,
+        scratch: &Path,
+        cancel: &Cancel,
+        tell: &dyn Fn(&str),
+    ) -> Built<Option<PathBuf>> {
+        let around = (&self.house.store, &self.images, &self.keys, &self.runtime);
+        Ok(self.imports.refill(around, mount, scratch, (cancel, tell)))
     }
 
     fn checkout(&self, address: &str, keep_git: bool, into: &Path, cancel: &Cancel) -> Built<String> {

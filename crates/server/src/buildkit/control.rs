@@ -336,11 +336,14 @@ fn target(entry: &CacheOptionsEntry) -> Result<CacheTarget, Status> {
             return Err(Status::unimplemented(why));
         }
     };
-    match attribute("mode") {
-        None | Some("" | "min") => Ok(CacheTarget { place, max: false }),
-        Some("max") => Ok(CacheTarget { place, max: true }),
-        Some(other) => Err(Status::invalid_argument(format!("unknown cache mode {other:?}: want min or max"))),
-    }
+    let max = match attribute("mode") {
+        None | Some("" | "min") => false,
+        Some("max") => true,
+        Some(other) => {
+            return Err(Status::invalid_argument(format!("unknown cache mode {other:?}: want min or max")));
+        }
+    };
+    CacheTarget::new(place, max, attribute("mounts")).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 fn failed(error: impl ToString) -> Status {

@@ -183,7 +183,7 @@ async fn assemble(
         to: order
             .cache_to
             .iter()
-            .map(|goal| Ok(CacheTarget { place: outside(peer, &goal.place)?, max: goal.max }))
+            .map(|goal| Ok(CacheTarget::new(outside(peer, &goal.place)?, goal.max, goal.mounts.as_deref())?))
             .collect::<Result<_, Failure>>()?,
     };
     let platforms = order.platforms.iter().map(|text| platform(text)).collect::<Result<Vec<_>, _>>()?;

@@ -151,10 +151,12 @@ impl Import {
 
     /// The bytes of a blob that goes on to another cache: they are what its digest says.
     pub(super) fn verified(&self, store: &Store, blob: &Descriptor, runtime: &Handle) -> Result<File> {
-        let file = self.blob(store, blob, &Cancel::default(), runtime)?;
-        let mut reader = HashReader::new(file, blob.digest.algorithm());
+        let mut file = self.blob(store, blob, &Cancel::default(), runtime)?;
+        let mut reader = HashReader::new(&mut file, blob.digest.algorithm());
         std::io::copy(&mut reader, &mut std::io::sink()).map_err(|e| Error::io("read cache", e))?;
-        let mut file = self::rewound(reader, blob)?;
+        if reader.finish() != (blob.digest.clone(), blob.size) {
+            return Err(Error::invalid(format!("{} of the cache has another digest", blob.digest)));
+        }
         std::io::Seek::rewind(&mut file).map_err(|e| Error::io("read cache", e))?;
         Ok(file)
     }
