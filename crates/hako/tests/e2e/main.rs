@@ -12,6 +12,7 @@ mod answers;
 mod baking;
 mod buildkit;
 mod builds;
+mod cache_mounts;
 mod caches;
 mod care;
 mod checkpoints;

@@ -19,6 +19,7 @@ use hako_registry::{Access, Repository};
 use hako_store::{HashReader, Hasher, Layer, Store, Unpack, chain_ids, unpack_folder};
 use hako_sys::confined::Root;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
 use super::document::{CONFIG, Document, INLINE, Offer, Offers};
 use super::{Keys, Outside, broken};
@@ -183,11 +184,17 @@ async fn download(store: &Store, repository: &Repository, blob: &Descriptor, can
     let mut file = nameless(store)?;
     let mut download = repository.blob(blob, 0);
     let mut size = 0;
-    while let Some(piece) = download.next().await.map_err(|e| broken("download", e))? {
+    let stopped = Arc::new(Notify::new());
+    let waker = Arc::clone(&stopped);
+    cancel.on_set(move || waker.notify_one());
+    loop {
+        // Who sends may have stopped sending.
+        let piece = tokio::select! {
+            piece = download.next() => piece.map_err(|e| broken("download", e))?,
+            () = stopped.notified() => return Err(Error::system("the build was stopped")),
+        };
+        let Some(piece) = piece else { break };
         size += piece.len() as u64;
-        if cancel.is_set() {
-            return Err(Error::system("the build was stopped"));
-        }
         if size > blob.size {
             return Err(Error::system(format!("blob {} is longer than {} bytes", blob.digest, blob.size)));
         }
