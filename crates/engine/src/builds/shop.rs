@@ -89,13 +89,7 @@ impl Workshop for Shop {
         Ok(self.imports.recall(around, key, below, tell))
     }
 
-    fn refill(
-        &self,
-        mount: &Digest,
-        scratch: &Path,
-        cancel: &Cancel,
-        tell: &dyn Fn(&str),
-    ) -> Built<Option<PathBuf>> {
+    fn refill(&self, mount: &Digest, scratch: &Path, cancel: &Cancel, tell: &dyn Fn(&str)) -> Built<Option<PathBuf>> {
         let around = (&self.house.store, &self.images, &self.keys, &self.runtime);
         Ok(self.imports.refill(around, mount, scratch, (cancel, tell)))
     }

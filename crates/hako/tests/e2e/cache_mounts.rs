@@ -96,7 +96,9 @@ fn go_into_a_directory_and_come_from_it() {
     built(&here, "one", &["--cache-to", &to(",mounts=other")]);
     assert_eq!(mounts(&place), ["other"]);
     let refused = build(&here, "one", &["--cache-to", &to(",mounts=nobody")]);
-    assert!(refused.code == 1 && refused.stderr.contains("no step of the build has a cache mount with the id \"nobody\""));
+    assert!(
+        refused.code == 1 && refused.stderr.contains("no step of the build has a cache mount with the id \"nobody\"")
+    );
     built(&here, "one", &["--cache-to", &to(",mounts=true")]);
     assert_eq!(mounts(&place), ["/c", "other", "seeded"]);
     let word = b"very-secret-word";
@@ -327,7 +329,8 @@ fn that_came_half_way_leave_nothing() {
     stalled.recv().unwrap();
     there.kill_daemon();
     assert!(!client.wait().unwrap().success());
-    let directory = there.data().join("build/mounts").join(mount["digest"].as_str().unwrap().trim_start_matches("sha256:"));
+    let directory =
+        there.data().join("build/mounts").join(mount["digest"].as_str().unwrap().trim_start_matches("sha256:"));
     assert!(!directory.exists(), "there is no half of it");
     // The next daemon finds nothing of it, and the next build is right.
     built(&there, "three", &["--cache-from", &format!("type=local,src={}", place.display())]);

@@ -10,10 +10,10 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use hako_model::digest::{Algorithm, Digest};
 use hako_model::image::media::Compression;
 
+use super::Unpack;
 use super::chunks::{self, CHUNK, Chunks, Filler, read_full};
 use super::inflate::Inflater;
 use super::skeleton::Recorder;
-use super::Unpack;
 use crate::extract::{Extractor, Ledger, Manners, Outcome};
 use crate::tar::Reader;
 use crate::{Error, Hasher, Result};
