@@ -382,7 +382,7 @@ fn limit(root: &std::path::Path) -> u64 {
 
 fn failure(error: hako_builder::Error) -> Failure {
     let code = match error.cause() {
-        hako_builder::Error::Exit { code, .. } => Some(*code),
+        hako_builder::Error::Exit { code, .. } | hako_builder::Error::Memory { code, .. } => Some(*code),
         _ => None,
     };
     Failure { message: error.to_string(), lines: error.lines(), code, image: None }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use hako_builder::request::Secret;
-use hako_builder::workshop::{Cancel, Fetched, Recalled, Relay, Step, Workshop};
+use hako_builder::workshop::{Cancel, Ending, Fetched, Recalled, Relay, Step, Workshop};
 use hako_builder::{Error as Refused, Result as Built};
 use hako_model::digest::Digest;
 use hako_model::image::ImageConfig;
@@ -43,7 +43,7 @@ impl Workshop for Shop {
         self.find(reference, platform, pull, tell).map_err(|error| Refused::refused(error.to_string()))
     }
 
-    fn run(&self, step: &Step, output: &(dyn Fn(bool, &[u8]) + Sync), cancel: &Cancel) -> Built<i32> {
+    fn run(&self, step: &Step, output: &(dyn Fn(bool, &[u8]) + Sync), cancel: &Cancel) -> Built<Ending> {
         self.execute(step, output, cancel).map_err(|error| Refused::refused(error.to_string()))
     }
 

@@ -22,7 +22,6 @@ use hako_engine::builds::{
 };
 use hako_engine::images::Credential;
 use hako_engine::stream::ByteSource;
-use hako_model::container::Resources;
 use hako_model::digest::Digest;
 use hako_model::platform::Platform;
 use http::StatusCode;
@@ -224,11 +223,6 @@ fn request(order: &Order, dockerfile: Vec<u8>, contexts: BTreeMap<String, Contex
         let bytes = STANDARD.decode(text).map_err(|_| Failure::invalid(format!("secret {id} is not base64")))?;
         Ok((id.clone(), Secret(bytes)))
     };
-    let resources = Resources {
-        ulimits: Some(order.ulimits.clone()).filter(|limits| !limits.is_empty()),
-        cgroup_parent: order.cgroup_parent.clone(),
-        ..Resources::default()
-    };
     Ok(Request {
         dockerfile,
         name: order.name.clone(),
@@ -246,7 +240,7 @@ fn request(order: &Order, dockerfile: Vec<u8>, contexts: BTreeMap<String, Contex
             host_network: order.host_network,
             hosts: order.hosts.clone(),
             shm_size: order.shm_size,
-            resources,
+            resources: order.resources.clone(),
         },
         debug: order.debug,
         parallel: 0,
