@@ -141,6 +141,13 @@ fn errors_are_buildkits() {
             Some(2),
         ),
         (
+            "FROM x\nRUN --network=bogus true",
+            "dockerfile parse error on line 2: invalid network mode \"bogus\"",
+            Some(2),
+        ),
+        ("FROM x\nRUN --network= true", "dockerfile parse error on line 2: invalid network mode \"\"", Some(2)),
+        ("FROM x\nRUN --network true", "dockerfile parse error on line 2: missing a value on flag: --network", Some(2)),
+        (
             "FROM x\nCOPY --link=maybe a b",
             "dockerfile parse error on line 2: expecting boolean value for flag link, not: maybe",
             Some(2),

@@ -235,5 +235,19 @@ fn platforms_may_share_a_directory() {
     let own = std::fs::read_dir(out("one")).unwrap().next().unwrap().unwrap().file_name();
     assert!(own.to_string_lossy().starts_with("linux_"), "{own:?}");
     let clash = run("FROM scratch\nCOPY Dockerfile /f\n", &output("clash", ",platform-split=false"), &platforms);
-    assert!(clash.stderr.contains("cannot overwrite f from linux/amd64 with linux/arm64"), "{}", clash.stderr);
+    let said = "cannot overwrite f from linux/amd64 with linux/arm64 when split option is disabled";
+    assert!(clash.stderr.contains(said), "{}", clash.stderr);
+
+    // The same by the stock client.
+    let stock = |file: &str, output: &str| {
+        let dir = context(&house, &[("Dockerfile", file)]);
+        let mut docker = house.clients()?;
+        docker.args(["buildx", "build", "-o", output]).args(platforms);
+        Some(finish(docker.arg(&dir).output().expect("the docker CLI")))
+    };
+    let Some(ended) = stock(file, &output("stock", ",platform-split=false")) else { return };
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(is_there("stock/same/amd64") && is_there("stock/same/arm64"));
+    let clash = stock("FROM scratch\nCOPY Dockerfile /f\n", &output("stocks", ",platform-split=false")).unwrap();
+    assert!(clash.code == 1 && clash.stderr.contains(said), "{}", clash.stderr);
 }
