@@ -170,6 +170,11 @@ fn nothing_is_taken_from_what_comes_later() {
             "cannot mount from stage \"b\" to \"/x\", stage needs to be defined before current command",
         ),
         ("FROM busybox AS a\nCOPY --from=a /etc/passwd /y\n", "circular dependency detected on stage: a"),
+        (
+            "ARG A=busybox\nFROM scratch\nCOPY --from=$A /etc/passwd /y\n",
+            "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a \
+             workaround",
+        ),
     ] {
         let ended = build(&house, file, &[]);
         assert_eq!(ended.code, 1, "{file}{}", ended.stderr);
