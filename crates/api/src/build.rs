@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use hako_model::annotation::Annotations;
 use hako_model::attestation::Attestations;
-use hako_model::container::Ulimit;
+use hako_model::container::Resources;
 use serde::{Deserialize, Serialize};
 
 /// The media type of the body.
@@ -50,10 +50,8 @@ pub struct Order {
     pub hosts: Vec<String>,
     /// Bytes of /dev/shm.
     pub shm_size: i64,
-    /// Limits of steps.
-    pub ulimits: Vec<Ulimit>,
-    /// The parent of the steps' control groups.
-    pub cgroup_parent: String,
+    /// Limits of steps, and the parent of their control groups.
+    pub resources: Resources,
     /// Names for the image.
     pub tags: Vec<String>,
     /// Whether the result becomes an image.
@@ -103,6 +101,9 @@ pub struct CacheGoal {
     pub place: CachePlace,
     /// Those of all stages, and not only of the last one.
     pub max: bool,
+    /// Which cache mounts go along: `true`, or their ids with commas between; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mounts: Option<String>,
 }
 
 /// Where a context is.

@@ -14,7 +14,7 @@ use hako_store::{ChainId, LayerPin, Store};
 use hako_sys::file::{Durability, write_atomic};
 use serde::{Deserialize, Serialize};
 
-pub use mounts::Occupied;
+pub use mounts::{Begin, Occupied, name as mount_name};
 
 use crate::files::contents::Memory;
 use crate::files::place::model::{self, Model, Traits};
@@ -257,6 +257,7 @@ pub type Shared = Arc<Cache>;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dockerfile::mount::Sharing;
 
     /// A cache with records of 100 bytes each, used at these times.
     fn filled(dir: &Path, used: &[i64]) -> Cache {
@@ -328,16 +329,98 @@ mod tests {
         assert!(matches!(cache.find(&key, false, &cancel), Err(Error::Cancelled)));
     }
 
+    /// Begins a mount with one file.
+    fn begin(scratch: &Path, _: bool) -> Result<Option<PathBuf>> {
+        let made = scratch.join("made");
+        std::fs::create_dir(&made).unwrap();
+        std::fs::write(made.join("first"), "1").unwrap();
+        Ok(Some(made))
+    }
+
     #[test]
     fn ids_of_cache_mounts_name_no_paths() {
         let dir = tempfile::tempdir().unwrap();
         let cache = filled(dir.path(), &[]);
         let cancel = Cancel::default();
-        use crate::dockerfile::mount::Sharing;
-        let first = cache.occupy("../../escape", Sharing::Private, &cancel).unwrap();
-        let second = cache.occupy("../../escape", Sharing::Private, &cancel).unwrap();
-        assert!(first.new && first.path() != second.path());
+        let name = mount_name("../../escape", "", "/");
+        let first = cache.occupy(&name, Sharing::Private, &cancel, &begin).unwrap();
+        let second = cache.occupy(&name, Sharing::Private, &cancel, &begin).unwrap();
+        assert!(first.path() != second.path());
         assert!(first.path().starts_with(dir.path().join("build/mounts")));
         assert_eq!(first.path().parent().unwrap().file_name().unwrap(), "mounts");
+    }
+
+    #[test]
+    fn a_cache_mount_is_begun_once_and_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = filled(dir.path(), &[]);
+        let cancel = Cancel::default();
+        let name = mount_name("id", "", "/");
+        let failing = |scratch: &Path, _: bool| {
+            begin(scratch, true)?;
+            Err(Error::refused("half-way"))
+        };
+        assert!(cache.occupy(&name, Sharing::Shared, &cancel, &failing).is_err());
+        assert!(cache.visit(&name, Sharing::Shared, &cancel).unwrap().is_none(), "nothing stays of it");
+        let left = std::fs::read_dir(dir.path().join("store/tmp")).unwrap().count();
+        assert_eq!(left, 0);
+
+        // Who shares it waits until it is whole.
+        let (send, receive) = std::sync::mpsc::channel();
+        let (begun, has_begun) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            let (cache, cancel, name) = (&cache, &cancel, &name);
+            scope.spawn(move || {
+                let slow = |scratch: &Path, fresh: bool| {
+                    begun.send(()).unwrap();
+                    receive.recv().unwrap();
+                    begin(scratch, fresh)
+                };
+                cache.occupy(name, Sharing::Shared, cancel, &slow).unwrap();
+            });
+            has_begun.recv().unwrap();
+            let never = |_: &Path, _: bool| panic!("it is begun already");
+            let second = scope.spawn(move || {
+                let second = cache.occupy(name, Sharing::Shared, cancel, &never).unwrap();
+                second.path().join("first").exists()
+            });
+            send.send(()).unwrap();
+            assert!(second.join().unwrap());
+        });
+
+        // An empty one may be begun again, and is not made by force.
+        let place = cache.occupy(&name, Sharing::Shared, &cancel, &|_, _| Ok(None)).unwrap().path().to_owned();
+        std::fs::write(place.join("first"), "mine").unwrap();
+        drop(cache.occupy(&name, Sharing::Locked, &cancel, &begin).unwrap());
+        assert_eq!(std::fs::read(place.join("first")).unwrap(), b"mine");
+        std::fs::remove_file(place.join("first")).unwrap();
+        let asked = std::cell::Cell::new(None);
+        let ask = |_: &Path, fresh: bool| {
+            asked.set(Some(fresh));
+            Ok(None)
+        };
+        drop(cache.occupy(&name, Sharing::Locked, &cancel, &ask).unwrap());
+        assert_eq!(asked.get(), Some(false));
+        drop(cache.occupy(&name, Sharing::Locked, &cancel, &begin).unwrap());
+        assert_eq!(std::fs::read(place.join("first")).unwrap(), b"1");
+    }
+
+    #[test]
+    fn who_reads_a_cache_mount_waits_for_who_has_it_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = filled(dir.path(), &[]);
+        let (cancel, stopped) = (Cancel::default(), Cancel::default());
+        stopped.set();
+        let name = mount_name("id", "", "/");
+        let locked = cache.occupy(&name, Sharing::Locked, &cancel, &begin).unwrap();
+        let visited = cache.visit(&name, Sharing::Shared, &stopped);
+        assert!(matches!(visited, Err(Error::Cancelled)), "it is waited for, until one is told to stop");
+        drop(locked);
+        let shared = cache.occupy(&name, Sharing::Shared, &cancel, &begin).unwrap();
+        assert!(cache.visit(&name, Sharing::Shared, &cancel).unwrap().is_some());
+        assert!(matches!(cache.visit(&name, Sharing::Locked, &stopped), Err(Error::Cancelled)));
+        drop(shared);
+        let visit = cache.visit(&name, Sharing::Locked, &cancel).unwrap();
+        assert!(visit.is_some_and(|visit| visit.path().join("first").exists()));
     }
 }

@@ -25,6 +25,17 @@ pub enum Error {
         /// Its code.
         code: i32,
     },
+    /// A RUN failed in which the kernel ended a process for want of memory.
+    #[error(
+        "process \"{command}\" did not complete successfully: exit code: {code}: out of memory: the kernel ended a process of \
+         this step, whose memory limit, or the machine's memory, was exhausted"
+    )]
+    Memory {
+        /// What ran.
+        command: String,
+        /// Its code.
+        code: i32,
+    },
     /// The caller does not want it any more.
     #[error("the build was cancelled")]
     Cancelled,

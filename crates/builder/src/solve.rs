@@ -16,7 +16,7 @@ mod state;
 
 pub(crate) use meta::PROXIES;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::Scope;
 
@@ -31,7 +31,7 @@ pub use self::series::Series;
 pub use self::state::State;
 use crate::cache::{Cache, now_text};
 use crate::dockerfile::Referred;
-use crate::dockerfile::mount;
+use crate::dockerfile::mount::{self, Sharing};
 use crate::dockerfile::{Dockerfile, Kind, Lines, SyntaxError, did_you_mean};
 use crate::progress::{Event, Watcher};
 use crate::request::Request;
@@ -66,6 +66,8 @@ pub struct Product {
     pub state: Arc<State>,
     /// The layers of all stages that were needed, in the order in which they were there; held, too.
     pub steps: Vec<Kept>,
+    /// The cache mounts of all its steps, whether they were done or not.
+    pub mounts: Vec<CacheMount>,
     /// What it took from elsewhere.
     pub materials: BTreeSet<Material>,
 }
@@ -89,6 +91,17 @@ pub struct Kept {
     pub(crate) _pin: Option<Arc<LayerPin>>,
 }
 
+/// A cache mount that a step has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheMount {
+    /// What its directory is called.
+    pub name: Digest,
+    /// What the Dockerfile calls it.
+    pub id: String,
+    /// Who may use it at once.
+    pub sharing: Sharing,
+}
+
 /// One build on its way.
 pub(crate) struct Build<'a> {
     tools: Tools<'a>,
@@ -102,6 +115,7 @@ pub(crate) struct Build<'a> {
     first_error: Mutex<Option<Error>>,
     images: Mutex<HashMap<String, Arc<State>>>,
     kept: Mutex<Vec<Kept>>,
+    mounts: Mutex<BTreeMap<Digest, CacheMount>>,
     materials: Mutex<BTreeSet<Material>>,
 }
 
@@ -137,6 +151,7 @@ pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
         first_error: Mutex::default(),
         images: Mutex::default(),
         kept: Mutex::default(),
+        mounts: Mutex::default(),
         materials: Mutex::default(),
     };
     let target = build.target()?;
@@ -150,7 +165,9 @@ pub fn build(request: &Request, tools: Tools<'_>) -> Result<Product> {
             saved?;
             let steps = std::mem::take(&mut *build.kept.lock().unwrap_or_else(PoisonError::into_inner));
             let materials = std::mem::take(&mut *build.materials.lock().unwrap_or_else(PoisonError::into_inner));
-            Ok(Product { config: build.image(&state), state, steps, materials })
+            let mounts = std::mem::take(&mut *build.mounts.lock().unwrap_or_else(PoisonError::into_inner));
+            let mounts = mounts.into_values().collect();
+            Ok(Product { config: build.image(&state), state, steps, mounts, materials })
         }
     }
 }
@@ -355,6 +372,16 @@ impl<'a> Build<'a> {
 
     fn tell(&self, event: Event) {
         self.tools.watcher.tell(event);
+    }
+
+    /// Notes a cache mount; of several steps' the strictest way of sharing counts.
+    fn has_cache(&self, mount: Option<CacheMount>) {
+        let Some(mount) = mount else { return };
+        let mut mounts = self.mounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = mounts.entry(mount.name.clone()).or_insert_with(|| mount.clone());
+        if known.sharing == Sharing::Shared {
+            known.sharing = mount.sharing;
+        }
     }
 
     fn next_step(&self) -> usize {

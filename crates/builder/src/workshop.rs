@@ -18,8 +18,8 @@ pub trait Workshop: Send + Sync {
     /// The image of a reference, pulled if it is not here or `pull` says so. `tell` hears of the progress.
     fn image(&self, reference: &str, platform: &Platform, pull: bool, tell: &dyn Fn(&str)) -> Result<Image>;
 
-    /// Runs a container to its end; gives its exit code. `output` hears what it writes; the flag is true for errors.
-    fn run(&self, step: &Step, output: &(dyn Fn(bool, &[u8]) + Sync), cancel: &Cancel) -> Result<i32>;
+    /// Runs a container to its end. `output` hears what it writes; the flag is true for errors.
+    fn run(&self, step: &Step, output: &(dyn Fn(bool, &[u8]) + Sync), cancel: &Cancel) -> Result<Ending>;
 
     /// User and group of `user[:group]` by the account files of these layers, topmost first.
     fn account(&self, lowers: &[PathBuf], user: &str) -> Result<(u32, u32)>;
@@ -41,6 +41,19 @@ pub trait Workshop: Send + Sync {
         Ok(None)
     }
 
+    /// What caches outside have of a cache mount, brought here: a directory in `scratch`. None if they have nothing, or it cannot
+    /// be had: then the mount begins as ever.
+    fn refill(
+        &self,
+        mount: &Digest,
+        scratch: &std::path::Path,
+        cancel: &Cancel,
+        tell: &dyn Fn(&str),
+    ) -> Result<Option<PathBuf>> {
+        let _ = (mount, scratch, cancel, tell);
+        Ok(None)
+    }
+
     /// Makes an image of what a failing RUN left, whose command is a shell.
     fn keep_failed(&self, config: ImageConfig) -> Result<()> {
         let _ = config;
@@ -49,6 +62,15 @@ pub trait Workshop: Send + Sync {
 
     /// Checks a git repository out into an empty directory: an address with an optional `#ref:folder`. Gives the commit.
     fn checkout(&self, address: &str, keep_git: bool, into: &std::path::Path, cancel: &Cancel) -> Result<String>;
+}
+
+/// How a RUN ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ending {
+    /// Its exit code.
+    pub code: i32,
+    /// Whether the kernel ended one of its processes for want of memory.
+    pub out_of_memory: bool,
 }
 
 /// A layer from a cache outside.

@@ -39,7 +39,7 @@ use tokio::sync::mpsc;
 use self::attest::Story;
 pub use self::check::CheckRequest;
 use self::desk::Desk;
-pub use self::outside::{CacheTarget, Caches, Outside};
+pub use self::outside::{CacheTarget, Caches, Carried, Outside};
 use self::outside::{Imports, Keys};
 pub use self::prune::{Bounds, Pruned};
 use self::shop::Shop;
@@ -119,6 +119,8 @@ pub struct Trimmings {
 pub struct Made {
     product: Arc<Product>,
     story: Arc<Story>,
+    /// The caches it took from.
+    imports: Arc<Imports>,
 }
 
 impl std::fmt::Debug for Made {
@@ -245,11 +247,12 @@ impl Builds {
         let _held = store.hold();
         let watcher = Teller { send: send.clone(), cancel: Arc::clone(cancel) };
         let keys = Keys { credentials: request.credentials, desk: request.desk };
+        let imports = Arc::new(Imports::new(request.caches.from));
         let shop = Shop {
             house: Arc::clone(&self.house),
             images: self.images.clone(),
             keys: keys.clone(),
-            imports: Imports::new(request.caches.from),
+            imports: Arc::clone(&imports),
             runtime: runtime.clone(),
             exact: request.platforms.len() > 1,
             failed: Mutex::default(),
@@ -258,7 +261,7 @@ impl Builds {
         make_room(cache, store);
         let series = Series::new(request.platforms.len() > 1, request.build.parallel);
         let tools = Tools { store, cache, workshop: &shop, watcher: &watcher, cancel, series: &series };
-        let made = solve_all(&for_each(&request.build, &request.platforms), tools).map_err(|error| {
+        let made = solve_all(&for_each(&request.build, &request.platforms), tools, &imports).map_err(|error| {
             let image = shop.failed.lock().unwrap_or_else(PoisonError::into_inner).take();
             Failure { image, ..failure(error) }
         })?;
@@ -326,12 +329,16 @@ impl Builds {
 }
 
 /// Solves builds side by side. What breaks one stops the others.
-fn solve_all(builds: &[request::Request], tools: Tools<'_>) -> std::result::Result<Vec<Made>, BuildError> {
+fn solve_all(
+    builds: &[request::Request],
+    tools: Tools<'_>,
+    imports: &Arc<Imports>,
+) -> std::result::Result<Vec<Made>, BuildError> {
     let solve = |build: &request::Request| {
         let mut story = Story::begin(build);
         let product = solve::build(build, tools)?;
         story.end();
-        Ok(Made { product: Arc::new(product), story: Arc::new(story) })
+        Ok(Made { product: Arc::new(product), story: Arc::new(story), imports: Arc::clone(imports) })
     };
     let outcomes: Vec<std::result::Result<Made, BuildError>> = match builds {
         [build] => vec![solve(build)],
@@ -375,7 +382,7 @@ fn limit(root: &std::path::Path) -> u64 {
 
 fn failure(error: hako_builder::Error) -> Failure {
     let code = match error.cause() {
-        hako_builder::Error::Exit { code, .. } => Some(*code),
+        hako_builder::Error::Exit { code, .. } | hako_builder::Error::Memory { code, .. } => Some(*code),
         _ => None,
     };
     Failure { message: error.to_string(), lines: error.lines(), code, image: None }

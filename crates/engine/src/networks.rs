@@ -73,6 +73,14 @@ impl Networks {
         view::network(&self.house, &*self.house.networks.find(name)?)
     }
 
+    /// What `host-gateway` means: the host's address in the default network, whether its bridge is up or not.
+    #[must_use]
+    pub fn host_gateway(&self) -> Option<std::net::IpAddr> {
+        let segment = self.house.networks.named("bridge").ok()?;
+        let (v4, v6) = segment.gateways();
+        v4.map(|own| own.addr().into()).or(v6.map(|own| own.addr().into()))
+    }
+
     /// Whether people made it and no running container is on it.
     fn is_dangling(&self, segment: &Segment) -> bool {
         segment.is_own() && members(&self.house, segment).is_empty()

@@ -1,5 +1,6 @@
 //! Read-only layers, unpacked once and shared by all images, each under its chain id.
 
+mod apart;
 mod chunks;
 mod compress;
 mod draft;
@@ -20,6 +21,7 @@ use hako_model::image::media::Compression;
 use hako_sys::file::Durability;
 use serde::{Deserialize, Serialize};
 
+pub use apart::{PackedFolder, pack_folder, unpack_folder};
 pub use draft::LayerDraft;
 pub(crate) use inflate::Inflater;
 pub use place::Staged;
@@ -112,6 +114,8 @@ pub struct Unpack {
     pub diff_id: Option<Digest>,
     /// Keep a skeleton, from which the exact tar can be made again. Wanted whenever no compressed blob is kept.
     pub skeleton: bool,
+    /// Whiteouts are names as any other.
+    pub plain: bool,
     /// Limits on hostile content.
     pub limits: Limits,
 }

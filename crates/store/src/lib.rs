@@ -29,7 +29,10 @@ pub use collect::Collected;
 pub use error::{Error, Result};
 pub use hash::{HashReader, Hasher};
 pub use images::{Bundle, Deleted, Image, Images, NewImage};
-pub use layers::{ChainId, Claim, Layer, LayerClaim, LayerDraft, LayerPin, Layers, Limits, Staged, Unpack, chain_ids};
+pub use layers::{
+    ChainId, Claim, Layer, LayerClaim, LayerDraft, LayerPin, Layers, Limits, PackedFolder, Staged, Unpack, chain_ids,
+    pack_folder, unpack_folder,
+};
 pub use rootfs::Rootfs;
 pub use store::{Hold, Store};
 pub use usage::{ImageUsage, Usage, tree as disk_usage};

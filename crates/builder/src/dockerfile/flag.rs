@@ -52,8 +52,8 @@ impl Flags {
 fn checked(name: &str, value: Option<&str>, takes: Takes) -> Result<String, String> {
     match (takes, value) {
         (Takes::Truth, None) => Ok("true".to_owned()),
-        (_, None) => Err(format!("missing a value on flag: {name}")),
-        (Takes::Truth, Some("")) => Err(format!("missing a value on flag: {name}")),
+        (_, None) => Err(format!("missing a value on flag: --{name}")),
+        (Takes::Truth, Some("")) => Err(format!("missing a value on flag: --{name}")),
         (Takes::Truth, Some(value)) => match value.to_ascii_lowercase().as_str() {
             lower @ ("true" | "false") => Ok(lower.to_owned()),
             _ => Err(format!("expecting boolean value for flag {name}, not: {value}")),

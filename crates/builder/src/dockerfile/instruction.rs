@@ -219,7 +219,9 @@ fn run(flags: &[String], rest: &str, heredocs: &[Heredoc]) -> Result<Run, String
         security: flags.text("security"),
         devices: flags.texts("device"),
     };
-    choice("network", run.network.as_deref(), &["default", "none", "host"])?;
+    if let Some(mode) = run.network.as_deref().filter(|mode| !["default", "none", "host"].contains(mode)) {
+        return Err(format!("invalid network mode {mode:?}{}", did_you_mean(mode, ["default", "none", "host"])));
+    }
     choice("security", run.security.as_deref(), &["sandbox", "insecure"])?;
     for mount in &run.mounts {
         super::mount::check(mount)?;

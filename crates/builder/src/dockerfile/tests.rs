@@ -117,6 +117,18 @@ fn health_checks() {
 }
 
 #[test]
+fn flags_of_run_are_refused_in_buildkits_words() {
+    for (text, message) in [
+        ("RUN --network=bogus true", "invalid network mode \"bogus\""),
+        ("RUN --network= true", "invalid network mode \"\""),
+        ("RUN --network true", "missing a value on flag: --network"),
+    ] {
+        let expected = format!("dockerfile parse error on line 2: {message}");
+        assert_eq!(refused(&format!("FROM x\n{text}")), (expected, Some(2)), "{text}");
+    }
+}
+
+#[test]
 fn errors_are_buildkits() {
     for (text, message, line) in [
         ("", "file with no instructions", None),

@@ -7,18 +7,20 @@ use std::sync::Arc;
 use hako_store::LayerDraft;
 use hako_sys::confined::Root;
 
+use super::CacheMount;
 use super::key::Inputs;
 use super::layered;
 use super::run::Plan;
 use super::source::Origin;
 use super::stage::Stage;
-use crate::cache::Occupied;
+use crate::cache::{Occupied, mount_name};
 use crate::dockerfile::mount::{Cache, Kind, Mount, Secret};
 use crate::dockerfile::{Run, mount};
 use crate::files::contents;
 use crate::files::place::{Manners, Placer};
 use crate::files::select::{Selection, Source, select};
 use crate::files::tree::Tree;
+use crate::progress::Event;
 use crate::workshop::{Mounted, Relay, StepMount};
 use crate::{Error, Result};
 
@@ -51,6 +53,26 @@ impl Wanted {
                 inputs.add(&name, format!("ssh {:?}{}", ssh.id, if ssh.required { " required" } else { "" }))
             }
         }
+    }
+}
+
+impl Wanted {
+    /// The cache mount it is, if it is one.
+    pub(super) fn cache(&self) -> Option<CacheMount> {
+        match &self.mount.kind {
+            Kind::Cache(cache) => Some(self.known(cache)),
+            _ => None,
+        }
+    }
+
+    fn known(&self, cache: &Cache) -> CacheMount {
+        let id = cache.id.clone().unwrap_or_else(|| self.target.clone());
+        // A cache that begins with something else is another cache.
+        let origin = match &self.origin {
+            Some(Origin::Layers(state)) => state.top().map_or_else(String::new, |top| top.to_string()),
+            _ => String::new(),
+        };
+        CacheMount { name: mount_name(&id, &origin, &cache.source), id, sharing: cache.sharing }
     }
 }
 
@@ -109,6 +131,8 @@ pub(super) struct Furniture<'a> {
     /// Secrets that are variables.
     pub(super) env: Vec<String>,
     scratch: PathBuf,
+    /// The step all this is for.
+    step: usize,
     /// Parts with a life of their own.
     drafts: Vec<LayerDraft>,
     caches: Vec<Occupied<'a>>,
@@ -133,12 +157,14 @@ impl<'a> Furniture<'a> {
         plan: &Plan,
         wanted: &[Wanted],
         draft: &LayerDraft,
+        step: usize,
     ) -> Result<Self> {
         let scratch = stage.build.tools.store.scratch()?;
         let mut furniture = Self {
             mounts: Vec::new(),
             env: Vec::new(),
             scratch,
+            step,
             drafts: Vec::new(),
             caches: Vec::new(),
             agents: Vec::new(),
@@ -264,17 +290,20 @@ impl<'a> Furniture<'a> {
 
     fn cache(&mut self, stage: &Stage<'_, 'a, '_>, wanted: &Wanted, cache: &Cache) -> Result<Mounted> {
         let tools = &stage.build.tools;
-        let id = cache.id.clone().unwrap_or_else(|| wanted.target.clone());
-        // A cache that begins with something else is another cache.
-        let origin = match &wanted.origin {
-            Some(Origin::Layers(state)) => state.top().map_or_else(String::new, |top| top.to_string()),
-            _ => String::new(),
-        };
-        let occupied = tools.cache.occupy(&format!("{id}\n{origin}\n{}", cache.source), cache.sharing, tools.cancel)?;
-        let path = occupied.path().to_owned();
-        if occupied.new {
+        let known = wanted.known(cache);
+        let tell = |text: &str| stage.build.tell(Event::Note { step: self.step, text: text.to_owned() });
+        let begin = |scratch: &Path, fresh: bool| {
+            let refilled = tools.workshop.refill(&known.name, scratch, tools.cancel, &tell)?;
+            if refilled.is_some() || !fresh {
+                return Ok(refilled);
+            }
+            let path = scratch.join("new");
+            std::fs::create_dir(&path).map_err(|cause| Error::io("make cache directory", cause))?;
             Self::begin_cache(stage, wanted, cache, &path)?;
-        }
+            Ok(Some(path))
+        };
+        let occupied = tools.cache.occupy(&known.name, cache.sharing, tools.cancel, &begin)?;
+        let path = occupied.path().to_owned();
         self.caches.push(occupied);
         Ok(Mounted::Path(path))
     }

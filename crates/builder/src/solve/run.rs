@@ -12,7 +12,7 @@ use super::state::PATH;
 use crate::cache::now_text;
 use crate::dockerfile::{Instruction, Kind, Run};
 use crate::progress::Event;
-use crate::workshop::Step;
+use crate::workshop::{Ending, Step};
 use crate::{Error, Result};
 
 /// The host name of steps, always the same so that what they make can be.
@@ -47,6 +47,7 @@ impl Stage<'_, '_, '_> {
         inputs.add("added hosts", together(&self.build.request.sandbox.hosts).to_string());
         for mount in &mounts {
             mount.describe(&mut inputs);
+            self.build.has_cache(mount.cache());
         }
         let text = self.history_text(&plan.command);
         self.layer(step, &inputs, instruction, text, |stage| stage.execute(&plan, &mounts, env, step))
@@ -141,7 +142,7 @@ impl Stage<'_, '_, '_> {
     ) -> Result<Made> {
         let tools = &self.build.tools;
         let draft = tools.store.layers().draft(self.state.top().as_ref())?;
-        let furniture = Furniture::gather(self, plan, mounts, &draft)?;
+        let furniture = Furniture::gather(self, plan, mounts, &draft, step)?;
         env.extend(self.proxies());
         env.extend(furniture.env.iter().cloned());
         let container = self.container(plan, &draft, &furniture, env);
@@ -149,7 +150,7 @@ impl Stage<'_, '_, '_> {
             self.build.tell(Event::Output { step, error, bytes: bytes.to_vec() });
         };
         let ran = tools.workshop.run(&container, &output, tools.cancel);
-        let code = ran.map_err(|error| self.foreign(&plan.command, error))?;
+        let Ending { code, out_of_memory } = ran.map_err(|error| self.foreign(&plan.command, error))?;
         drop(furniture);
         if code != 0 {
             tools.cancel.check()?;
@@ -158,7 +159,11 @@ impl Stage<'_, '_, '_> {
             {
                 self.build.tell(Event::Note { step, text: format!("the failed step's files are not kept: {error}") });
             }
-            return Err(Error::Exit { command: plan.command.join(" "), code });
+            let command = plan.command.join(" ");
+            return Err(match out_of_memory {
+                true => Error::Memory { command, code },
+                false => Error::Exit { command, code },
+            });
         }
         self.freeze(draft)
     }

@@ -33,7 +33,7 @@ impl Stage<'_, '_, '_> {
             };
         };
         if name.contains('$') {
-            let hint = "define a new stage FROM the variable instead";
+            let hint = "define a new stage with FROM using ARG from global scope as a workaround";
             return Err(Error::refused(format!("variable expansion is not supported for --from, {hint}")));
         }
         match contexts.get(name) {

@@ -29,7 +29,7 @@ use self::pruning::{GROUP, PRUNE};
 use self::screen::{Mode, Screen};
 use crate::command::image::pull::config_file;
 use crate::failure::Failure;
-use crate::flags::{Flag, Matches, bytes, list, switch, text};
+use crate::flags::{Flag, Matches, bytes, int, list, swap_bytes, switch, text};
 use crate::output as out;
 use crate::session::Session;
 use crate::tree::{Arity, Command, Group, Node, Outcome, run};
@@ -47,11 +47,21 @@ const FLAGS: &[Flag] = &[
     text("call", "Set method for evaluating build (\"check\", \"outline\", \"targets\")").default("build").check(call::check),
     text("cgroup-parent", "Set the parent cgroup for the \"RUN\" instructions during build"),
     switch("check", "Shorthand for \"--call=check\""),
+    switch("compress", "Docker's daemon has it for contexts that are sent packed").hidden(),
+    int("cpu-period", "Limit the CPU CFS (Completely Fair Scheduler) period"),
+    int("cpu-quota", "Limit the CPU CFS (Completely Fair Scheduler) quota"),
+    int("cpu-shares", "CPU shares (relative weight)").short('c'),
+    text("cpuset-cpus", "CPUs in which to allow execution (0-3, 0,1)"),
+    text("cpuset-mems", "MEMs in which to allow execution (0-3, 0,1)"),
     switch("debug", "Keep the state of a failed step as an image").short('D'),
     text("file", "Name of the Dockerfile (default: \"PATH/Dockerfile\")").short('f'),
+    switch("force-rm", "Containers of steps are always removed").default("true").hidden(),
     text("iidfile", "Write the image ID to a file"),
     list("label", "Set metadata for an image").word("stringArray"),
+    text("isolation", "Container isolation technology").hidden(),
     switch("load", "Shorthand for \"--output=type=docker\""),
+    bytes("memory", "Memory limit of each step").short('m'),
+    swap_bytes("memory-swap", "Swap limit equal to memory plus swap: -1 to enable unlimited swap"),
     text("metadata-file", "Write build result metadata to a file"),
     text("network", "Set the networking mode for the \"RUN\" instructions during build").default("default"),
     switch("no-cache", "Do not use cache when building the image"),
@@ -63,13 +73,16 @@ const FLAGS: &[Flag] = &[
     switch("pull", "Always attempt to pull all referenced images"),
     switch("push", "Shorthand for \"--output=type=registry\""),
     switch("quiet", "Suppress the build output and print image ID on success").short('q'),
+    switch("rm", "Containers of steps are always removed").default("true").hidden(),
     text("sbom", "Shorthand for \"--attest=type=sbom\""),
     list("secret", "Secret to expose to the build (format: \"id=mysecret[,src=/local/secret]\")").word("stringArray"),
+    list("security-opt", "Security options").word("stringArray").hidden(),
     bytes("shm-size", "Shared memory size for build containers"),
+    switch("squash", "Squash newly built layers into a single new layer").hidden(),
     list("ssh", "SSH agent socket to lend to the build (format: \"default\" or \"id=/socket\")").word("stringArray"),
     list("tag", "Image identifier (format: \"[registry/]repository[:tag]\")").short('t').word("stringArray"),
     text("target", "Set the target build stage to build"),
-    list("ulimit", "Ulimit options").word("ulimit"),
+    list("ulimit", "Ulimit options").word("ulimit").check(options::check_ulimit),
     switch("verify", "Build twice, using nothing of earlier builds, and name the first difference"),
     switch("why", "Say for each step why earlier results could not be used"),
 ];
@@ -115,6 +128,7 @@ pub(crate) static BUILDX: Group = Group {
 async fn build(session: &Session, found: &Matches) -> Outcome {
     pruning::heed_group(session);
     let outputs = output::parse(&found.list("output"), found.on("load"), found.on("push"))?;
+    options::warn(found)?;
     let plan = Plan::read(found)?;
     let mut order = options::order(found, &plan)?;
     order.keep = outputs.iter().all(Output::needs_image);

@@ -26,7 +26,7 @@ pub(crate) use care::{CARE, on_unhealthy, secret, with_pauses};
 pub(crate) use checks::{check_label, check_link, check_variable};
 pub(crate) use devices::ulimit;
 pub(crate) use flags::CONTAINER;
-pub(crate) use mounts::{parse as mount, volumes};
+pub(crate) use mounts::{fields, parse as mount, volumes};
 pub(crate) use networks::attachments;
 
 /// The create body that `found` asks for; `command` is what follows the image's name.

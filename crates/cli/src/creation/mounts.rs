@@ -24,7 +24,7 @@ pub(crate) fn parse(text: &str) -> Result<Mount, String> {
 }
 
 /// The fields of a CSV line; double quotes protect commas.
-pub(super) fn fields(text: &str) -> Vec<String> {
+pub(crate) fn fields(text: &str) -> Vec<String> {
     let (mut found, mut field, mut quoted) = (Vec::new(), String::new(), false);
     for letter in text.chars() {
         match letter {

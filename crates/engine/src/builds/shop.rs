@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use hako_builder::request::Secret;
-use hako_builder::workshop::{Cancel, Fetched, Recalled, Relay, Step, Workshop};
+use hako_builder::workshop::{Cancel, Ending, Fetched, Recalled, Relay, Step, Workshop};
 use hako_builder::{Error as Refused, Result as Built};
 use hako_model::digest::Digest;
 use hako_model::image::ImageConfig;
@@ -30,7 +30,7 @@ pub(super) struct Shop {
     pub(super) house: Arc<House>,
     pub(super) images: Images,
     pub(super) keys: Keys,
-    pub(super) imports: Imports,
+    pub(super) imports: Arc<Imports>,
     pub(super) runtime: Handle,
     /// Whether images must be of the platform that is built for, even if that is the host's.
     pub(super) exact: bool,
@@ -43,7 +43,7 @@ impl Workshop for Shop {
         self.find(reference, platform, pull, tell).map_err(|error| Refused::refused(error.to_string()))
     }
 
-    fn run(&self, step: &Step, output: &(dyn Fn(bool, &[u8]) + Sync), cancel: &Cancel) -> Built<i32> {
+    fn run(&self, step: &Step, output: &(dyn Fn(bool, &[u8]) + Sync), cancel: &Cancel) -> Built<Ending> {
         self.execute(step, output, cancel).map_err(|error| Refused::refused(error.to_string()))
     }
 
@@ -87,6 +87,11 @@ impl Workshop for Shop {
     fn recall(&self, key: &Digest, below: &[Digest], tell: &dyn Fn(&str)) -> Built<Option<Recalled>> {
         let around = (&self.house.store, &self.images, &self.keys, &self.runtime);
         Ok(self.imports.recall(around, key, below, tell))
+    }
+
+    fn refill(&self, mount: &Digest, scratch: &Path, cancel: &Cancel, tell: &dyn Fn(&str)) -> Built<Option<PathBuf>> {
+        let around = (&self.house.store, &self.images, &self.keys, &self.runtime);
+        Ok(self.imports.refill(around, mount, scratch, (cancel, tell)))
     }
 
     fn checkout(&self, address: &str, keep_git: bool, into: &Path, cancel: &Cancel) -> Built<String> {

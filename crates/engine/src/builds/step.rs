@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use hako_builder::workshop::{Cancel, Mounted, Step, StepMount};
+use hako_builder::workshop::{Cancel, Ending, Mounted, Step, StepMount};
 use hako_model::container::{Config, HostConfig};
 use hako_model::id::ContainerId;
 use hako_model::restart::Policy;
@@ -53,8 +53,13 @@ impl Drop for Ward<'_> {
 }
 
 impl Shop {
-    /// Runs a step; gives its exit code.
-    pub(super) fn execute(&self, step: &Step, output: &(dyn Fn(bool, &[u8]) + Sync), cancel: &Cancel) -> Result<i32> {
+    /// Runs a step.
+    pub(super) fn execute(
+        &self,
+        step: &Step,
+        output: &(dyn Fn(bool, &[u8]) + Sync),
+        cancel: &Cancel,
+    ) -> Result<Ending> {
         let ward = Ward { house: &self.house, container: Arc::new(self.container(step)?) };
         let hidden = Hidden::default();
         let description = self.describe(&ward.container, step, &hidden)?;
@@ -69,9 +74,9 @@ impl Shop {
         });
         let events = link.events();
         let read = demultiplex(ours, output);
-        let code = self.runtime.block_on(end(&link, events, cancel));
+        let ending = self.runtime.block_on(end(&link, events, cancel));
         read?;
-        code
+        ending
     }
 
     fn container(&self, step: &Step) -> Result<Container> {
@@ -256,10 +261,14 @@ fn demultiplex(mut pipe: UnixStream, output: &(dyn Fn(bool, &[u8]) + Sync)) -> R
     }
 }
 
-/// Waits until the supervisor has given everything back; gives the exit code.
-async fn end(link: &Link, events: Option<tokio::sync::mpsc::UnboundedReceiver<Event>>, cancel: &Cancel) -> Result<i32> {
+/// Waits until the supervisor has given everything back.
+async fn end(
+    link: &Link,
+    events: Option<tokio::sync::mpsc::UnboundedReceiver<Event>>,
+    cancel: &Cancel,
+) -> Result<Ending> {
     let mut events = events.ok_or_else(|| Error::system("watch step: somebody else does"))?;
-    let mut code = None;
+    let (mut code, mut out_of_memory) = (None, false);
     loop {
         let next = match cancel.is_set() {
             false => events.recv().await,
@@ -267,7 +276,7 @@ async fn end(link: &Link, events: Option<tokio::sync::mpsc::UnboundedReceiver<Ev
         };
         let Some(event) = next else { break };
         match event.kind {
-            Kind::Life(Notice::Oom) => tracing::info!("a build step ran out of memory"),
+            Kind::Life(Notice::Oom) => out_of_memory = true,
             Kind::Life(Notice::Die { exit_code, .. }) => code = Some(exit_code),
             Kind::Left => {
                 // A supervisor that is gone needs no thanks.
@@ -277,5 +286,6 @@ async fn end(link: &Link, events: Option<tokio::sync::mpsc::UnboundedReceiver<Ev
             _ => {}
         }
     }
-    code.ok_or_else(|| Error::system("the step's supervisor vanished"))
+    let code = code.ok_or_else(|| Error::system("the step's supervisor vanished"))?;
+    Ok(Ending { code, out_of_memory })
 }

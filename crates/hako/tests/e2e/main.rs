@@ -13,6 +13,7 @@ mod baking;
 mod buildkit;
 mod builds;
 mod bundles;
+mod cache_mounts;
 mod caches;
 mod care;
 mod checkpoints;

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::builds::{context, leftovers};
-use crate::house::{Ended, House, processes, run_tool};
+use crate::house::{Ended, House, finish, processes, run_tool};
 
 fn build(house: &House, dockerfile: &str, flags: &[&str]) -> Ended {
     let dir = context(house, &[("Dockerfile", dockerfile)]);
@@ -52,6 +52,68 @@ fn a_step_that_fills_the_disk_fails_and_gives_it_back() {
     assert!(before - free() < 1 << 20, "{} of {before} bytes came back", free());
     let ended = build(&house, "FROM busybox\nRUN echo fine > /f\n", &["-t", "after"]);
     assert_eq!(ended.code, 0, "{}", ended.stderr);
+}
+
+#[test]
+fn a_step_that_exhausts_memory_is_named_and_leaves_nothing() {
+    let house = House::new();
+    // A line without end, which is kept in memory: first by the step's own process, then by one below it.
+    for (command, code) in [("tail /dev/zero", 137), ("echo; tail /dev/zero || exit 3", 3)] {
+        let file = format!("FROM busybox\nRUN echo before > /before\nRUN {command}\n");
+        let ended = build(&house, &file, &["-m", "48m", "--memory-swap", "48m"]);
+        assert_eq!(ended.code, 1, "{}", ended.stderr);
+        let told = format!(
+            "process \"/bin/sh -c {command}\" did not complete successfully: exit code: {code}: out of memory: the kernel \
+             ended a process of this step"
+        );
+        assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&format!("3 | >>> RUN {command}")), "{}", ended.stderr);
+        assert_eq!(leftovers(&house), Vec::<String>::new());
+    }
+    let ended = build(
+        &house,
+        "FROM busybox\nRUN echo before > /before\nRUN tail /before > /f\n",
+        &["-m", "48m", "-t", "after"],
+    );
+    assert!(ended.code == 0 && ended.stderr.contains("CACHED"), "{}", ended.stderr);
+    assert_eq!(house.ok(["run", "--rm", "after", "cat", "/f"]), "before");
+}
+
+#[test]
+fn limits_reach_steps() {
+    let house = House::new();
+    let look = "FROM busybox
+RUN cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null; true
+RUN cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max 2>/dev/null; true
+RUN ulimit -n; ulimit -Hn; df -k /dev/shm | tail -1; cat /etc/hosts
+";
+    let flags = ["--no-cache", "-m", "64m", "--cpu-quota", "54321", "--ulimit", "nofile=100:200", "--shm-size", "3m"];
+    let hosts = ["--add-host", "up=host-gateway", "--add-host", "a:1.2.3.4,b=::1"];
+    let ended = build(&house, look, &[&flags[..], &hosts].concat());
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    for wanted in ["67108864", "54321", " 100\n", " 200\n", " 3072 ", "1.2.3.4\ta", "::1\tb", "\tup\n"] {
+        assert!(ended.stderr.contains(wanted), "{wanted}: {}", ended.stderr);
+    }
+    for (wrong, said) in [
+        (["--ulimit", "bogus=1"], "invalid argument \"bogus=1\" for \"--ulimit\" flag: invalid ulimit type: bogus"),
+        (["--shm-size", "x"], "invalid argument \"x\" for \"--shm-size\" flag: invalid size: 'x'"),
+    ] {
+        let ended = build(&house, look, &wrong);
+        assert!(ended.code == 125 && ended.stderr.contains(said), "{}", ended.stderr);
+    }
+    // What Docker's client says of words that come to nothing.
+    let ended = build(&house, "FROM busybox\n", &["--isolation", "default", "--rm", "--force-rm=false", "--squash"]);
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("WARNING: isolation flag is deprecated with BuildKit."), "{}", ended.stderr);
+    assert!(ended.stderr.contains("WARNING: experimental flag squash is removed with BuildKit."), "{}", ended.stderr);
+
+    // The stock client asks for the address itself.
+    let Some(mut docker) = house.clients() else { return };
+    let dir = context(&house, &[("Dockerfile", "FROM busybox\nRUN grep -w up /etc/hosts\n")]);
+    docker.args(["buildx", "build", "--progress", "plain", "--no-cache", "--add-host", "up:host-gateway"]);
+    let ended = finish(docker.arg(&dir).output().expect("the docker CLI"));
+    let gateway = house.ok(["network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}"]);
+    assert!(ended.code == 0 && ended.stderr.contains(&format!("{gateway}\tup")), "{gateway}: {}", ended.stderr);
 }
 
 /// A file system on the data of a house.
@@ -108,6 +170,11 @@ fn nothing_is_taken_from_what_comes_later() {
             "cannot mount from stage \"b\" to \"/x\", stage needs to be defined before current command",
         ),
         ("FROM busybox AS a\nCOPY --from=a /etc/passwd /y\n", "circular dependency detected on stage: a"),
+        (
+            "ARG A=busybox\nFROM scratch\nCOPY --from=$A /etc/passwd /y\n",
+            "variable expansion is not supported for --from, define a new stage with FROM using ARG from global scope as a \
+             workaround",
+        ),
     ] {
         let ended = build(&house, file, &[]);
         assert_eq!(ended.code, 1, "{file}{}", ended.stderr);
@@ -173,5 +240,19 @@ fn platforms_may_share_a_directory() {
     let own = std::fs::read_dir(out("one")).unwrap().next().unwrap().unwrap().file_name();
     assert!(own.to_string_lossy().starts_with("linux_"), "{own:?}");
     let clash = run("FROM scratch\nCOPY Dockerfile /f\n", &output("clash", ",platform-split=false"), &platforms);
-    assert!(clash.stderr.contains("cannot overwrite f from linux/amd64 with linux/arm64"), "{}", clash.stderr);
+    let said = "cannot overwrite f from linux/amd64 with linux/arm64 when split option is disabled";
+    assert!(clash.stderr.contains(said), "{}", clash.stderr);
+
+    // The same by the stock client.
+    let stock = |file: &str, output: &str| {
+        let dir = context(&house, &[("Dockerfile", file)]);
+        let mut docker = house.clients()?;
+        docker.args(["buildx", "build", "-o", output]).args(platforms);
+        Some(finish(docker.arg(&dir).output().expect("the docker CLI")))
+    };
+    let Some(ended) = stock(file, &output("stock", ",platform-split=false")) else { return };
+    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert!(is_there("stock/same/amd64") && is_there("stock/same/arm64"));
+    let clash = stock("FROM scratch\nCOPY Dockerfile /f\n", &output("stocks", ",platform-split=false")).unwrap();
+    assert!(clash.code == 1 && clash.stderr.contains(said), "{}", clash.stderr);
 }

@@ -83,6 +83,9 @@ const NO_MORE: &str = "steps have no more privileges than containers";
 /// Where uploads of a session are said to be.
 const UPLOADS: &str = "http://buildkit-session/";
 
+/// The label that says where `host-gateway` is.
+const HOST_GATEWAY: &str = "org.mobyproject.buildkit.worker.moby.host-gateway-ip";
+
 /// One connection's view of the bench.
 pub(super) struct Workbench {
     bench: Bench,
@@ -336,11 +339,14 @@ fn target(entry: &CacheOptionsEntry) -> Result<CacheTarget, Status> {
             return Err(Status::unimplemented(why));
         }
     };
-    match attribute("mode") {
-        None | Some("" | "min") => Ok(CacheTarget { place, max: false }),
-        Some("max") => Ok(CacheTarget { place, max: true }),
-        Some(other) => Err(Status::invalid_argument(format!("unknown cache mode {other:?}: want min or max"))),
-    }
+    let max = match attribute("mode") {
+        None | Some("" | "min") => false,
+        Some("max") => true,
+        Some(other) => {
+            return Err(Status::invalid_argument(format!("unknown cache mode {other:?}: want min or max")));
+        }
+    };
+    CacheTarget::new(place, max, attribute("mounts")).map_err(|error| Status::invalid_argument(error.to_string()))
 }
 
 fn failed(error: impl ToString) -> Status {
@@ -466,16 +472,16 @@ impl Service for Workbench {
     fn workers(&self) -> ListWorkersResponse {
         let host = hako_model::platform::Platform::host();
         let platform = Platform { architecture: host.architecture, os: host.os, variant: host.variant };
-        let record = WorkerRecord {
-            id: "hako".to_owned(),
-            labels: HashMap::from([
-                ("org.mobyproject.buildkit.worker.executor".to_owned(), "hako".to_owned()),
-                // By this clients know that images of several platforms can be kept here.
-                ("org.mobyproject.buildkit.worker.snapshotter".to_owned(), "hako".to_owned()),
-            ]),
-            platforms: vec![platform],
-            version: Some(version()),
-        };
+        let mut labels = HashMap::from([
+            ("org.mobyproject.buildkit.worker.executor".to_owned(), "hako".to_owned()),
+            // By this clients know that images of several platforms can be kept here.
+            ("org.mobyproject.buildkit.worker.snapshotter".to_owned(), "hako".to_owned()),
+        ]);
+        // What clients put in the place of `--add-host NAME:host-gateway`.
+        let gateway = self.engine.networks().host_gateway();
+        labels.extend(gateway.map(|own| (HOST_GATEWAY.to_owned(), own.to_string())));
+        let record =
+            WorkerRecord { id: "hako".to_owned(), labels, platforms: vec![platform], version: Some(version()) };
         ListWorkersResponse { record: vec![record] }
     }
 

@@ -1,6 +1,7 @@
 //! What becomes of a result: an image, or files that the client takes.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +17,7 @@ use hako_engine::images::{PushRequest, SaveRequest};
 use hako_engine::stream::ByteStream;
 use hako_model::reference::Reference;
 use hako_sys::confined::Root;
+use rustix::fs::FileType;
 use tokio::runtime::Handle;
 
 use super::control::desk;
@@ -44,13 +46,24 @@ pub(super) async fn export(
         }
         ("oci" | "docker", _) => archive(job, engine, (&caller()?, &id), exporter, made).await,
         ("local", made) => {
-            let is_split = is_split(exporter, made)?;
+            let is_split = is_split(exporter, made);
+            if !is_split && made.len() > 1 {
+                check_apart(builds, made).await?;
+            }
             for one in made {
                 files(job, builds, (&caller()?, &id), one, is_split).await?;
             }
             Ok(HashMap::new())
         }
-        ("tar", made) => tar(job, builds, (&caller()?, &id), made, is_split(exporter, made)?).await,
+        ("tar", made) => {
+            let is_split = is_split(exporter, made);
+            if !is_split && made.len() > 1 {
+                let why =
+                    "several platforms in one tar have folders of their own: platform-split=false is for type=local";
+                return Err(Status::unimplemented(why));
+            }
+            tar(job, builds, (&caller()?, &id), made, is_split).await
+        }
         (other, _) => Err(Status::unimplemented(format!(
             "hako has no exporter {other:?} for BuildKit's clients: use image, oci, docker, local or tar"
         ))),
@@ -162,15 +175,47 @@ fn is_on(exporter: &Exporter, name: &str) -> bool {
     exporter.attrs.get(name).is_some_and(|value| matches!(value.as_str(), "1" | "t" | "true" | "TRUE" | "True"))
 }
 
-/// Whether each platform's files have a folder of their own: if there are several, or if that is asked for.
-fn is_split(exporter: &Exporter, made: &[Made]) -> Result<bool, Status> {
-    match (exporter.attrs.get("platform-split").map(String::as_str), made.len()) {
-        (Some("false" | "0"), 2..) => Err(Status::unimplemented(
-            "the output's platform-split=false is not supported for several platforms: their files would be mixed",
-        )),
-        (Some("true" | "1"), _) | (_, 2..) => Ok(true),
-        _ => Ok(false),
+/// Whether each platform's files have a folder of their own: if there are several, unless it is said otherwise.
+fn is_split(exporter: &Exporter, made: &[Made]) -> bool {
+    match exporter.attrs.get("platform-split").map(String::as_str) {
+        Some("false" | "0") => false,
+        Some("true" | "1") => true,
+        _ => made.len() > 1,
     }
+}
+
+/// Refuses files that two platforms would write to one directory under the same name, before anything is sent.
+async fn check_apart(builds: &Builds, made: &[Made]) -> Result<(), Status> {
+    let (builds, made) = (builds.clone(), made.to_vec());
+    let checked = tokio::task::spawn_blocking(move || {
+        let mut seen = HashMap::new();
+        made.iter().try_for_each(|made| {
+            let root = builds.view(made).map_err(|error| error.to_string())?;
+            note_files(&Root::from_fd(root), &made.platform().to_string(), &mut seen)
+        })
+    });
+    checked.await.unwrap_or_else(|error| Err(error.to_string())).map_err(failed)
+}
+
+/// Notes whose the files below a directory are.
+fn note_files(root: &Root, platform: &str, seen: &mut HashMap<PathBuf, String>) -> Result<(), String> {
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        let place = if folder.as_os_str().is_empty() { Path::new(".") } else { &folder };
+        for entry in root.read_dir(place).map_err(|error| error.to_string())? {
+            let path = folder.join(&entry.name);
+            let stat = root.symlink_metadata(&path).map_err(|error| error.to_string())?;
+            if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+                folders.push(path);
+            } else if let Some(other) = seen.insert(path.clone(), platform.to_owned()) {
+                let path = path.display();
+                return Err(format!(
+                    "cannot overwrite {path} from {other} with {platform} when split option is disabled"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The folder of a platform's files.

@@ -22,7 +22,6 @@ use hako_engine::builds::{
 };
 use hako_engine::images::Credential;
 use hako_engine::stream::ByteSource;
-use hako_model::container::Resources;
 use hako_model::digest::Digest;
 use hako_model::platform::Platform;
 use http::StatusCode;
@@ -183,7 +182,7 @@ async fn assemble(
         to: order
             .cache_to
             .iter()
-            .map(|goal| Ok(CacheTarget { place: outside(peer, &goal.place)?, max: goal.max }))
+            .map(|goal| Ok(CacheTarget::new(outside(peer, &goal.place)?, goal.max, goal.mounts.as_deref())?))
             .collect::<Result<_, Failure>>()?,
     };
     let platforms = order.platforms.iter().map(|text| platform(text)).collect::<Result<Vec<_>, _>>()?;
@@ -224,11 +223,6 @@ fn request(order: &Order, dockerfile: Vec<u8>, contexts: BTreeMap<String, Contex
         let bytes = STANDARD.decode(text).map_err(|_| Failure::invalid(format!("secret {id} is not base64")))?;
         Ok((id.clone(), Secret(bytes)))
     };
-    let resources = Resources {
-        ulimits: Some(order.ulimits.clone()).filter(|limits| !limits.is_empty()),
-        cgroup_parent: order.cgroup_parent.clone(),
-        ..Resources::default()
-    };
     Ok(Request {
         dockerfile,
         name: order.name.clone(),
@@ -246,7 +240,7 @@ fn request(order: &Order, dockerfile: Vec<u8>, contexts: BTreeMap<String, Contex
             host_network: order.host_network,
             hosts: order.hosts.clone(),
             shm_size: order.shm_size,
-            resources,
+            resources: order.resources.clone(),
         },
         debug: order.debug,
         parallel: 0,

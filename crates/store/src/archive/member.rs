@@ -64,7 +64,12 @@ impl Met {
             _ => Some(store.blobs().draft()?),
         };
         let content = Content { content, keep: draft.as_mut(), progress, id: &id, done: 0, total: self.size };
-        let unpack = Unpack { diff_id: None, skeleton: content.keep.is_none(), limits: options.limits.clone() };
+        let unpack = Unpack {
+            diff_id: None,
+            skeleton: content.keep.is_none(),
+            limits: options.limits.clone(),
+            ..Unpack::default()
+        };
         let staged = store.layers().unpack(content, &unpack)?;
         keep(&self.name, self.promised.clone(), staged, draft)
     }
@@ -241,8 +246,12 @@ fn replicate(
         return Ok(layer);
     }
     let blob = known.blobs.iter().find(|blob| store.blobs().contains(&blob.digest)).cloned();
-    let unpack =
-        Unpack { diff_id: Some(known.diff_id.clone()), skeleton: blob.is_none(), limits: options.limits.clone() };
+    let unpack = Unpack {
+        diff_id: Some(known.diff_id.clone()),
+        skeleton: blob.is_none(),
+        limits: options.limits.clone(),
+        ..Unpack::default()
+    };
     store.layers().unpack(store.layers().tar(&known.chain_id)?, &unpack)?.place(parent, blob)
 }
 

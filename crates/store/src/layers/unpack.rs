@@ -10,10 +10,10 @@ use std::sync::mpsc::{self, Receiver, SyncSender};
 use hako_model::digest::{Algorithm, Digest};
 use hako_model::image::media::Compression;
 
+use super::Unpack;
 use super::chunks::{self, CHUNK, Chunks, Filler, read_full};
 use super::inflate::Inflater;
 use super::skeleton::Recorder;
-use super::{Limits, Unpack};
 use crate::extract::{Extractor, Ledger, Manners, Outcome};
 use crate::tar::Reader;
 use crate::{Error, Hasher, Result};
@@ -137,10 +137,10 @@ type Writeback = Option<SyncSender<OwnedFd>>;
 fn extract(stream: impl BufRead, dir: &Path, options: &Unpack, writeback: Writeback) -> Result<Outcome> {
     let diff = dir.join("diff");
     if !options.skeleton {
-        return extract_to(Reader::new(stream), &diff, &options.limits, writeback).map(|(outcome, ())| outcome);
+        return extract_to(Reader::new(stream), &diff, options, writeback).map(|(outcome, ())| outcome);
     }
     let reader = Reader::tapped(stream, Recorder::create(dir)?);
-    let (outcome, recorder) = extract_to(reader, &diff, &options.limits, writeback)?;
+    let (outcome, recorder) = extract_to(reader, &diff, options, writeback)?;
     recorder.finish()?;
     Ok(outcome)
 }
@@ -148,16 +148,16 @@ fn extract(stream: impl BufRead, dir: &Path, options: &Unpack, writeback: Writeb
 fn extract_to<R: BufRead, L: Ledger>(
     mut reader: Reader<R, L>,
     diff: &Path,
-    limits: &Limits,
+    options: &Unpack,
     writeback: Writeback,
 ) -> Result<(Outcome, L)> {
     let root = std::fs::File::open(diff).map_err(Error::at("open", diff))?;
     let manners = Manners {
-        whiteouts: true,
+        whiteouts: !options.plain,
         keep_directories: false,
         owner: None,
-        entries: limits.entries,
-        free_space: limits.free_space,
+        entries: options.limits.entries,
+        free_space: options.limits.free_space,
     };
     let outcome = Extractor::new(&mut reader, root.into(), manners, None).handing_on(writeback).run()?;
     let (_, ledger) = reader.finish()?;

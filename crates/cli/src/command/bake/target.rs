@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::creation::fields;
+
 /// `key=value` pairs that belong together: one cache, output, secret, agent or attestation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Entry(pub(super) Vec<(String, String)>);
@@ -19,7 +21,7 @@ impl Entry {
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
             (key.trim().to_owned(), value.to_owned())
         };
-        Self(text.split(',').map(pair).collect()).sorted()
+        Self(fields(text).iter().map(|part| pair(part)).collect()).sorted()
     }
 
     /// In the order they are printed in.
@@ -34,7 +36,11 @@ impl Entry {
 
     /// As a flag's value.
     pub(super) fn flag(&self) -> String {
-        self.0.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(",")
+        let pair = |(key, value): &(String, String)| match key.as_str() {
+            "mounts" if value.contains(',') => format!("\"{key}={value}\""),
+            _ => format!("{key}={value}"),
+        };
+        self.0.iter().map(pair).collect::<Vec<_>>().join(",")
     }
 }
 

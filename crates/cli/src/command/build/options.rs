@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use hako_api::build::Order;
 use hako_model::annotation::Annotations;
 use hako_model::attestation::Attestations;
+use hako_model::container::Resources;
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 
@@ -23,6 +24,23 @@ const SECRET: usize = 500 << 10;
 /// Variables of the caller that builds take over as arguments, as Docker does.
 const EPOCH: &str = "SOURCE_DATE_EPOCH";
 
+/// What Docker's client says of words of its old builder that come to nothing.
+const GONE: [(&str, &str); 3] = [
+    ("isolation", "isolation flag is deprecated with BuildKit."),
+    ("security-opt", "security-opt flag is deprecated. \"RUN --security=insecure\" should be used with BuildKit."),
+    (
+        "squash",
+        "experimental flag squash is removed with BuildKit. You should squash inside build using a multi-stage \
+         Dockerfile for efficiency.",
+    ),
+];
+
+/// Says what comes to nothing.
+pub(super) fn warn(found: &Matches) -> Result<(), Failure> {
+    let mut given = GONE.iter().filter(|(flag, _)| found.given(flag));
+    given.try_for_each(|(_, words)| crate::output::complain(format!("WARNING: {words}\n")))
+}
+
 /// The order of a command line; contexts are added later.
 pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
     let arguments = arguments(&found.list("build-arg"));
@@ -37,7 +55,6 @@ pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
         Reference::parse(tag).map_err(|error| Failure::local(format!("invalid tag {tag:?}: {error}")))?;
     }
     let (platform, platforms) = platforms(&found.list("platform"))?;
-    let limits = found.list("ulimit").iter().map(|text| ulimit(text)).collect::<Result<_, _>>();
     Ok(Order {
         dockerfile: plan.dockerfile.clone(),
         name: plan.name.clone(),
@@ -55,8 +72,7 @@ pub(super) fn order(found: &Matches, plan: &Plan) -> Result<Order, Failure> {
         host_network: allowed(&found.list("allow"))?,
         hosts: hosts(&found.list("add-host"))?,
         shm_size: found.bytes("shm-size"),
-        ulimits: limits?,
-        cgroup_parent: found.text("cgroup-parent").to_owned(),
+        resources: resources(found)?,
         tags,
         keep: true,
         contexts: BTreeMap::new(),
@@ -71,6 +87,9 @@ fn allowed(flags: &[&str]) -> Result<bool, Failure> {
     let more = |flag: &&&str| **flag != "network.host";
     match flags.iter().find(more) {
         None => Ok(!flags.is_empty()),
+        Some(other) if !matches!(*other, "security.insecure" | "device") && !other.starts_with("device=") => {
+            Err(Failure::local(format!("ERROR: failed to build: unknown entitlement {other}")))
+        }
         Some(other) => {
             let why = "steps have no more privileges than containers; network.host is all that can be allowed";
             Err(Failure::local(format!("--allow {other} is not supported: {why}")))
@@ -126,12 +145,39 @@ fn arguments(flags: &[&str]) -> BTreeMap<String, String> {
     flags.iter().filter_map(argument).collect()
 }
 
+/// What steps may use at most. Docker's builder takes those of memory and processors, and forgets them.
+fn resources(found: &Matches) -> Result<Resources, Failure> {
+    let limits = found.list("ulimit").iter().map(|text| ulimit(text)).collect::<Result<Vec<_>, _>>()?;
+    Ok(Resources {
+        ulimits: Some(limits).filter(|limits| !limits.is_empty()),
+        cgroup_parent: found.text("cgroup-parent").to_owned(),
+        memory: found.bytes("memory"),
+        memory_swap: found.bytes("memory-swap"),
+        cpu_shares: found.int("cpu-shares"),
+        cpu_period: found.int("cpu-period"),
+        cpu_quota: found.int("cpu-quota"),
+        cpuset_cpus: found.text("cpuset-cpus").to_owned(),
+        cpuset_mems: found.text("cpuset-mems").to_owned(),
+        ..Resources::default()
+    })
+}
+
+/// `--ulimit`, looked at with the other flags.
+pub(super) fn check_ulimit(text: &str) -> Result<(), String> {
+    ulimit(text).map(drop)
+}
+
+/// `NAME:ADDRESS` or `NAME=ADDRESS`, addresses also in brackets, as `NAME:ADDRESS`.
 fn hosts(flags: &[&str]) -> Result<Vec<String>, Failure> {
-    let host = |text: &&str| match text.split_once(':').or_else(|| text.split_once('=')) {
-        Some((name, address)) if !name.is_empty() && !address.is_empty() => Ok(format!("{name}:{address}")),
-        _ => Err(Failure::local(format!("invalid host {text}: want HOST:IP"))),
+    let host = |text: &str| {
+        let (name, address) = text.split_once('=').or_else(|| text.split_once(':'))?;
+        let bare = address.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(address);
+        let known = address == "host-gateway" || bare.parse::<std::net::IpAddr>().is_ok();
+        (!name.is_empty() && known).then(|| format!("{name}:{bare}"))
     };
-    flags.iter().map(host).collect()
+    let host =
+        |text: &str| host(text).ok_or_else(|| Failure::local(format!("ERROR: failed to build: invalid host {text}")));
+    flags.iter().filter(|text| !text.is_empty()).flat_map(|text| text.split(',')).map(host).collect()
 }
 
 /// `id=NAME[,src=FILE|,env=VARIABLE]`.
@@ -210,5 +256,42 @@ pub(crate) fn check_progress(text: &str) -> Result<(), String> {
     match text {
         "auto" | "none" | "plain" | "quiet" | "rawjson" | "tty" | "" => Ok(()),
         other => Err(format!("invalid progress mode {other}: want auto, plain, quiet, rawjson or tty")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn added_hosts_are_read_as_buildx_reads_them() {
+        let read = |text: &str| hosts(&[text]).map_err(|error| error.to_string());
+        let table: [(&str, &[&str]); 10] = [
+            ("a:1.2.3.4", &["a:1.2.3.4"]),
+            ("a=1.2.3.4", &["a:1.2.3.4"]),
+            ("a:::1", &["a:::1"]),
+            ("a=::1", &["a:::1"]),
+            ("a:[::1]", &["a:::1"]),
+            ("a=[::1]", &["a:::1"]),
+            ("a:host-gateway", &["a:host-gateway"]),
+            ("a=host-gateway", &["a:host-gateway"]),
+            ("a:1.2.3.4,b=::2", &["a:1.2.3.4", "b:::2"]),
+            ("", &[]),
+        ];
+        for (text, expected) in table {
+            assert_eq!(read(text).unwrap(), expected, "{text}");
+        }
+        for wrong in ["a", "a:", ":1.2.3.4", "a:bogus", "a=bogus", "a:1.2.3", "a:1.2.3.4,b"] {
+            let own = wrong.rsplit(',').next().unwrap();
+            assert_eq!(read(wrong).unwrap_err(), format!("ERROR: failed to build: invalid host {own}"));
+        }
+    }
+
+    #[test]
+    fn only_what_exists_can_be_allowed() {
+        let read = |text: &str| allowed(&[text]).map_err(|error| error.to_string());
+        assert_eq!(read("network.host"), Ok(true));
+        assert_eq!(read("bogus").unwrap_err(), "ERROR: failed to build: unknown entitlement bogus");
+        assert!(read("security.insecure").unwrap_err().contains("is not supported"));
     }
 }

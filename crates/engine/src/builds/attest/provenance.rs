@@ -181,6 +181,7 @@ mod tests {
             config: Default::default(),
             state: Default::default(),
             steps: Vec::new(),
+            mounts: Vec::new(),
             materials: [material].into(),
         };
         let wanted = Provenance { max, v1, builder: "me".to_owned() };

@@ -20,6 +20,20 @@ pub(super) struct Document {
     pub(super) layers: Vec<CacheLayer>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) records: Vec<CacheRecord>,
+    /// The contents of cache mounts: not BuildKit's, which passes over it.
+    #[serde(rename = "io.hako.mounts", default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) mounts: Vec<MountRecord>,
+}
+
+/// The content of a cache mount.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct MountRecord {
+    /// What its directory is called: by its id, what it begins with and which part of that.
+    pub(super) digest: Digest,
+    /// What the Dockerfile calls it, for people.
+    #[serde(default)]
+    pub(super) id: String,
+    pub(super) layer: usize,
 }
 
 /// A layer.
@@ -72,32 +86,43 @@ pub(super) struct Offer {
     pub(super) created: String,
 }
 
+/// What a cache has.
+#[derive(Debug, Default)]
+pub(super) struct Offers {
+    /// The layers of steps, by their keys.
+    pub(super) steps: HashMap<Digest, Offer>,
+    /// The contents of cache mounts, by their names, and what people call them.
+    pub(super) mounts: HashMap<Digest, (String, Offer)>,
+}
+
 impl Document {
-    /// The layers by key. `place` says where a layer's bytes are, and what they are when they are unpacked; what it does not
-    /// know is left out.
-    pub(super) fn offers(
-        &self,
-        place: impl Fn(usize, &CacheLayer) -> Option<(Descriptor, Digest)>,
-    ) -> HashMap<Digest, Offer> {
-        let offer = |record: &CacheRecord| {
-            let result = record.results.first()?;
-            let (blob, diff_id) = place(result.layer, self.layers.get(result.layer)?)?;
-            Some((record.digest.clone(), Offer { blob, diff_id, created: result.created_at.clone() }))
+    /// `place` says where a layer's bytes are, and what they are when they are unpacked; what it does not know is left out.
+    fn offers(&self, place: impl Fn(usize, &CacheLayer) -> Option<(Descriptor, Digest)>) -> Offers {
+        let offer = |layer: usize, created: &str| {
+            let (blob, diff_id) = place(layer, self.layers.get(layer)?)?;
+            Some(Offer { blob, diff_id, created: created.to_owned() })
         };
-        self.records.iter().filter_map(offer).collect()
+        let step = |record: &CacheRecord| {
+            let result = record.results.first()?;
+            Some((record.digest.clone(), offer(result.layer, &result.created_at)?))
+        };
+        let mount = |record: &MountRecord| Some((record.digest.clone(), (record.id.clone(), offer(record.layer, "")?)));
+        let steps = self.records.iter().filter_map(step).collect();
+        Offers { steps, mounts: self.mounts.iter().filter_map(mount).collect() }
     }
 
     /// What a cache of its own offers, whose layers are among these blobs.
-    pub(super) fn own_offers(&self, blobs: &[Descriptor]) -> HashMap<Digest, Offer> {
+    pub(super) fn own_offers(&self, blobs: &[Descriptor]) -> Offers {
         self.offers(|_, layer| {
             let blob = blobs.iter().find(|blob| blob.digest == layer.blob)?.clone();
             Some((blob, layer.annotations.as_ref()?.diff_id.clone()?))
         })
     }
 
-    /// What an image offers that holds the document: its own layers, by their places.
-    pub(super) fn inline_offers(&self, blobs: &[Descriptor], diff_ids: &[Digest]) -> HashMap<Digest, Offer> {
-        self.offers(|at, _| Some((blobs.get(at)?.clone(), diff_ids.get(at)?.clone())))
+    /// What an image offers that holds the document: its own layers, by their places; none of them is a cache mount's.
+    pub(super) fn inline_offers(&self, blobs: &[Descriptor], diff_ids: &[Digest]) -> Offers {
+        let offers = self.offers(|at, _| Some((blobs.get(at)?.clone(), diff_ids.get(at)?.clone())));
+        Offers { mounts: HashMap::new(), ..offers }
     }
 }
 
@@ -126,17 +151,21 @@ mod tests {
             CacheRecord { digest: digest("two"), results: result(1) },
             CacheRecord { digest: digest("none"), results: result(9) },
         ];
-        let text = serde_json::to_string(&Document { layers, records }).unwrap();
+        let mounts = vec![MountRecord { digest: digest("mount"), id: "/cache".to_owned(), layer: 0 }];
+        let text = serde_json::to_string(&Document { layers, records, mounts }).unwrap();
         assert!(
             text.contains("\"parent\":-1") && text.contains("\"diffID\":") && text.contains("\"layers\":[{\"layer\":0")
         );
         let read: Document = serde_json::from_str(&text).unwrap();
         let own = read.own_offers(&[blob("a"), blob("b")]);
-        assert_eq!(own.keys().collect::<Vec<_>>(), [&digest("one")], "a layer must say what it unpacks to");
-        assert_eq!((&own[&digest("one")].blob, &own[&digest("one")].diff_id), (&blob("a"), &digest("tar")));
+        assert_eq!(own.steps.keys().collect::<Vec<_>>(), [&digest("one")], "a layer must say what it unpacks to");
+        let one = &own.steps[&digest("one")];
+        assert_eq!((&one.blob, &one.diff_id), (&blob("a"), &digest("tar")));
+        let (id, mount) = &own.mounts[&digest("mount")];
+        assert_eq!((id.as_str(), &mount.blob, &mount.diff_id), ("/cache", &blob("a"), &digest("tar")));
         let inline = read.inline_offers(&[blob("x"), blob("y")], &[digest("u"), digest("v")]);
-        assert_eq!(inline[&digest("two")].diff_id, digest("v"));
-        assert!(!inline.contains_key(&digest("none")));
+        assert_eq!(inline.steps[&digest("two")].diff_id, digest("v"));
+        assert!(!inline.steps.contains_key(&digest("none")) && inline.mounts.is_empty());
     }
 
     #[test]
@@ -146,6 +175,6 @@ mod tests {
             "inputs":[[{{"link":1}}]],"chains":[]}},{{"digest":"{0}"}}]}}"#,
             digest("z")
         );
-        assert!(serde_json::from_str::<Document>(&text).unwrap().own_offers(&[blob("z")]).is_empty());
+        assert!(serde_json::from_str::<Document>(&text).unwrap().own_offers(&[blob("z")]).steps.is_empty());
     }
 }

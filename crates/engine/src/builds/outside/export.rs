@@ -1,6 +1,5 @@
 //! Giving a build's layers to caches outside.
 
-use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
@@ -8,27 +7,31 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hako_builder::solve::{Kept, Product};
+use hako_builder::solve::Product;
+use hako_builder::workshop::Cancel;
 use hako_model::digest::Digest;
-use hako_model::image::media::{self, Compression};
-use hako_model::image::{Descriptor, Manifest};
+use hako_model::image::{Descriptor, media};
 use hako_model::reference::{DEFAULT_TAG, Reference};
 use hako_registry::{Access, Begun, Repository};
-use hako_store::{ChainId, Hasher, Store, chain_ids};
+use hako_store::{Hasher, Store, chain_ids};
 use hako_sys::confined::Root;
 use serde_json::json;
+use tokio::runtime::Handle;
 
-use super::document::{About, CONFIG, CacheLayer, CacheRecord, CacheResult, Document, INLINE};
+use super::document::{CacheLayer, Document, INLINE};
 use super::import::{blob_path, nameless};
+use super::pack::{Content, Parcel, chosen, parcel, record};
 use super::{CacheTarget, Keys, Outside, broken};
 use crate::builds::{Builds, Made};
 use crate::{Error, Result};
 
-/// What goes out.
-struct Parcel {
-    blobs: Vec<(Descriptor, ChainId)>,
-    config: (Descriptor, Vec<u8>),
-    manifest: Vec<u8>,
+/// Stops what goes on in another thread when nobody waits for it any more.
+struct Leash(Arc<Cancel>);
+
+impl Drop for Leash {
+    fn drop(&mut self) {
+        self.0.set();
+    }
 }
 
 impl Builds {
@@ -43,9 +46,13 @@ impl Builds {
         if matches!(target.place, Outside::Inline) {
             return Ok(None);
         }
-        let products: Vec<Arc<Product>> = made.iter().map(|made| Arc::clone(&made.product)).collect();
-        let (store, max) = (self.house.store.clone(), target.max);
-        let parcel = tokio::task::spawn_blocking(move || parcel(&store, &products, max));
+        let leash = Leash(Arc::default());
+        let (builds, made, wanted) = (self.clone(), made.to_vec(), target.clone());
+        let (keys_there, runtime, cancel) = (keys.clone(), Handle::current(), Arc::clone(&leash.0));
+        let parcel = tokio::task::spawn_blocking(move || {
+            let around = (&builds.house.store, &builds.images, &keys_there, &runtime);
+            parcel(around, &builds.house.cache, &made, &wanted, &cancel)
+        });
         let parcel = parcel.await.map_err(|e| Error::io("pack cache", e))?.map_err(failed)?;
         let size = parcel.manifest.len() as u64;
         let manifest = Descriptor::new(media::OCI_MANIFEST, Hasher::digest(&parcel.manifest), size);
@@ -68,12 +75,8 @@ impl Builds {
     /// Gives everything to the client, which writes it.
     async fn lend_cache(&self, parcel: &Parcel, manifest: &Descriptor, place: &str, keys: &Keys) -> Result<()> {
         let desk = keys.desk.as_ref().ok_or_else(|| Error::invalid("the build has no session to write a cache by"))?;
-        for (blob, layer) in &parcel.blobs {
-            let (layers, layer) = (self.house.store.layers().clone(), layer.clone());
-            let opened = tokio::task::spawn_blocking(move || layers.compressed(&layer, Compression::Gzip));
-            let (_, file) =
-                opened.await.map_err(|e| Error::io("open layer", e))?.map_err(|e| broken("open layer", e))?;
-            desk.give(place, blob, file).await?;
+        for (blob, content) in &parcel.blobs {
+            desk.give(place, blob, self.opened(content).await?).await?;
         }
         for (blob, bytes) in [(&parcel.config.0, &parcel.config.1), (manifest, &parcel.manifest)] {
             let mut file = nameless(&self.house.store)?;
@@ -84,96 +87,49 @@ impl Builds {
         Ok(())
     }
 
+    async fn opened(&self, content: &Content) -> Result<File> {
+        let (store, content) = (self.house.store.clone(), content.clone());
+        let opened = tokio::task::spawn_blocking(move || content.open(&store));
+        opened.await.map_err(|e| Error::io("open layer", e))?
+    }
+
     async fn push_cache(&self, parcel: &Parcel, name: &str, keys: &Keys) -> Result<()> {
         let reference = Reference::parse_tagged(name)?;
         let repository = keys.repository(&self.images, &reference, Access::Push { sources: Vec::new() }).await?;
-        for (blob, layer) in &parcel.blobs {
-            let layers = self.house.store.layers().clone();
-            let layer = layer.clone();
-            let opened = tokio::task::spawn_blocking(move || layers.compressed(&layer, Compression::Gzip));
-            let (_, file) =
-                opened.await.map_err(|e| Error::io("open layer", e))?.map_err(|e| broken("open layer", e))?;
-            send(&repository, blob, file).await?;
+        for (blob, content) in &parcel.blobs {
+            if !has(&repository, blob).await? {
+                send(&repository, blob, self.opened(content).await?).await?;
+            }
         }
-        let mut file = nameless(&self.house.store)?;
-        file.write_all(&parcel.config.1).map_err(|e| Error::io("write cache", e))?;
-        send(&repository, &parcel.config.0, file).await?;
+        if !has(&repository, &parcel.config.0).await? {
+            let mut file = nameless(&self.house.store)?;
+            file.write_all(&parcel.config.1).map_err(|e| Error::io("write cache", e))?;
+            send(&repository, &parcel.config.0, file).await?;
+        }
         let tag = reference.tag().unwrap_or(DEFAULT_TAG);
         let put = repository.put_manifest(tag, media::OCI_MANIFEST, &parcel.manifest).await;
         put.map(drop).map_err(|e| broken("registry", e))
     }
 }
 
-/// Sends a blob unless the registry has it.
+async fn has(repository: &Repository, blob: &Descriptor) -> Result<bool> {
+    repository.has_blob(&blob.digest).await.map_err(|e| broken("registry", e))
+}
+
 async fn send(repository: &Repository, blob: &Descriptor, file: File) -> Result<()> {
     let refused = |e: hako_registry::Error| broken("registry", e);
-    if repository.has_blob(&blob.digest).await.map_err(refused)? {
-        return Ok(());
-    }
     match repository.begin(&blob.digest, None).await.map_err(refused)? {
         Begun::Mounted => Ok(()),
         Begun::Open(upload) => repository.send(upload, blob, Arc::new(file), Arc::new(|_| {})).await.map_err(refused),
     }
 }
 
-/// The steps that go out, each layer once.
-fn chosen(product: &Product, max: bool) -> Vec<Kept> {
-    let own: HashSet<ChainId> = chain_ids(&product.state.diff_ids).into_iter().collect();
-    product.steps.iter().filter(|step| max || own.contains(&step.layer)).cloned().collect()
-}
-
-fn parcel(store: &Store, products: &[Arc<Product>], max: bool) -> Result<Parcel> {
-    let mut blobs: Vec<(Descriptor, ChainId)> = Vec::new();
-    let mut document = Document::default();
-    let mut places: HashMap<ChainId, usize> = HashMap::new();
-    let mut known: HashSet<Digest> = HashSet::new();
-    for step in products.iter().flat_map(|product| chosen(product, max)) {
-        // Builds for several platforms share steps.
-        if !known.insert(step.key.clone()) {
-            continue;
-        }
-        let at = match places.get(&step.layer) {
-            Some(at) => *at,
-            None => {
-                let (blob, _) =
-                    store.layers().compressed(&step.layer, Compression::Gzip).map_err(|e| broken("pack layer", e))?;
-                let blob = Descriptor::new(media::OCI_LAYER_GZIP, blob.digest, blob.size);
-                let layer = store.layers().get(&step.layer).ok_or_else(|| Error::system("a layer is gone"))?;
-                let parent = layer.parent.and_then(|parent| places.get(&parent)).copied();
-                let about =
-                    About { media_type: blob.media_type.clone(), diff_id: Some(layer.diff_id), size: blob.size };
-                document.layers.push(CacheLayer {
-                    blob: blob.digest.clone(),
-                    parent: parent.map_or(-1, |at| i64::try_from(at).unwrap_or(-1)),
-                    annotations: Some(about),
-                });
-                places.insert(step.layer.clone(), blobs.len());
-                blobs.push((blob, step.layer.clone()));
-                blobs.len() - 1
-            }
-        };
-        document.records.push(record(&step, at));
-    }
-    let config = serde_json::to_vec(&document).map_err(|e| Error::io("write cache", e))?;
-    let described = Descriptor::new(CONFIG, Hasher::digest(&config), config.len() as u64);
-    let layers = blobs.iter().map(|(blob, _)| blob.clone()).collect();
-    let manifest = Manifest::new(media::OCI_MANIFEST, described.clone(), layers);
-    let manifest = serde_json::to_vec(&manifest).map_err(|e| Error::io("write cache", e))?;
-    Ok(Parcel { blobs, config: (described, config), manifest })
-}
-
-fn record(step: &Kept, layer: usize) -> CacheRecord {
-    let results = vec![CacheResult { layer, created_at: step.created.clone() }];
-    CacheRecord { digest: step.key.clone(), results }
-}
-
 /// An OCI layout.
 fn write(store: &Store, parcel: &Parcel, root: &Root) -> Result<()> {
     let refused = |e: hako_sys::Error| broken("write cache", e);
     root.mkdir_all(Path::new("blobs/sha256"), 0o755).map_err(refused)?;
-    for (blob, layer) in &parcel.blobs {
-        let (_, mut file) = store.layers().compressed(layer, Compression::Gzip).map_err(|e| broken("open layer", e))?;
-        put(root, &blob_path(&blob.digest), &mut file)?;
+    for (blob, content) in &parcel.blobs {
+        put(root, &blob_path(&blob.digest), &mut content.open(store)?)?;
     }
     put(root, &blob_path(&parcel.config.0.digest), &mut &parcel.config.1[..])?;
     let digest = Hasher::digest(&parcel.manifest);
@@ -214,7 +170,7 @@ pub(in crate::builds) fn inlined(product: &Product) -> Option<(String, serde_jso
     let layers = product.state.diff_ids.iter().enumerate().map(layer).collect();
     let steps = chosen(product, false);
     let records = steps.iter().filter_map(|step| Some(record(step, chain.iter().position(|own| *own == step.layer)?)));
-    let document = Document { layers, records: records.collect() };
+    let document = Document { layers, records: records.collect(), ..Document::default() };
     let bytes = serde_json::to_vec(&document).ok()?;
     Some((INLINE.to_owned(), STANDARD.encode(bytes).into()))
 }

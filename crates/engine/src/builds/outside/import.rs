@@ -1,27 +1,27 @@
 //! Taking layers from caches outside: a cache is asked for its list when the first step misses, and for a layer when a step's
 //! key is on that list.
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use hako_builder::workshop::Recalled;
+use hako_builder::workshop::{Cancel, Recalled};
 use hako_model::digest::Digest;
 use hako_model::image::media;
 use hako_model::image::{DOCUMENT_LIMIT, Descriptor, ImageConfig, Index, Manifest, ManifestOrIndex};
 use hako_model::platform::Platform;
 use hako_model::reference::Reference;
 use hako_registry::{Access, Repository};
-use hako_store::{Hasher, Layer, Store, Unpack, chain_ids};
+use hako_store::{HashReader, Hasher, Layer, Store, Unpack, chain_ids, unpack_folder};
 use hako_sys::confined::Root;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 
-use super::document::{CONFIG, Document, INLINE, Offer};
+use super::document::{CONFIG, Document, INLINE, Offer, Offers};
 use super::{Keys, Outside, broken};
 use crate::builds::desk::Desk;
 use crate::images::{self, Images};
@@ -30,14 +30,17 @@ use crate::{Error, Result};
 /// Caches that a build takes layers from. Opened when the first step asks.
 pub(in crate::builds) struct Imports {
     from: Vec<Outside>,
-    opened: Mutex<Option<Vec<Import>>>,
+    opened: Mutex<Option<Vec<Arc<Import>>>>,
 }
 
 /// One cache.
-struct Import {
+pub(super) struct Import {
     source: Source,
-    offers: HashMap<Digest, Offer>,
+    offers: Offers,
 }
+
+/// What it takes to read caches.
+pub(in crate::builds) type Around<'a> = (&'a Store, &'a Images, &'a Keys, &'a Handle);
 
 enum Source {
     Registry(Repository),
@@ -52,37 +55,68 @@ impl Imports {
         Self { from, opened: Mutex::default() }
     }
 
-    /// The layer of a key, brought here. A cache that cannot be had is told of and left out.
-    pub(in crate::builds) fn recall(
-        &self,
-        (store, images, keys, runtime): (&Store, &Images, &Keys, &Handle),
-        key: &Digest,
-        below: &[Digest],
-        tell: &dyn Fn(&str),
-    ) -> Option<Recalled> {
+    /// The caches that can be had. One that cannot be is told of and left out.
+    fn opened(&self, (store, images, keys, runtime): Around<'_>, tell: &dyn Fn(&str)) -> Vec<Arc<Import>> {
         if self.from.is_empty() {
-            return None;
+            return Vec::new();
         }
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let caches = opened.get_or_insert_with(|| {
             let open = |place: &Outside| {
                 let import = runtime.block_on(open(place, (store, images, keys)));
-                import.map_err(|error| tell(&format!("cache {place} cannot be read: {error}"))).ok()
+                import.map_err(|error| tell(&format!("cache {place} cannot be read: {error}"))).map(Arc::new).ok()
             };
             self.from.iter().filter_map(open).collect()
         });
-        caches.iter().find_map(|cache| {
-            let offer = cache.offers.get(key)?;
+        caches.clone()
+    }
+
+    /// The layer of a key, brought here.
+    pub(in crate::builds) fn recall(
+        &self,
+        around: Around<'_>,
+        key: &Digest,
+        below: &[Digest],
+        tell: &dyn Fn(&str),
+    ) -> Option<Recalled> {
+        self.opened(around, tell).iter().find_map(|cache| {
+            let offer = cache.offers.steps.get(key)?;
             tell(&format!("importing layer {}", offer.blob.digest.short()));
-            let layer = cache.fetch(store, offer, below, runtime);
+            let layer = cache.fetch(around, offer, below);
             let layer = layer.map_err(|error| tell(&format!("layer {}: {error}", offer.blob.digest.short()))).ok()?;
             Some(Recalled { layer, created: offer.created.clone() })
+        })
+    }
+
+    /// The content of a cache mount, unpacked in a directory.
+    pub(in crate::builds) fn refill(
+        &self,
+        around: Around<'_>,
+        mount: &Digest,
+        scratch: &Path,
+        (cancel, tell): (&Cancel, &dyn Fn(&str)),
+    ) -> Option<PathBuf> {
+        self.opened(around, tell).iter().enumerate().find_map(|(number, cache)| {
+            let (id, offer) = cache.offers.mounts.get(mount)?;
+            tell(&format!("importing cache mount {id} {}", offer.blob.digest.short()));
+            let made = cache.unpack(around, offer, &scratch.join(number.to_string()), cancel);
+            made.map_err(|error| tell(&format!("cache mount {id}: {error}"))).ok()
+        })
+    }
+
+    /// The cache that has something of a cache mount.
+    pub(super) fn with_mount(&self, around: Around<'_>, mount: &Digest) -> Option<(Arc<Import>, Offer)> {
+        let caches = self.opened(around, &|text| tracing::warn!("{text}"));
+        caches.into_iter().find_map(|cache| {
+            let (_, offer) = cache.offers.mounts.get(mount).cloned()?;
+            Some((cache, offer))
         })
     }
 }
 
 impl Import {
-    fn fetch(&self, store: &Store, offer: &Offer, below: &[Digest], runtime: &Handle) -> Result<Layer> {
+    fn fetch(&self, around: Around<'_>, offer: &Offer, below: &[Digest]) -> Result<Layer> {
+        let store = around.0;
         let mut diff_ids = below.to_vec();
         diff_ids.push(offer.diff_id.clone());
         let chain = chain_ids(&diff_ids);
@@ -90,21 +124,54 @@ impl Import {
         if let Some(layer) = store.layers().get(own) {
             return Ok(layer);
         }
-        let file = match &self.source {
-            Source::Folder(root) => {
-                root.open_regular(&blob_path(&offer.blob.digest)).map_err(|e| broken("cache", e))?
-            }
-            Source::Registry(repository) => runtime.block_on(download(store, repository, &offer.blob))?,
-            Source::Here => return Err(Error::not_found("it stands on other layers here")),
-            Source::Client(desk, place) => {
-                runtime.block_on(taken(store, desk.as_ref(), place, &offer.blob.digest, offer.blob.size))?
-            }
-        };
+        let file = self.blob(store, &offer.blob, &Cancel::default(), around.3)?;
         // What it unpacks to is checked, whatever it was packed as.
         let options = Unpack { diff_id: Some(offer.diff_id.clone()), skeleton: true, ..Unpack::default() };
         let staged = store.layers().unpack(file, &options).map_err(|e| broken("unpack", e))?;
         let parent = chain.len().checked_sub(2).map(|at| &chain[at]);
         staged.place(parent, None).map_err(|e| broken("place", e))
+    }
+
+    fn unpack(&self, around: Around<'_>, offer: &Offer, into: &Path, cancel: &Cancel) -> Result<PathBuf> {
+        std::fs::create_dir(into).map_err(|e| Error::io("make place for cache mount", e))?;
+        let file = self.blob(around.0, &offer.blob, cancel, around.3)?;
+        unpack_folder(Stoppable(file, cancel), into, &offer.diff_id).map_err(|e| broken("unpack", e))
+    }
+
+    /// The bytes of a blob; whether they are the right ones is for the caller to see.
+    fn blob(&self, store: &Store, blob: &Descriptor, cancel: &Cancel, runtime: &Handle) -> Result<File> {
+        match &self.source {
+            Source::Folder(root) => root.open_regular(&blob_path(&blob.digest)).map_err(|e| broken("cache", e)),
+            Source::Registry(repository) => runtime.block_on(download(store, repository, blob, cancel)),
+            Source::Here => Err(Error::not_found("it stands on other layers here")),
+            Source::Client(desk, place) => {
+                runtime.block_on(taken(store, desk.as_ref(), place, &blob.digest, blob.size))
+            }
+        }
+    }
+
+    /// The bytes of a blob that goes on to another cache: they are what its digest says.
+    pub(super) fn verified(&self, store: &Store, blob: &Descriptor, runtime: &Handle) -> Result<File> {
+        let mut file = self.blob(store, blob, &Cancel::default(), runtime)?;
+        let mut reader = HashReader::new(&mut file, blob.digest.algorithm());
+        std::io::copy(&mut reader, &mut std::io::sink()).map_err(|e| Error::io("read cache", e))?;
+        if reader.finish() != (blob.digest.clone(), blob.size) {
+            return Err(Error::invalid(format!("{} of the cache has another digest", blob.digest)));
+        }
+        std::io::Seek::rewind(&mut file).map_err(|e| Error::io("read cache", e))?;
+        Ok(file)
+    }
+}
+
+/// Ends with an error when it is time to stop.
+struct Stoppable<'a>(File, &'a Cancel);
+
+impl Read for Stoppable<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        match self.1.is_set() {
+            true => Err(std::io::Error::other("the build was stopped")),
+            false => self.0.read(buffer),
+        }
     }
 }
 
@@ -113,11 +180,20 @@ pub(super) fn blob_path(digest: &Digest) -> std::path::PathBuf {
     Path::new("blobs").join(digest.algorithm().name()).join(digest.hex())
 }
 
-async fn download(store: &Store, repository: &Repository, blob: &Descriptor) -> Result<File> {
+async fn download(store: &Store, repository: &Repository, blob: &Descriptor, cancel: &Cancel) -> Result<File> {
     let mut file = nameless(store)?;
     let mut download = repository.blob(blob, 0);
     let mut size = 0;
-    while let Some(piece) = download.next().await.map_err(|e| broken("download", e))? {
+    let stopped = Arc::new(Notify::new());
+    let waker = Arc::clone(&stopped);
+    cancel.on_set(move || waker.notify_one());
+    loop {
+        // Who sends may have stopped sending.
+        let piece = tokio::select! {
+            piece = download.next() => piece.map_err(|e| broken("download", e))?,
+            () = stopped.notified() => return Err(Error::system("the build was stopped")),
+        };
+        let Some(piece) = piece else { break };
         size += piece.len() as u64;
         if size > blob.size {
             return Err(Error::system(format!("blob {} is longer than {} bytes", blob.digest, blob.size)));
@@ -210,7 +286,7 @@ async fn open(place: &Outside, (store, images, keys): (&Store, &Images, &Keys)) 
 }
 
 /// What a manifest or an index offers, whether it is a cache or an image with one.
-async fn of_registry(repository: &Repository, parsed: ManifestOrIndex) -> Result<HashMap<Digest, Offer>> {
+async fn of_registry(repository: &Repository, parsed: ManifestOrIndex) -> Result<Offers> {
     let refused = |e: hako_registry::Error| broken("registry", e);
     let manifest = match parsed {
         ManifestOrIndex::Manifest(manifest) => manifest,
@@ -237,7 +313,7 @@ fn of_this_host(index: &Index) -> Option<&Descriptor> {
     })
 }
 
-fn of_manifest(manifest: &Manifest, config: &[u8]) -> Result<HashMap<Digest, Offer>> {
+fn of_manifest(manifest: &Manifest, config: &[u8]) -> Result<Offers> {
     if manifest.config.media_type == CONFIG {
         return own(config, &manifest.layers);
     }
@@ -249,12 +325,12 @@ fn of_manifest(manifest: &Manifest, config: &[u8]) -> Result<HashMap<Digest, Off
     Ok(document.inline_offers(&manifest.layers, &image.rootfs.diff_ids))
 }
 
-fn own(config: &[u8], blobs: &[Descriptor]) -> Result<HashMap<Digest, Offer>> {
+fn own(config: &[u8], blobs: &[Descriptor]) -> Result<Offers> {
     let document: Document = serde_json::from_slice(config).map_err(|e| broken("build cache", e))?;
     Ok(document.own_offers(blobs))
 }
 
-fn of_folder(root: &Root) -> Result<HashMap<Digest, Offer>> {
+fn of_folder(root: &Root) -> Result<Offers> {
     let read = |path: &Path| root.read_limited(path, DOCUMENT_LIMIT).map_err(|e| broken("read cache", e));
     let index: Index = serde_json::from_slice(&read(Path::new("index.json"))?).map_err(|e| broken("index.json", e))?;
     let first = index.manifests.first().ok_or_else(|| Error::not_found("index.json names no cache"))?;
