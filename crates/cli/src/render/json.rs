@@ -80,7 +80,9 @@ impl Order {
         while let Some(at) = rest.find('\\') {
             out.push_str(&rest[..at]);
             let from = &rest[at..];
-            let code = [("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&")].into_iter().find(|(code, _)| from.starts_with(code));
+            let code = [("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&")]
+                .into_iter()
+                .find(|(code, _)| from.starts_with(code));
             let (code, letter) = code.unwrap_or_else(|| (&from[..2], &from[..2]));
             out.push_str(letter);
             rest = &from[code.len()..];

@@ -16,8 +16,16 @@ pub(crate) struct Format {
 }
 
 /// Parts of Docker's records that are maps in Go: a key that is missing there has no value, and is no error.
-const MAPS: [&str; 8] =
-    [".Attributes.", ".Labels.", ".Networks.", ".Options.", ".Annotations.", ".Sysctls.", ".DriverOpts.", ".LogConfig.Config."];
+const MAPS: [&str; 8] = [
+    ".Attributes.",
+    ".Labels.",
+    ".Networks.",
+    ".Options.",
+    ".Annotations.",
+    ".Sysctls.",
+    ".DriverOpts.",
+    ".LogConfig.Config.",
+];
 
 /// Docker's prefix of everything that is wrong with a template.
 const WRONG: &str = "template parsing error: ";

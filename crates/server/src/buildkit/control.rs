@@ -486,7 +486,8 @@ impl Service for Workbench {
 
     async fn usage(&self, asked: DiskUsageRequest) -> Result<DiskUsageResponse, Status> {
         let kept = self.engine.builds().usage().await.map_err(failed)?;
-        let record = kept.into_iter().map(record).filter(|record| super::filter::admits(&asked.filter, record)).collect();
+        let record =
+            kept.into_iter().map(record).filter(|record| super::filter::admits(&asked.filter, record)).collect();
         Ok(DiskUsageResponse { record })
     }
 

@@ -209,6 +209,7 @@ pub(crate) fn usage(found: DiskUsage, kinds: &[String], version: ApiVersion) -> 
         volumes: wanted("volume").then(|| found.volumes.into_iter().map(storage::volume).collect()),
         builder_size: (version < ApiVersion::minor(42))
             .then(|| found.builds.iter().map(|kept| signed(kept.size)).sum::<i64>()),
-        build_cache: wanted("build-cache").then(|| found.builds.into_iter().map(|kept| build_cache(kept, version)).collect()),
+        build_cache: wanted("build-cache")
+            .then(|| found.builds.into_iter().map(|kept| build_cache(kept, version)).collect()),
     }
 }
