@@ -339,6 +339,13 @@ const FAULTS: &[(&str, &str, u16, &str)] = &[
     ("GET /images/get?names=busybox&platform=%5B%5D", "", 400, "platform"),
     ("GET /images/busybox/json?platform=%7B%7D", "", 400, "both OS and Architecture must be provided"),
     ("DELETE /images/nothing?platforms=x", "", 400, "platform"),
+    ("DELETE /images/busybox?platforms=linux%2Fnope", "", 400, "failed to parse platform"),
+    (
+        "DELETE /images/busybox?platforms=%7B%22os%22:%22linux%22,%22architecture%22:%22s390x%22%7D",
+        "",
+        404,
+        "was found but its platform",
+    ),
     ("POST /images/127.0.0.1:9/x/push?platform=7", "", 400, "platform"),
     ("POST /images/load?platform=%7B", "", 400, "failed to parse platform"),
     ("POST /images/create?fromSrc=-&changes=", "", 400, "file with no instructions"),
