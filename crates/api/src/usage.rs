@@ -19,6 +19,9 @@ pub struct DiskUsage {
     pub volumes: Option<Vec<Volume>>,
     /// The builder's cache.
     pub build_cache: Option<Vec<BuildCache>>,
+    /// Bytes of the builder's cache; until 1.41.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub builder_size: Option<i64>,
 }
 
 /// Something in the builder's cache.
@@ -28,6 +31,9 @@ pub struct BuildCache {
     /// Its name.
     #[serde(rename = "ID")]
     pub id: String,
+    /// The names of what it stands on; since 1.42.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<String>,
     /// What it is.
     #[serde(rename = "Type")]
     pub kind: String,

@@ -1,9 +1,11 @@
 //! Verbs on the daemon itself.
 
+use bytes::Bytes;
 use hako_api::query;
 use hako_api::system::{AuthConfig, AuthReply, Event, Info, Version};
 use hako_api::usage::DiskUsage;
 
+use crate::request::segment;
 use crate::stream::JsonStream;
 use crate::{Client, Result};
 
@@ -43,6 +45,12 @@ impl System<'_> {
     /// What happens, and happened.
     pub async fn events(&self, options: &query::Events) -> Result<JsonStream<Event>> {
         self.client.get("/events").query(&options.write()).messages().await
+    }
+
+    /// What the daemon says of something that only clusters or plugins have.
+    pub async fn foreign(&self, place: &str, name: &str) -> Result<Bytes> {
+        let end = if place == "plugins" { "/json" } else { "" };
+        self.client.get(&format!("/{place}/{}{end}", segment(name))).bytes().await
     }
 
     /// Checks credentials with their registry.

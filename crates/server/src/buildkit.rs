@@ -6,6 +6,7 @@ mod context;
 mod control;
 mod desk;
 mod export;
+mod filter;
 mod job;
 mod order;
 mod question;

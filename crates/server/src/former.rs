@@ -73,6 +73,11 @@ pub(crate) fn inspected(found: &mut inspect::Container, version: ApiVersion) {
     }
 }
 
+/// Whether a version tells of an event: that an image was made is news since 1.46.
+pub(crate) fn tells(event: &hako_api::system::Event, version: ApiVersion) -> bool {
+    version >= ApiVersion::minor(46) || event.kind != hako_model::event::Kind::Image || event.action != "create"
+}
+
 /// What `info` told once, and what it did not tell yet.
 pub(crate) fn info(info: &mut Info, version: ApiVersion) {
     let before = |minor| version < ApiVersion::minor(minor);
@@ -175,6 +180,22 @@ mod tests {
             assert_eq!(has("/DiscoveredDevices"), devices, "1.{minor}");
             assert_eq!(has("/FirewallBackend"), firewall, "1.{minor}");
             assert_eq!(has("/RegistryConfig/AllowNondistributableArtifactsCIDRs"), nondistributable, "1.{minor}");
+        }
+    }
+
+    #[test]
+    fn that_an_image_was_made_is_news() {
+        use hako_model::event::Kind;
+        let event = |kind, action: &str| {
+            hako_api::system::Event::new(kind, action, "x", Default::default(), hako_model::time::Timestamp::ZERO)
+        };
+        for (kind, action, minor, told) in [
+            (Kind::Image, "create", 45, false),
+            (Kind::Image, "create", 46, true),
+            (Kind::Image, "tag", 45, true),
+            (Kind::Container, "create", 24, true),
+        ] {
+            assert_eq!(tells(&event(kind, action), ApiVersion::minor(minor)), told, "{action} 1.{minor}");
         }
     }
 

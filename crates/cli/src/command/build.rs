@@ -3,6 +3,7 @@
 mod caches;
 mod call;
 mod context;
+mod du;
 mod failed;
 mod options;
 mod output;
@@ -104,7 +105,7 @@ pub(crate) static BUILD: Command = Command {
 pub(crate) static BUILDER: Group = Group {
     short: "Manage builds",
     flags: &[GROUP],
-    nodes: &[Node::command("build", &BUILD), Node::command("prune", &PRUNE)],
+    nodes: &[Node::command("build", &BUILD), Node::command("du", &du::DU), Node::command("prune", &PRUNE)],
 };
 
 pub(crate) static BUILDX: Group = Group {
@@ -113,9 +114,9 @@ pub(crate) static BUILDX: Group = Group {
     nodes: &[
         Node::command("bake", &super::bake::BAKE),
         Node::command("build", &BUILD),
+        Node::command("du", &du::DU),
         Node::command("prune", &PRUNE),
         Node::missing("create", "hako builds by itself"),
-        Node::missing("du", "hako system df -v tells of builds"),
         Node::missing("imagetools", "hako manifest does that"),
         Node::missing("inspect", "hako builds by itself"),
         Node::missing("ls", "hako builds by itself"),

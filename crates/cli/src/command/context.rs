@@ -208,10 +208,15 @@ async fn choose(session: &Session, found: &Matches) -> Outcome {
     config::set(&directory, "currentContext", if name == DEFAULT { "" } else { name })?;
     output::line(name)?;
     output::complain(format!("Current context is now {name:?}\n"))?;
+    if name == DEFAULT { Ok(()) } else { warn_of_environment(&format!("{name:?}")) }
+}
+
+/// What the environment says about the daemon goes before the context that was chosen.
+fn warn_of_environment(wanted: &str) -> Outcome {
     for variable in ["HAKO_HOST", "HAKO_ROOT", "DOCKER_HOST"] {
-        if name != DEFAULT && std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
+        if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
             output::complain(format!(
-                "Warning: {variable} environment variable overrides the active context. To use {name:?}, either set the \
+                "Warning: {variable} environment variable overrides the active context. To use {wanted}, either set the \
                  global --context flag, or unset {variable} environment variable.\n"
             ))?;
         }
@@ -278,12 +283,14 @@ async fn ls(session: &Session, found: &Matches) -> Outcome {
     let mut rows: Vec<Row> = all.map(|context| Row { current: context.name == current, context }).collect();
     rows.sort_by(|a, b| a.context.name.cmp(&b.context.name));
     if found.on("quiet") {
-        return output::print(rows.iter().map(|row| format!("{}\n", row.context.name)).collect::<String>());
+        output::print(rows.iter().map(|row| format!("{}\n", row.context.name)).collect::<String>())?;
+        return warn_of_environment("a context");
     }
     if matches!(found.text("format"), "" | "table") {
         rows = rows.into_iter().map(marked).collect();
     }
-    output::print(ROWS.render(found.text("format"), &rows)?)
+    output::print(ROWS.render(found.text("format"), &rows)?)?;
+    warn_of_environment("a context")
 }
 
 async fn inspect(session: &Session, found: &Matches) -> Outcome {
@@ -292,7 +299,8 @@ async fn inspect(session: &Session, found: &Matches) -> Outcome {
     let (mut texts, mut failures) = (Vec::new(), Vec::new());
     for name in names {
         match known(session, &name) {
-            Ok(context) => texts.push(description(session, &context)),
+            // As Go writes it.
+            Ok(context) => texts.push(description(session, &context).replace("<IN MEMORY>", "\\u003cIN MEMORY\\u003e")),
             Err(failure) => failures.push(failure),
         }
     }

@@ -40,7 +40,22 @@ pub(crate) enum Object {
     Network,
     /// A volume.
     Volume,
+    /// What only clusters and plugins have; the daemon says what it thinks of it. The word is where it is found.
+    Foreign(&'static str),
 }
+
+/// What Docker knows besides, and where. It is looked for only when it is asked for.
+const FOREIGN: [(&str, &str); 6] = [
+    ("config", "configs"),
+    ("node", "nodes"),
+    ("plugin", "plugins"),
+    ("secret", "secrets"),
+    ("service", "services"),
+    ("task", "tasks"),
+];
+
+const KINDS: &str = "must be one of \"config\", \"container\", \"image\", \"network\", \"node\", \"plugin\", \"secret\", \
+                     \"service\", \"task\", \"volume\"";
 
 /// In the order a name is tried.
 const ALL: [(Object, &str); 4] = [
@@ -64,19 +79,15 @@ pub(crate) struct Asked {
 async fn inspect(session: &Session, found: &Matches) -> Outcome {
     let kinds: Vec<Object> = match found.text("type") {
         "" if found.given("type") => {
-            return Err(Failure::local(
-                "type is empty: must be one of \"container\", \"image\", \"network\", \"volume\"",
-            ));
+            return Err(Failure::local(format!("type is empty: {KINDS}")));
         }
         "" => ALL.iter().map(|(object, _)| *object).collect(),
-        word => match ALL.iter().find(|(_, known)| *known == word) {
-            Some((object, _)) => vec![*object],
-            None => {
-                return Err(Failure::local(format!(
-                    "unknown type: {word:?}: must be one of \"container\", \"image\", \"network\", \"volume\""
-                )));
-            }
-        },
+        word => {
+            let own = ALL.iter().find(|(_, known)| *known == word).map(|(object, _)| *object);
+            let foreign = || FOREIGN.iter().find(|(known, _)| *known == word).map(|(_, place)| Object::Foreign(place));
+            let object = own.or_else(foreign);
+            vec![object.ok_or_else(|| Failure::local(format!("unknown type: {word:?}: {KINDS}")))?]
+        }
     };
     show(session, found, &kinds, &Asked { size: found.on("size"), ..Asked::default() }).await
 }
@@ -88,7 +99,13 @@ pub(crate) async fn show(session: &Session, found: &Matches, kinds: &[Object], a
     let (mut texts, mut failures) = (Vec::new(), Vec::new());
     for name in found.words() {
         match describe(client, name, kinds, asked).await {
-            Ok(text) => texts.push(text),
+            Ok((kind, text)) => {
+                let plain = ALL.iter().find(|(known, _)| *known == kind && kind != Object::Container);
+                if let Some((_, word)) = plain.filter(|_| asked.size) {
+                    output::complain(format!("WARNING: --size ignored for {word}\n"))?;
+                }
+                texts.push(text);
+            }
             Err(failure) => failures.push(failure),
         }
     }
@@ -98,10 +115,10 @@ pub(crate) async fn show(session: &Session, found: &Matches, kinds: &[Object], a
     together(failures)
 }
 
-async fn describe(client: &Client, name: &str, kinds: &[Object], asked: &Asked) -> Result<String, Failure> {
+async fn describe(client: &Client, name: &str, kinds: &[Object], asked: &Asked) -> Result<(Object, String), Failure> {
     for kind in kinds {
         match raw(client, *kind, name, asked).await {
-            Ok(bytes) => return Ok(String::from_utf8_lossy(&bytes).into_owned()),
+            Ok(bytes) => return Ok((*kind, String::from_utf8_lossy(&bytes).into_owned())),
             Err(error) if error.is_not_found() && kinds.len() > 1 => {}
             Err(error) => return Err(error.into()),
         }
@@ -121,6 +138,7 @@ async fn raw(client: &Client, kind: Object, name: &str, asked: &Asked) -> Result
             client.networks().inspect_raw(name, &options).await
         }
         Object::Volume => client.volumes().inspect_raw(name).await,
+        Object::Foreign(place) => client.system().foreign(place, name).await,
     }
 }
 
@@ -145,18 +163,24 @@ impl Printer {
         Ok(Self { format: format_parsed, json: format == "json", out: String::new() })
     }
 
-    /// Adds the descriptions; what could be rendered before a failure stays.
+    /// Adds the descriptions that can be shown; an empty line stands for none at all.
     pub(crate) fn print(&mut self, texts: &[String]) -> Result<(), Failure> {
         let Some(format) = &self.format else {
             let whole = format!("[{}]", texts.iter().map(|text| text.trim()).collect::<Vec<_>>().join(","));
             self.out = if self.json { whole } else { indent(&whole, "    ") } + "\n";
             return Ok(());
         };
+        let mut failures = Vec::new();
         for text in texts {
-            self.out += &rendered(format, text)?;
+            match rendered(format, text) {
+                Ok(words) => self.out += &(words + "\n"),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if self.out.is_empty() {
             self.out.push('\n');
         }
-        Ok(())
+        together(failures)
     }
 }
 

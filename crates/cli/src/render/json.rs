@@ -71,6 +71,25 @@ impl Order {
         out
     }
 
+    /// The same as a template's `json` writes it, which leaves `<`, `>` and `&` alone.
+    pub(crate) fn write_plain(&self, value: &Value) -> String {
+        let escaped = self.write(value);
+        let mut out = String::with_capacity(escaped.len());
+        let mut rest = escaped.as_str();
+        // A backslash in a text has another one before it, so pairs are skipped.
+        while let Some(at) = rest.find('\\') {
+            out.push_str(&rest[..at]);
+            let from = &rest[at..];
+            let code = [("\\u003c", "<"), ("\\u003e", ">"), ("\\u0026", "&")]
+                .into_iter()
+                .find(|(code, _)| from.starts_with(code));
+            let (code, letter) = code.unwrap_or_else(|| (&from[..2], &from[..2]));
+            out.push_str(letter);
+            rest = &from[code.len()..];
+        }
+        out + rest
+    }
+
     fn append(&self, value: &Value, out: &mut String) {
         match value {
             Value::Nil | Value::Function(_) => out.push_str("null"),
@@ -190,6 +209,16 @@ impl<'de> Visitor<'de> for Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn templates_leave_marks_alone() {
+        let plain = |text: &str| Order::default().write_plain(&Value::String(text.into()));
+        for (text, written) in
+            [("a<b>&c", r#""a<b>&c""#), (r"\u003c", r#""\\u003c""#), ("\"<\\>\n", r#""\"<\\>\n""#), ("é<", "\"é<\"")]
+        {
+            assert_eq!(plain(text), written, "{text}");
+        }
+    }
 
     #[test]
     fn indenting_changes_white_space_only() {

@@ -82,7 +82,8 @@ impl<R> Listing<R> {
         if self.labels.is_some() {
             headings.insert("Label".into(), Value::Function(Arc::new(|args| Ok(text(label_heading(args))))));
         }
-        let head = header.run(&Value::Map(Arc::new(headings))).map_err(|error| self.as_docker_says(error))?;
+        // What is wrong with the template is wrong with a row, too; without rows Docker says nothing.
+        let head = header.run(&Value::Map(Arc::new(headings))).unwrap_or_default();
         Ok(align(&format!("{head}\n{}", self.lines(template, rows)?)))
     }
 
@@ -117,13 +118,15 @@ impl<R> Listing<R> {
 
     /// A name that is no column: Docker speaks of a field of its row type.
     pub(crate) fn as_docker_says(&self, error: String) -> String {
-        match error.split_once(": map has no entry for key ") {
-            Some((before, key)) => {
-                let key = key.trim_matches('"');
-                format!("{before}: can't evaluate field {key} in type {}", self.row_type)
-            }
-            None => error,
-        }
+        as_field_of(error, self.row_type)
+    }
+}
+
+/// A missing key as Docker's client tells of it, whose records have types with fields.
+pub(crate) fn as_field_of(error: String, kind: &str) -> String {
+    match error.split_once(": map has no entry for key ") {
+        Some((before, key)) => format!("{before}: can't evaluate field {} in type {kind}", key.trim_matches('"')),
+        None => error,
     }
 }
 
@@ -181,6 +184,11 @@ mod tests {
             shown("{{.Foo}}"),
             "template parsing error: template: :1:2: executing \"\" at <.Foo>: can't evaluate field Foo in type *formatter.rowContext"
         );
+        assert!(
+            shown("table {{json .Foo}}").contains("template: :1:7: executing \"\" at <.Foo>: can't evaluate field Foo")
+        );
+        assert_eq!(ROWS.render("table {{.Foo}}", &[]).as_deref(), Ok("<no value>\n"), "without rows nothing is wrong");
+        assert!(shown("table {{json .}}").starts_with("\n{\"Count\":1,"), "a row has no heading");
         assert_eq!(shown("{{.Name"), "template parsing error: template: :1: unclosed action");
     }
 }

@@ -2,6 +2,7 @@
 
 mod go;
 mod names;
+mod place;
 
 use gotmpl::{MissingKey, Template, TemplateError, Value};
 
@@ -15,8 +16,16 @@ pub(crate) struct Format {
 }
 
 /// Parts of Docker's records that are maps in Go: a key that is missing there has no value, and is no error.
-const MAPS: [&str; 7] =
-    [".Labels.", ".Networks.", ".Options.", ".Annotations.", ".Sysctls.", ".DriverOpts.", ".LogConfig.Config."];
+const MAPS: [&str; 8] = [
+    ".Attributes.",
+    ".Labels.",
+    ".Networks.",
+    ".Options.",
+    ".Annotations.",
+    ".Sysctls.",
+    ".DriverOpts.",
+    ".LogConfig.Config.",
+];
 
 /// Docker's prefix of everything that is wrong with a template.
 const WRONG: &str = "template parsing error: ";
@@ -39,17 +48,17 @@ impl Format {
         let trees: Vec<_> = trees.map(|(name, tree)| (name.to_owned(), go::through_show(tree))).collect();
         let shared = plain.order.clone();
         let json = move |args: &[Value]| match args {
-            [value] => Ok(Value::String(shared.write(value).into())),
+            [value] => Ok(Value::String(shared.write_plain(value).into())),
             _ => Err(wrong_arguments("json")),
         };
         let whole = functions(Template::new("record").missing_key(MissingKey::Error), false).func("json", json);
         let whole = whole.func(go::SHOW, show).parse(&format!("{{{{template \"{}\" .}}}}", names::OWN));
-        let whole = whole.map_err(|error| format!("{WRONG}{}", described(&error)))?;
+        let whole = whole.map_err(|error| format!("{WRONG}{}", described(&error, source)))?;
         let template = trees.into_iter().fold(whole, |whole, (name, tree)| whole.add_parse_tree(&name, tree));
         Ok(Self { template, ..plain })
     }
 
-    /// The same for a table's header line, where `json` leaves a name alone.
+    /// The same for a table's header line, where `json` leaves a name alone, and what has no heading is no mistake.
     pub(crate) fn header(source: &str) -> Result<Self, String> {
         Self::with_json(source, Order::default(), true)
     }
@@ -57,13 +66,18 @@ impl Format {
     fn with_json(source: &str, order: Order, header: bool) -> Result<Self, String> {
         let shared = order.clone();
         let json = move |args: &[Value]| match args {
+            [Value::Map(_)] if header => Err(TemplateError::Exec("a row has no heading".to_owned())),
             [value] if header => Ok(value.clone()),
-            [value] => Ok(Value::String(shared.write(value).into())),
+            // A row writes itself, and as Go does that for the web.
+            [value @ Value::Map(_)] => Ok(Value::String(shared.write(value).into())),
+            [value] => Ok(Value::String(shared.write_plain(value).into())),
             _ => Err(wrong_arguments("json")),
         };
-        let template = functions(Template::new(names::OWN).missing_key(MissingKey::Error), header).func("json", json);
-        let template =
-            template.parse(&methods_as_calls(source)).map_err(|error| format!("{WRONG}{}", described(&error)))?;
+        let missing = if header { MissingKey::Invalid } else { MissingKey::Error };
+        let template = functions(Template::new(names::OWN).missing_key(missing), header).func("json", json);
+        let template = template
+            .parse(&methods_as_calls(source))
+            .map_err(|error| format!("{WRONG}{}", described(&error, source)))?;
         if let Some(name) = names::unknown_function(&template) {
             return Err(format!("{WRONG}template: :1: function {name:?} not defined"));
         }
@@ -80,9 +94,9 @@ impl Format {
         match self.template.execute_to_string(data) {
             Err(TemplateError::MissingKey { key }) if self.asks_of_a_map(&key) => {
                 let lenient = self.template.clone().missing_key(MissingKey::Invalid);
-                lenient.execute_to_string(data).map_err(|error| format!("{WRONG}{}", described(&error)))
+                lenient.execute_to_string(data).map_err(|error| self.wrong(&error))
             }
-            outcome => outcome.map_err(|error| format!("{WRONG}{}", described(&error))),
+            outcome => outcome.map_err(|error| self.wrong(&error)),
         }
     }
 
@@ -95,17 +109,24 @@ impl Format {
 
     /// Runs the template.
     pub(crate) fn run(&self, data: &Value) -> Result<String, String> {
-        self.template.execute_to_string(data).map_err(|error| format!("{WRONG}{}", described(&error)))
+        self.template.execute_to_string(data).map_err(|error| self.wrong(&error))
+    }
+
+    fn wrong(&self, error: &TemplateError) -> String {
+        format!("{WRONG}{}", described(error, &self.source))
     }
 }
 
-fn described(error: &TemplateError) -> String {
+fn described(error: &TemplateError, source: &str) -> String {
     match error {
         TemplateError::Parse { line, message, .. } | TemplateError::Lex { line, message, .. } => {
             format!("template: :{line}: {message}")
         }
         TemplateError::MissingKey { key } => {
-            format!("template: :1:2: executing \"\" at <.{key}>: map has no entry for key {key:?}")
+            let place =
+                place::of(source, key).unwrap_or_else(|| place::Place { line: 1, column: 2, chain: format!(".{key}") });
+            let place::Place { line, column, chain } = place;
+            format!("template: :{line}:{column}: executing \"\" at <{chain}>: map has no entry for key {key:?}")
         }
         other => format!("template: :1: {other}"),
     }

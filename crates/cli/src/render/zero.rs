@@ -17,16 +17,30 @@ pub(crate) fn filled(text: &str) -> String {
 /// The fields with `omitempty` of the object this is, told by a field only its kind has.
 fn empty_fields(object: &Map<String, Value>) -> Option<Value> {
     if object.contains_key("HostConfig") {
-        return Some(container());
+        let mut fields = container();
+        // In Go it is called so.
+        fields["ID"] = object.get("Id").cloned().unwrap_or_default();
+        return Some(fields);
     }
     if object.contains_key("RootFS") {
-        return Some(json!({ "DockerVersion": "", "Created": "", "Variant": "", "OsVersion": "", "Config": config() }));
+        return Some(
+            json!({ "ID": object.get("Id"), "Descriptor": null, "VirtualSize": 0, "Container": "", "ContainerConfig": null,
+            "DockerVersion": "", "Created": "", "Variant": "", "OsVersion": "", "Config": config() }),
+        );
     }
     if object.contains_key("Mountpoint") {
-        return Some(json!({ "CreatedAt": "", "Status": {} }));
+        return Some(json!({ "CreatedAt": "", "Status": {}, "UsageData": null, "ClusterVolume": null }));
+    }
+    if object.contains_key("ServerVersion") {
+        return Some(
+            json!({ "HTTPProxy": "", "HttpProxy": "", "HTTPSProxy": "", "HttpsProxy": "", "NoProxy": "", "Warnings": [],
+            "ServerErrors": [], "DefaultAddressPools": [], "DiscoveredDevices": [], "GenericResources": [] }),
+        );
     }
     let pool = json!({ "Subnet": "", "IPRange": "", "Gateway": "", "AuxiliaryAddresses": {} });
-    object.contains_key("IPAM").then(|| json!({ "Peers": [], "Services": {}, "IPAM": { "Config": [pool] } }))
+    object
+        .contains_key("IPAM")
+        .then(|| json!({ "ID": object.get("Id"), "Peers": [], "Services": {}, "IPAM": { "Config": [pool] } }))
 }
 
 /// Pointers to structs are empty maps here: false in a condition, and without any field.

@@ -23,6 +23,7 @@ const DEFAULT_DETACH: &[u8] = &[16, 17];
 impl Containers {
     /// Checks that it can be attached to; the streams connect when the attachment is handed over.
     pub async fn attach(&self, name: &str, options: AttachOptions) -> Result<Attachment> {
+        let detach_keys = detach_keys(options.detach_keys.as_deref())?;
         let container = self.house.index.find(name)?;
         if container.damage.is_some() {
             return Err(Error::conflict(format!("container {} is damaged", container.id)));
@@ -50,7 +51,7 @@ impl Containers {
             logs: options.logs,
             stream: options.stream,
             framing: if terminal || options.mixed { Framing::Raw } else { Framing::Multiplexed },
-            detach_keys: detach_keys(options.detach_keys.as_deref())?,
+            detach_keys,
             leftover: Vec::new(),
         };
         let turn = Arc::clone(&container.attaching).read_owned().await;

@@ -45,6 +45,7 @@ impl Containers {
             parent: Some(record.image.clone()).filter(|_| record.layer.is_some()),
             container: container.id.to_string(),
             config: request.config.unwrap_or_else(|| record.config.clone()),
+            made_of: record.config.clone(),
             platform: Platform::host(),
         };
         Ok(images.commit(layer, commit).await?.to_string())

@@ -33,8 +33,8 @@ impl Containers {
     }
 
     async fn send_signal(&self, name: &str, text: &str) -> Result<()> {
-        let container = self.house.index.find(name)?;
         let signal = if text.is_empty() { KILL } else { signal::parse(text)? };
+        let container = self.house.index.find(name)?;
         match container.live_link()?.ask(Ask::Kill { signal, sender: caller::sender("kill") }, Vec::new()).await? {
             Ok(Answer::Ended { status }) => {
                 wait_until(&container, |phase| phase.status.finished_at >= status.finished_at).await;

@@ -82,10 +82,10 @@ impl Containers {
 
     /// Gives it another name.
     pub async fn rename(&self, text: &str, new: &str) -> Result<()> {
-        let container = self.house.index.find(text)?;
         if new.is_empty() || new == "/" {
             return Err(Error::invalid("Neither old nor new names may be empty"));
         }
+        let container = self.house.index.find(text)?;
         let not_allocated = |error: Error| error.during("Error when allocating new name");
         let new = name::container(new).map_err(|_| {
             let name = format!("/{}", new.trim_start_matches('/'));

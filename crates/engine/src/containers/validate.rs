@@ -24,6 +24,9 @@ pub(super) fn check(house: &House, request: &CreateRequest) -> Result<()> {
     check_config(&request.config)?;
     let host = &request.host_config;
     check_unsupported(host)?;
+    if host.annotations.iter().flatten().any(|(name, _)| name.is_empty()) {
+        return Err(Error::invalid("invalid Annotations: the empty string is not permitted as an annotation key"));
+    }
     layer_bound(house, host)?;
     check_restart(host)?;
     super::edit::remedy(host)?;

@@ -68,8 +68,8 @@ pub struct Summary {
     pub size: i64,
     /// Bytes of them that other images use too; -1 when not asked for.
     pub shared_size: i64,
-    /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    /// Its labels; none and no list of them are not the same to who made it.
+    pub labels: Option<BTreeMap<String, String>>,
     /// How many containers use it; -1 when not asked for.
     pub containers: i64,
     /// Its index, if it has one.
@@ -201,8 +201,10 @@ pub struct CommitRequest {
     pub parent: Option<Digest>,
     /// The container's id.
     pub container: String,
-    /// The configuration the new image starts from: the container's.
+    /// The configuration the new image starts from: the container's, or one that was asked for.
     pub config: hako_model::container::Config,
+    /// The container's configuration, which older clients ask an image for.
+    pub made_of: hako_model::container::Config,
     /// The platform the container runs on.
     pub platform: Platform,
 }

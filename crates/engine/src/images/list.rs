@@ -114,7 +114,7 @@ impl<'a> Chosen<'a> {
             created: image.created,
             size: signed(image.size),
             shared_size: -1,
-            labels: image.config.config.labels.clone().unwrap_or_default(),
+            labels: image.config.config.labels.clone(),
             containers: 0,
             index: image.bundle.as_ref().map(|bundle| bundle.index.clone()),
             manifests: None,

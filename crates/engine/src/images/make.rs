@@ -71,6 +71,7 @@ impl Images {
             created_by: request.config.cmd.clone().unwrap_or_default().join(" "),
             platform: request.platform.clone(),
             parent: request.parent.as_ref(),
+            made_of: Some(&request.made_of),
             config,
         };
         let id = self.add(layer, made)?;
@@ -146,6 +147,8 @@ struct Made<'a> {
     created_by: String,
     platform: Platform,
     parent: Option<&'a Digest>,
+    /// The configuration of the container it was made of, if it was one.
+    made_of: Option<&'a Config>,
     config: RunConfig,
 }
 
@@ -158,6 +161,7 @@ impl Made<'_> {
             comment: self.comment.to_owned(),
             ..History::default()
         });
+        let made_of = self.made_of.and_then(|config| serde_json::to_value(config).ok());
         ImageConfig {
             architecture: self.platform.architecture,
             variant: self.platform.variant,
@@ -169,6 +173,7 @@ impl Made<'_> {
             config: self.config,
             rootfs: RootFs { diff_ids, ..RootFs::default() },
             history,
+            extra: made_of.map(|config| ("container_config".to_owned(), config)).into_iter().collect(),
             ..ImageConfig::default()
         }
     }

@@ -50,6 +50,10 @@ impl Images {
         }
         let (official, automated) = (filters.flag("is-official")?, filters.flag("is-automated")?);
         let stars = stars(filters)?;
+        let (host, _) = part(term);
+        if !is_host(host) {
+            return Err(Error::invalid(format!("invalid registry host in the search term: {host}")));
+        }
         let address = address(term, limit);
         let mut file = self.room.client.file(&address).await.map_err(|error| failure::of_registry(&error))?;
         let mut text = Vec::new();
@@ -82,13 +86,26 @@ fn stars(filters: &Filters) -> Result<i64> {
 
 /// `host.example/term` is searched at that host.
 fn address(term: &str, limit: i64) -> String {
-    let (host, term) = match term.split_once('/') {
-        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest),
-        _ => (INDEX, term.strip_prefix("library/").unwrap_or(term)),
-    };
+    let (host, term) = part(term);
     let scheme = if host.starts_with("127.") || host.starts_with("localhost") { "http" } else { "https" };
     let host = if host == "docker.io" { INDEX } else { host };
     format!("{scheme}://{host}/v1/search?q={}&n={limit}", escaped(term))
+}
+
+/// The host that a term names, or the usual one, and what is searched there.
+fn part(term: &str) -> (&str, &str) {
+    match term.split_once('/') {
+        Some((host, rest)) if host.contains(['.', ':']) || host == "localhost" => (host, rest),
+        _ => (INDEX, term.strip_prefix("library/").unwrap_or(term)),
+    }
+}
+
+/// Whether the words before a term's first slash can be a host's name, with or without a port.
+fn is_host(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let label =
+        |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    name.split('.').all(label) || name.starts_with('[')
 }
 
 fn escaped(text: &str) -> String {

@@ -74,6 +74,70 @@ fn lists_and_inspections_tell_what_docker_tells() {
     assert!(ask(&house, "GET", "/images/json").1.contains("\"Containers\":1"));
 }
 
+/// What is asked in the words of another version of the API.
+fn ask_in(house: &House, version: &str, path: &str) -> serde_json::Value {
+    let mut stream = UnixStream::connect(house.socket()).expect("the daemon's socket");
+    let head = format!("GET /v{version}{path} HTTP/1.0\r\nHost: d\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{path}: {error}: {body}"))
+}
+
+#[test]
+fn older_versions_hear_what_they_heard() {
+    let house = House::new();
+    house.ok(["create", "--name", "c1", "--label", "a=b", "busybox", "true"]);
+    house.ok(["commit", "c1", "made"]);
+    let image = |version: &str| ask_in(&house, version, "/images/made/json");
+    assert_eq!(image("1.44")["ContainerConfig"]["Image"], "busybox", "what it was made of");
+    assert_eq!(image("1.44")["Container"], house.inspect("c1", "{{.Id}}"));
+    assert!(image("1.45").get("ContainerConfig").is_none());
+    assert_eq!(ask_in(&house, "1.41", "/system/df")["BuilderSize"], 0);
+    assert!(ask_in(&house, "1.42", "/system/df").get("BuilderSize").is_none());
+    let stats = ask_in(&house, "1.51", "/containers/c1/stats?stream=false");
+    assert!(stats["blkio_stats"]["io_service_bytes_recursive"].is_null(), "it does not run: {stats}");
+}
+
+#[test]
+fn formats_show_what_dockers_client_shows() {
+    let house = House::new();
+    house.ok(["create", "--name", "c1", "--label", "a=b", "busybox", "sh", "-c", "echo >/f"]);
+    let id = house.inspect("c1", "{{.Id}}");
+    for (template, shown) in [
+        ("{{.ID}}", id.as_str()),
+        ("{{index .Config.Labels \"a\"}}-{{index .Config.Labels \"c\"}}", "b-"),
+        ("{{json .Config.Cmd}}", "[\"sh\",\"-c\",\"echo >/f\"]"),
+    ] {
+        assert_eq!(house.inspect("c1", template), shown, "{template}");
+    }
+    assert!(house.ok(["ps", "-a", "--format", "{{json .}}"]).contains("(virtual "), "everything is the size, too");
+    for (line, code, told) in [
+        (
+            &["ps", "--format", "{{.Nope}}"][..],
+            1,
+            "failed to execute template: template: :1:2: executing \"\" at <.Nope>",
+        ),
+        (&["ps", "--format", "{{"], 1, "failed to parse template: template: :1: unclosed action"),
+        (&["events", "--format", "{{.Nope}}"], 64, "Error parsing format: template: :1:2"),
+        (&["info", "--format", "{{.Nope}}"], 1, "can't evaluate field Nope in type system.dockerInfo"),
+        (&["inspect", "-f", "{{json .Nope}}", "c1"], 1, "template: :1:7: executing \"\" at <.Nope>: map has no entry"),
+        (&["images", "--tree", "-q"], 1, "--quiet is not yet supported with --tree"),
+        (&["inspect", "--type", "plugin", "x"], 1, "plugin \"x\" not found"),
+        (&["inspect", "--type", "node", "x"], 1, "This node is not a swarm manager"),
+        (&["inspect", "--type", "nope", "x"], 1, "must be one of \"config\", \"container\""),
+        (&["inspect", "--size", "busybox"], 0, "WARNING: --size ignored for image"),
+    ] {
+        let ended = house.docker(line);
+        assert!(ended.code == code && ended.stderr.contains(told), "{line:?}: {} {}", ended.code, ended.stderr);
+    }
+    assert!(house.ok(["info", "--format", "{{.HTTPProxy}}{{.Warnings}}{{.DiscoveredDevices}}"]).starts_with('['));
+    assert_eq!(house.ok(["builder", "du", "--format", "{{.ID}}"]), "");
+    assert!(house.ok(["buildx", "du"]).contains("Reclaimable:\t0B\nTotal:\t\t0B"));
+    assert_eq!(house.ok(["system", "df", "-v", "--format", "{{json .BuildCache}}"]), "[]");
+}
+
 #[test]
 fn disk_usage_counts_what_is_in_use() {
     let house = House::new();

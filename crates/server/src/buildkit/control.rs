@@ -413,9 +413,10 @@ fn refuse_filters(filters: &[String]) -> Result<(), Status> {
 fn record(kept: Kept) -> UsageRecord {
     let moment = |time: hako_model::time::Timestamp| prost_types::Timestamp {
         seconds: time.secs(),
-        ..prost_types::Timestamp::default()
+        nanos: i32::try_from(time.nanos().rem_euclid(1_000_000_000)).unwrap_or_default(),
     };
     UsageRecord {
+        parents: kept.parents,
         id: kept.id,
         mutable: kept.kind != KeptKind::Layer,
         size: i64::try_from(kept.size).unwrap_or(i64::MAX),
@@ -490,9 +491,10 @@ impl Service for Workbench {
     }
 
     async fn usage(&self, asked: DiskUsageRequest) -> Result<DiskUsageResponse, Status> {
-        refuse_filters(&asked.filter)?;
         let kept = self.engine.builds().usage().await.map_err(failed)?;
-        Ok(DiskUsageResponse { record: kept.into_iter().map(record).collect() })
+        let record =
+            kept.into_iter().map(record).filter(|record| super::filter::admits(&asked.filter, record)).collect();
+        Ok(DiskUsageResponse { record })
     }
 
     async fn prune(&self, asked: PruneRequest) -> Result<Answers<UsageRecord>, Status> {

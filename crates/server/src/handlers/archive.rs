@@ -5,6 +5,7 @@ use hako_api::query;
 use hako_api::version::PATH_STAT;
 use hako_engine::containers::{ArchivePut, CommitRequest};
 use hako_model::container::Config;
+use hako_model::reference::Reference;
 use http::{HeaderValue, StatusCode};
 
 use crate::failure::Failure;
@@ -56,6 +57,9 @@ pub(super) async fn commit(mut asked: Asked) -> Outcome {
     let query = query::Commit::read(&asked.query)?;
     some_changes(&query.changes)?;
     let config: Option<Config> = asked.optional_json().await?;
+    if !query.repo.is_empty() && Reference::parse(&query.repo).is_err() {
+        return Err(Failure::invalid("invalid reference format"));
+    }
     let request = CommitRequest {
         container: query.container,
         reference: reference(query.repo, &query.tag),

@@ -198,7 +198,13 @@ pub(super) async fn tag(asked: Asked) -> Outcome {
 
 pub(super) async fn remove(asked: Asked) -> Outcome {
     let query = query::RemoveImage::read(&asked.query)?;
-    query.platforms.iter().try_for_each(|text| wanted_platform(text).map(drop))?;
+    for text in &query.platforms {
+        if !text.starts_with('{') {
+            return Err(Failure::invalid(format!("failed to parse platform: {text:?} is no JSON object")));
+        }
+        // An image that does not exist for the platform is not to be removed.
+        asked.engine.images().history(&asked.name, &wanted_platform(text)?).await?;
+    }
     let found = asked.engine.images().remove(&asked.name, query.force, query.noprune).await?;
     reply::json(&found.into_iter().map(wire::image::removed).collect::<Vec<_>>())
 }

@@ -70,13 +70,17 @@ pub(super) async fn events(asked: Asked) -> Outcome {
         text => Some(text.parse().map_err(|_| Failure::invalid(format!("invalid value for \"after\": {text}")))?),
     };
     let subscription = if query.numbers { subscription.numbered(after) } else { subscription };
-    Ok(reply::lines("\n", told(subscription)))
+    Ok(reply::lines("\n", told(subscription, asked.version)))
 }
 
-fn told(subscription: Subscription) -> impl Stream<Item = Event> {
-    stream::unfold(subscription, |mut subscription| async move {
-        let event = subscription.next().await?;
-        Some((event, subscription))
+fn told(subscription: Subscription, version: ApiVersion) -> impl Stream<Item = Event> {
+    stream::unfold(subscription, move |mut subscription| async move {
+        loop {
+            let event = subscription.next().await?;
+            if former::tells(&event, version) {
+                return Some((event, subscription));
+            }
+        }
     })
 }
 

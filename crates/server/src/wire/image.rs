@@ -25,7 +25,7 @@ pub(crate) fn summary(found: Summary, version: ApiVersion) -> wire::Summary {
         containers: if version < ApiVersion::minor(51) { -1 } else { found.containers },
         created: found.created.secs(),
         id: found.id.to_string(),
-        labels: null_if_empty(found.labels),
+        labels: found.labels,
         parent_id: found.parent,
         descriptor: found.index.filter(|_| version >= ApiVersion::minor(48)),
         manifests: found.manifests.map(|parts| parts.into_iter().map(part).collect()),

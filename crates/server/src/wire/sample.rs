@@ -16,7 +16,11 @@ pub(crate) fn sample(found: Sample) -> wire::Sample {
             current: found.pids,
             limit: if found.pids_limit == u64::MAX { 0 } else { found.pids_limit },
         },
-        blkio_stats: blkio(found.io_bytes, found.io_operations, found.memory.max_usage.is_some()),
+        // A container that does not run has not even empty lists.
+        blkio_stats: match found.pids {
+            0 => wire::Blkio::default(),
+            _ => blkio(found.io_bytes, found.io_operations, found.memory.max_usage.is_some()),
+        },
         cpu_stats: cpu(found.cpu),
         precpu_stats: cpu(found.precpu),
         memory_stats: memory(found.memory),

@@ -178,8 +178,9 @@ fn registries(found: &Info) -> wire::RegistryConfig {
     }
 }
 
-fn build_cache(kept: Kept) -> BuildCache {
+fn build_cache(kept: Kept, version: ApiVersion) -> BuildCache {
     BuildCache {
+        parents: if version < ApiVersion::minor(42) { Vec::new() } else { kept.parents },
         kind: kept.kind.word().to_owned(),
         shared: kept.shared,
         size: signed(kept.size),
@@ -206,6 +207,9 @@ pub(crate) fn usage(found: DiskUsage, kinds: &[String], version: ApiVersion) -> 
         images: wanted("image").then(|| found.images.into_iter().map(|line| measured(line, version)).collect()),
         containers: wanted("container").then(|| found.containers.into_iter().map(container::summary).collect()),
         volumes: wanted("volume").then(|| found.volumes.into_iter().map(storage::volume).collect()),
-        build_cache: wanted("build-cache").then(|| found.builds.into_iter().map(build_cache).collect()),
+        builder_size: (version < ApiVersion::minor(42))
+            .then(|| found.builds.iter().map(|kept| signed(kept.size)).sum::<i64>()),
+        build_cache: wanted("build-cache")
+            .then(|| found.builds.into_iter().map(|kept| build_cache(kept, version)).collect()),
     }
 }

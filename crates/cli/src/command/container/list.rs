@@ -5,10 +5,13 @@ use hako_api::container::{Port, Summary};
 use hako_api::query;
 
 use crate::command::{LIST_FORMAT, filters};
+use crate::failure::Failure;
 use crate::flags::{Matches, filter, int, switch};
 use crate::output;
 use crate::render::clock::{ago, go_local};
+use crate::render::json::Order;
 use crate::render::listing::{Listing, column, joined_labels, text};
+use crate::render::template::{Format, unescape};
 use crate::render::units::{ellipsis, human_size_with, short_id};
 use crate::session::Session;
 use crate::tree::{Command, Outcome, run};
@@ -71,7 +74,8 @@ const RAW: &str = "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command
 
 /// Containers by the names of the columns, as `system df -v` has them.
 pub(crate) fn described(containers: &[Summary]) -> Vec<Value> {
-    containers.iter().map(|summary| ROWS.value(&Row { summary: summary.clone(), whole: true })).collect()
+    let row = |summary: &Summary| Row { summary: Summary { size_root_fs: 0, ..summary.clone() }, whole: true };
+    containers.iter().map(|summary| ROWS.value(&row(summary))).collect()
 }
 
 async fn list(session: &Session, found: &Matches) -> Outcome {
@@ -83,7 +87,8 @@ async fn list(session: &Session, found: &Matches) -> Outcome {
         "" if !found.on("quiet") => session.config().ps_format.clone(),
         format => format.to_owned(),
     };
-    let size = found.on("size") || (format.contains(".Size") && !found.given("size"));
+    check(&format)?;
+    let size = found.on("size") || (asks_for_size(&format) && !found.given("size"));
     let options = query::ListContainers { all: found.on("all"), limit, size, filters: filters(found) };
     let summaries = session.client()?.containers().list(&options).await?;
     let whole = found.on("no-trunc");
@@ -106,6 +111,24 @@ async fn list(session: &Session, found: &Matches) -> Outcome {
     }
     let shown: Vec<&str> = ROWS.shown.iter().copied().chain(["Size"]).collect();
     output::print(ROWS.render_columns(&format, &shown, &rows)?)
+}
+/// A template is tried before anything is asked, the word `table` and all.
+fn check(format: &str) -> Result<(), Failure> {
+    if matches!(format, "" | "json" | "raw" | "table") {
+        return Ok(());
+    }
+    let words = |error: String, what: &str| error.replacen("template parsing error", what, 1);
+    let template = Format::parse(&unescape(format), Order::default());
+    let template = template.map_err(|error| Failure::local(words(error, "failed to parse template")))?;
+    let nothing = ROWS.value(&Row { summary: Summary::default(), whole: false });
+    let tried = template.run(&nothing).map_err(|error| ROWS.as_docker_says(error));
+    tried.map(drop).map_err(|error| Failure::local(words(error, "failed to execute template")))
+}
+
+/// Whether a template shows the size, which takes the daemon long: by its name, or with everything else.
+fn asks_for_size(format: &str) -> bool {
+    let bare: String = format.split_whitespace().collect();
+    format.contains(".Size") || bare.contains("json.}") || bare.contains("json.|") || bare.contains("json.)")
 }
 
 fn id(row: &Row) -> &str {

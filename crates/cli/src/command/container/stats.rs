@@ -61,8 +61,8 @@ async fn once(session: &Session, found: &Matches, format: &str) -> Outcome {
         Ok::<_, Failure>(sample.unwrap_or_default())
     });
     let mut rows = Vec::new();
-    for sample in futures_util::future::join_all(asked).await {
-        rows.push(Figures::of(&sample?, !found.on("no-trunc")));
+    for (asked_for, sample) in targets.iter().zip(futures_util::future::join_all(asked).await) {
+        rows.push(Figures::of(&sample?, asked_for, !found.on("no-trunc")));
     }
     output::print(ROWS.render(format, &rows)?)
 }

@@ -47,7 +47,7 @@ const ROWS: Listing<Row> = Listing {
         column("Comment", "COMMENT", |row: &Row| text(&row.step.comment)),
     ],
     shown: &["ID", "CreatedSince", "CreatedBy", "Size", "Comment"],
-    row_type: "*history.historyContext",
+    row_type: "*image.historyContext",
     labels: None,
 };
 

@@ -7,6 +7,7 @@ use hako_api::image::Summary;
 use hako_api::query;
 
 use crate::command::{LIST_FORMAT, filters};
+use crate::failure::Failure;
 use crate::flags::{Matches, filter, switch};
 use crate::output;
 use crate::render::clock::{ago, go_local};
@@ -61,7 +62,7 @@ const ROWS: Listing<Row> = Listing {
         column("Containers", "CONTAINERS", |row: &Row| text(count(row.summary.containers))),
         column("SharedSize", "SHARED SIZE", |row: &Row| text(size(row.summary.shared_size))),
         column("UniqueSize", "UNIQUE SIZE", |row: &Row| text(unique(&row.summary))),
-        column("VirtualSize", "SIZE", |row: &Row| text(human_size_with(row.summary.size as f64, 3))),
+        column("VirtualSize", "SIZE", |row: &Row| text(human_size(row.summary.size as f64))),
     ],
     shown: &["Repository", "Tag", "ID", "CreatedSince", "Size"],
     row_type: "*formatter.imageContext",
@@ -69,6 +70,13 @@ const ROWS: Listing<Row> = Listing {
 };
 
 async fn list(session: &Session, found: &Matches) -> Outcome {
+    let unfit = ["quiet", "no-trunc", "digests", "format"].into_iter().find(|flag| match *flag {
+        "format" => !found.text("format").is_empty(),
+        flag => found.on(flag),
+    });
+    if let Some(flag) = unfit.filter(|_| found.on("tree")) {
+        return Err(Failure::local(format!("--{flag} is not yet supported with --tree")));
+    }
     let mut filters = filters(found);
     if !found.word(0).is_empty() {
         filters.add("reference", found.word(0));

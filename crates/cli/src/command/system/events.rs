@@ -1,8 +1,12 @@
 //! `events`.
 
+use std::collections::BTreeMap;
+
 use hako_api::query;
 use hako_api::system::Event;
 use hako_client::{Client, JsonStream};
+use hako_model::event::Kind;
+use hako_model::time::Timestamp;
 
 use crate::command::filters;
 use crate::failure::Failure;
@@ -11,6 +15,7 @@ use crate::output;
 use crate::reconnect::Attempts;
 use crate::render::clock::{event_time, moment};
 use crate::render::json::Order;
+use crate::render::listing::as_field_of;
 use crate::render::template::{Format, unescape};
 use crate::session::Session;
 use crate::tree::{Command, Outcome, run};
@@ -94,14 +99,25 @@ impl Shape {
             Self::Json => json(),
             Self::Template(format) => {
                 let value = format.order().read(&json()?).map_err(|error| Failure::local(error.to_string()))?;
-                Ok(format.run(&with_go_names(value))?)
+                Ok(format.run_over_record(&with_go_names(value))?)
             }
         }
     }
 }
 
+/// A template is tried with an event of which nothing is known before anything is asked.
 fn parsed(template: &str) -> Result<Format, Failure> {
-    Format::parse(&unescape(template), Order::default()).map_err(|message| Failure::Usage { message, code: 64 })
+    let tried = Format::parse(&unescape(template), Order::default()).and_then(|format| {
+        let nothing = Event::new(Kind::Container, "", "", BTreeMap::new(), Timestamp::ZERO);
+        let nothing = serde_json::to_string(&nothing).map_err(|error| error.to_string())?;
+        let nothing = format.order().read(&nothing).map_err(|error| error.to_string())?;
+        format.run_over_record(&with_go_names(nothing)).map(|_| format)
+    });
+    tried.map_err(|message| {
+        let message =
+            as_field_of(message, "*events.Message").replacen("template parsing error", "Error parsing format", 1);
+        Failure::Usage { message, code: 64 }
+    })
 }
 
 /// Templates name fields as Go does (`.Status`, `.TimeNano`), the JSON has them in lower case.
@@ -134,6 +150,21 @@ fn line(event: &Event) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_template_is_tried_before_anything_is_asked() {
+        let refused = |template| parsed(template).err().map(|failure| (failure.code(), failure.to_string()));
+        let nope = "Error parsing format: template: :1:2: executing \"\" at <.Nope>: can't evaluate field Nope in type *events.Message";
+        assert_eq!(refused("{{.Nope}}"), Some((64, nope.to_owned())));
+        assert_eq!(refused("{{"), Some((64, "Error parsing format: template: :1: unclosed action".to_owned())));
+        for good in [
+            "{{.Type}} {{.Action}} {{.ID}} {{.Actor.ID}} {{.Status}} {{.From}} {{.TimeNano}}",
+            "{{json .Actor}}",
+            "{{.Actor.Attributes.name}}",
+        ] {
+            assert_eq!(refused(good), None, "{good}");
+        }
+    }
 
     #[test]
     fn an_event_in_one_line() {

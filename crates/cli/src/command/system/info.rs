@@ -9,8 +9,10 @@ use crate::failure::Failure;
 use crate::flags::Matches;
 use crate::output;
 use crate::render::json::Order;
+use crate::render::listing::as_field_of;
 use crate::render::template::{Format, unescape};
 use crate::render::units::bytes_size;
+use crate::render::zero;
 use crate::session::Session;
 use crate::tree::{Command, Outcome, run};
 
@@ -33,7 +35,7 @@ async fn info(session: &Session, found: &Matches) -> Outcome {
     };
     if let Some(source) = template {
         let format =
-            Format::parse(&source, Order::default()).map_err(|message| Failure::Usage { message, code: 64 })?;
+            Format::of_record(&source, Order::default()).map_err(|message| Failure::Usage { message, code: 64 })?;
         return formatted(&format, session, &asked?);
     }
     let mut out = client_text(session);
@@ -58,7 +60,14 @@ fn formatted(format: &Format, session: &Session, info: &Info) -> Outcome {
     text.pop();
     let _ = write!(text, ",\"ClientInfo\":{client}}}");
     let value = format.order().read(&text).map_err(failed)?;
-    output::line(format.run(&value)?)
+    let shown = format.run(&value).or_else(|as_it_came| {
+        let whole = format.order().read(&zero::filled(&text)).map_err(|error| error.to_string())?;
+        format.run_over_record(&whole).map_err(|_| as_it_came)
+    });
+    // Docker has an empty line for what could not be shown, and no word about templates.
+    let wrong = |error: String| as_field_of(error.replacen("template parsing error: ", "", 1), "system.dockerInfo");
+    output::line(shown.as_deref().unwrap_or_default())?;
+    shown.map(drop).map_err(|error| Failure::local(wrong(error)))
 }
 
 fn client_text(session: &Session) -> String {

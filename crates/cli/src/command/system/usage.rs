@@ -1,8 +1,5 @@
 //! `system df`.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
-
 use gotmpl::Value;
 use hako_api::container::Summary as Container;
 use hako_api::image::Summary as Image;
@@ -12,9 +9,9 @@ use hako_model::time::Timestamp;
 use crate::command::{LIST_FORMAT, volume};
 use crate::flags::{Matches, switch};
 use crate::output;
-use crate::render::clock::ago;
+use crate::render::clock::{ago, go_moment};
 use crate::render::json::Order;
-use crate::render::listing::{Listing, column, text};
+use crate::render::listing::{Listing, as_field_of, column, text};
 use crate::render::table::align;
 use crate::render::template::{Format, unescape};
 use crate::render::units::{ellipsis, human_size, human_size_with, short_id};
@@ -46,7 +43,7 @@ const ROWS: Listing<Row> = Listing {
         column("Reclaimable", "RECLAIMABLE", |row: &Row| text(reclaimable(row))),
     ],
     shown: &["Type", "TotalCount", "Active", "Size", "Reclaimable"],
-    row_type: "*formatter.diskUsageContext",
+    row_type: "*formatter.diskUsageImagesContext",
     labels: None,
 };
 
@@ -61,7 +58,7 @@ fn reclaimable(row: &Row) -> String {
 
 async fn usage(session: &Session, found: &Matches) -> Outcome {
     let usage = session.client()?.system().disk_usage(&[]).await?;
-    if found.on("verbose") && found.text("format").is_empty() {
+    if found.on("verbose") && matches!(found.text("format"), "" | "table") {
         return output::print(details(&usage));
     }
     match found.text("format") {
@@ -80,16 +77,19 @@ fn templated(usage: &DiskUsage, format: &str) -> Result<String, String> {
     let source = if format == "json" { "{{json .}}".to_owned() } else { unescape(format) };
     let order = Order::default();
     let volumes = usage.volumes.as_deref().unwrap_or_default();
-    let builds = usage.build_cache.as_deref().unwrap_or_default();
+    let builds = by_use(usage.build_cache.as_deref().unwrap_or_default());
     let parts = [
         ("Images", crate::command::image::list::described(usage.images.as_deref().unwrap_or_default())),
         ("Containers", crate::command::container::list::described(usage.containers.as_deref().unwrap_or_default())),
         ("Volumes", volumes.iter().map(|volume| volume::ROWS.value(volume)).collect()),
         ("BuildCache", builds.iter().map(|kept| BUILDS.value(kept)).collect()),
     ];
-    let parts = parts.into_iter().map(|(name, part)| (Arc::from(name), Value::List(part.into())));
-    let shown = Format::parse(&source, order)?.run(&Value::Map(Arc::new(parts.collect::<BTreeMap<_, _>>())));
-    shown.map_err(|error| ROWS.as_docker_says(error))
+    let parts = parts.into_iter().map(|(name, part)| (name, Value::List(part.into())));
+    // Read again, so that the parts keep their order.
+    let whole = parts.map(|(name, part)| format!("\"{name}\":{}", order.write(&part))).collect::<Vec<_>>().join(",");
+    let whole = order.read(&format!("{{{whole}}}")).map_err(|error| error.to_string())?;
+    let shown = Format::parse(&source, order)?.run(&whole);
+    shown.map_err(|error| as_field_of(error.replacen("template parsing error: ", "", 1), "*formatter.diskUsageContext"))
 }
 
 /// What builds keep, by the names a template has for it.
@@ -99,11 +99,11 @@ const BUILDS: Listing<BuildCache> = Listing {
         column("Parent", "PARENT", |_: &BuildCache| text("")),
         column("CacheType", "CACHE TYPE", |kept: &BuildCache| text(&kept.kind)),
         column("Description", "DESCRIPTION", |kept: &BuildCache| text(&kept.description)),
-        column("Size", "SIZE", |kept: &BuildCache| text(human_size(kept.size as f64))),
-        column("CreatedAt", "CREATED AT", |kept: &BuildCache| text(&kept.created_at)),
+        column("Size", "SIZE", |kept: &BuildCache| text(human_size_with(kept.size as f64, 3))),
+        column("CreatedAt", "CREATED AT", |kept: &BuildCache| text(go_moment(&kept.created_at))),
         column("CreatedSince", "CREATED", |kept: &BuildCache| text(since(&kept.created_at))),
         column("LastUsedAt", "LAST USED AT", |kept: &BuildCache| {
-            text(kept.last_used_at.as_deref().unwrap_or_default())
+            text(kept.last_used_at.as_deref().map(go_moment).unwrap_or_default())
         }),
         column("LastUsedSince", "LAST USED", |kept: &BuildCache| {
             text(since(kept.last_used_at.as_deref().unwrap_or_default()))
@@ -116,6 +116,14 @@ const BUILDS: Listing<BuildCache> = Listing {
     row_type: "*formatter.buildCacheContext",
     labels: None,
 };
+
+/// What was never used first, then what was not used for longest.
+fn by_use(builds: &[BuildCache]) -> Vec<BuildCache> {
+    let mut builds = builds.to_vec();
+    let moment = |kept: &BuildCache| kept.last_used_at.as_deref().and_then(|text| Timestamp::parse(text).ok());
+    builds.sort_by(|one, other| moment(one).cmp(&moment(other)).then_with(|| one.id.cmp(&other.id)));
+    builds
+}
 
 fn since(text: &str) -> String {
     Timestamp::parse(text).map_or_else(|_| String::new(), |time| ago(time.secs()))
@@ -181,9 +189,10 @@ fn details(usage: &DiskUsage) -> String {
     let containers = align(&container_lines(usage.containers.as_deref().unwrap_or_default()));
     let volumes = usage.volumes.as_deref().unwrap_or_default();
     let volumes = volume::ROWS.render_columns("", &["Name", "Links", "Size"], volumes).unwrap_or_default();
-    let builds = usage.build_cache.as_deref().unwrap_or_default();
+    let mut builds = by_use(usage.build_cache.as_deref().unwrap_or_default());
+    builds.iter_mut().for_each(|kept| kept.id = short_id(&kept.id).to_owned());
     let total: i64 = builds.iter().filter(|kept| !kept.shared).map(|kept| kept.size).sum();
-    let (total, builds) = (human_size(total as f64), BUILDS.plain_table(BUILDS.shown, builds));
+    let (total, builds) = (human_size(total as f64), BUILDS.plain_table(BUILDS.shown, &builds));
     format!(
         "Images space usage:\n\n{images}\nContainers space usage:\n\n{containers}\nLocal Volumes space usage:\n\n{volumes}\n\
          Build cache usage: {total}\n\n{builds}"

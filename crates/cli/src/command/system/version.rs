@@ -123,6 +123,10 @@ fn in_go(halves: &BTreeMap<Arc<str>, Value>) -> BTreeMap<Arc<str>, Value> {
             if let Some(version) = fields.get("ApiVersion").cloned() {
                 fields.insert("APIVersion".into(), version);
             }
+            // Left out when it is false.
+            if fields.contains_key("MinAPIVersion") {
+                fields.entry("Experimental".into()).or_insert(Value::Bool(false));
+            }
             Value::Map(Arc::new(fields))
         }
         other => other.clone(),

@@ -5,11 +5,13 @@
 use gotmpl::Value;
 use gotmpl::parse::{ActionNode, BranchNode, CommandNode, Expr, ListNode, Node};
 
+use crate::render::clock::go_moment;
+
 /// The function through which everything goes that is printed.
 pub(super) const SHOW: &str = "_shown";
 
 /// Fields that are lists; null is an empty one.
-const LISTS: [&str; 36] = [
+const LISTS: [&str; 38] = [
     "Aliases",
     "Args",
     "Binds",
@@ -32,6 +34,7 @@ const LISTS: [&str; 36] = [
     "Env",
     "ExecIDs",
     "ExtraHosts",
+    "GenericResources",
     "GroupAdd",
     "Layers",
     "Links",
@@ -46,6 +49,7 @@ const LISTS: [&str; 36] = [
     "Shell",
     "Ulimits",
     "VolumesFrom",
+    "Warnings",
 ];
 
 /// Fields that are maps; null is an empty one.
@@ -68,8 +72,10 @@ const MAPS: [&str; 15] = [
 ];
 
 /// Fields that point to something, or to nothing.
-const POINTERS: [&str; 12] = [
+const POINTERS: [&str; 14] = [
     "ClusterVolume",
+    "ContainerConfig",
+    "Descriptor",
     "Health",
     "Healthcheck",
     "IPAMConfig",
@@ -83,8 +89,19 @@ const POINTERS: [&str; 12] = [
     "UsageData",
 ];
 
+/// Maps of texts: what they have no key for is an empty text to `index`.
+const TEXTS: [&str; 8] =
+    ["Annotations", "AuxiliaryAddresses", "Config", "DriverOpts", "Labels", "Options", "StorageOpt", "Sysctls"];
+
+/// As what [`SHOW`] is asked for such a text.
+const TEXT: &str = "_text";
+
 /// Structs: how many of the first fields are always there, then all fields in Go's order with what an absent one shows.
-const STRUCTS: [(usize, &[(&str, &str)]); 13] = [
+const STRUCTS: [(usize, &[(&str, &str)]); 17] = [
+    (1, &[("Network", "")]),
+    (1, &[("LastTagTime", "")]),
+    (1, &[("ID", ""), ("Expected", "")]),
+    (1, &[("Driver", ""), ("Info", "[]")]),
     (2, &[("HostIp", ""), ("HostPort", "")]),
     (2, &[("Name", ""), ("MaximumRetryCount", "0")]),
     (2, &[("Type", ""), ("Config", "map[]")]),
@@ -166,6 +183,11 @@ fn action(found: &ActionNode) -> ActionNode {
     }
     let asked = match found.pipe.commands.as_slice() {
         [CommandNode { args, .. }] => match args.as_slice() {
+            [Expr::Identifier(_, function), Expr::Field(_, names), _]
+                if function.as_str() == "index" && names.last().is_some_and(|name| TEXTS.contains(&&**name)) =>
+            {
+                Some(TEXT.into())
+            }
             [Expr::Field(_, names) | Expr::Variable(_, _, names) | Expr::Chain(_, _, names)] => names.last().cloned(),
             _ => None,
         },
@@ -182,6 +204,8 @@ fn action(found: &ActionNode) -> ActionNode {
 pub(super) fn shown(name: &str, value: &Value) -> Value {
     let text = |text: &str| Value::String(text.into());
     match value {
+        Value::Nil if name == TEXT => text(""),
+        Value::String(moment) if name == "LastTagTime" => text(&go_moment(moment)),
         Value::Nil if LISTS.contains(&name) => text("[]"),
         Value::Nil if MAPS.contains(&name) => text("map[]"),
         Value::Nil if POINTERS.contains(&name) => text("<nil>"),
@@ -198,6 +222,10 @@ fn written(name: &str, value: &Value) -> String {
         Value::List(items) => {
             format!("[{}]", items.iter().map(|item| written("", item)).collect::<Vec<_>>().join(" "))
         }
+        Value::Map(map) if map.len() == 3 && ["Name", "Soft", "Hard"].iter().all(|field| map.contains_key(*field)) => {
+            format!("{}={}:{}", map["Name"], map["Soft"], map["Hard"])
+        }
+        Value::String(moment) if name == "LastTagTime" => go_moment(moment),
         Value::Map(map) => {
             let is = |(always, fields): &&(usize, &[(&str, &str)])| {
                 let always = if *always == 0 { fields.len() } else { *always };
@@ -257,6 +285,8 @@ mod tests {
             "RestartPolicy":{"Name":"always","MaximumRetryCount":0},"LogConfig":{"Type":"json-file","Config":{}},
             "Healthcheck":{"Test":["CMD","true"],"Interval":1500000000,"Timeout":90000000000},"ExposedPorts":{"80/tcp":{}},
             "Entrypoint":null,"Options":null,"PidsLimit":null,"Cmd":["a","b"],"Labels":{"b":"2","a":"1"},"Nothing":null,
+            "Ulimits":[{"Hard":20,"Name":"nofile","Soft":10}],"ConfigFrom":{"Network":""},"ContainerdCommit":{"ID":""},
+            "Warnings":null,"Descriptor":null,"Metadata":{"LastTagTime":"2026-11-22T16:12:39.5Z"},
             "State":{"Status":"exited","FailingStreak":1,"Log":null},"IPAM":{"Driver":"default","Options":null,
             "Config":[{"Subnet":"10.0.0.0/8","Gateway":"10.0.0.1"}]}}"#;
         for (template, expected) in [
@@ -270,6 +300,12 @@ mod tests {
             ("{{range .Mounts}}{{.}}{{end}}", "{volume v /s /v local z true }{bind  /a /b   false rprivate}"),
             ("{{with .Ports}}{{.}}{{end}}", "map[80/tcp:[{0.0.0.0 8080}] 81/tcp:[]]"),
             ("{{$p := .RestartPolicy}}{{$p}}{{$p.Name}}", "{always 0}always"),
+            ("{{index .Labels \"a\"}}|{{index .Labels \"c\"}}|{{.Ulimits}}", "1||[nofile=10:20]"),
+            ("{{.ConfigFrom}} {{.ContainerdCommit}} {{.Warnings}} {{.Descriptor}}", "{} { } [] <nil>"),
+            (
+                "{{.Metadata}} {{.Metadata.LastTagTime}}",
+                "{2026-11-22 16:12:39.5 +0000 UTC} 2026-11-22 16:12:39.5 +0000 UTC",
+            ),
             ("{{json .Entrypoint}} {{.Nothing}} {{len .Cmd}}", "null <no value> 2"),
             ("{{define \"x\"}}<{{.}}>{{end}}{{template \"x\" .RestartPolicy}}", "<{always 0}>"),
         ] {

@@ -10,6 +10,8 @@ use crate::render::units::{bytes_size, human_size_with, short_id};
 pub(crate) struct Figures {
     /// The whole id.
     pub(crate) id: String,
+    /// What it was asked for as.
+    asked: String,
     name: String,
     short: bool,
     /// Whether there was anything to measure.
@@ -25,17 +27,18 @@ pub(crate) struct Figures {
 impl Figures {
     /// A container of which nothing is known yet.
     pub(crate) fn unknown(id: &str) -> Self {
-        Self { id: id.to_owned(), short: true, ..Self::default() }
+        Self { id: id.to_owned(), asked: id.to_owned(), short: true, ..Self::default() }
     }
 
     /// The figures of a sample.
-    pub(crate) fn of(sample: &Sample, short: bool) -> Self {
+    pub(crate) fn of(sample: &Sample, asked: &str, short: bool) -> Self {
         let networks = sample.networks.iter().flat_map(|networks| networks.values());
         let add =
             |sum: (f64, f64), n: &hako_api::stats::Network| (sum.0 + n.rx_bytes as f64, sum.1 + n.tx_bytes as f64);
         let started = !sample.read.starts_with("0001-");
         Self {
             id: sample.id.clone(),
+            asked: asked.to_owned(),
             name: sample.name.trim_start_matches('/').to_owned(),
             short,
             known: started,
@@ -95,7 +98,7 @@ fn pair((first, second): (f64, f64)) -> String {
 /// The table.
 pub(crate) const ROWS: Listing<Figures> = Listing {
     columns: &[
-        column("Container", "CONTAINER", |row: &Figures| text(&row.id)),
+        column("Container", "CONTAINER", |row: &Figures| text(&row.asked)),
         column("Name", "NAME", |row: &Figures| text(if row.name.is_empty() { "--" } else { &row.name })),
         column("ID", "CONTAINER ID", |row: &Figures| text(if row.short { short_id(&row.id) } else { &row.id })),
         column("CPUPerc", "CPU %", |row: &Figures| text(row.or_dashes(format!("{:.2}%", row.cpu), "--"))),
@@ -128,9 +131,10 @@ mod tests {
             "pids_stats": {"current": 3}
         }))
         .unwrap();
-        let shown = ROWS.render("", &[Figures::of(&sample, true)]).unwrap();
+        let shown = ROWS.render("", &[Figures::of(&sample, "web", true)]).unwrap();
         let expect = "CONTAINER ID   NAME      CPU %     MEM USAGE / LIMIT   MEM %     NET I/O     BLOCK I/O   PIDS\n\
                       0123456789ab   web       40.00%    1MiB / 4MiB         25.00%    1kB / 2kB   5B / 7B     3\n";
         assert_eq!(shown, expect);
+        assert_eq!(ROWS.render("{{.Container}}", &[Figures::of(&sample, "we", true)]).unwrap(), "we\n");
     }
 }

@@ -100,7 +100,7 @@ async fn read(client: &Client, id: String, screen: &RefCell<Screen>, short: bool
     };
     while let Some(sample) = samples.next().await? {
         if let Some(row) = screen.borrow_mut().figures.get_mut(&id) {
-            *row = Figures::of(&sample, short);
+            *row = Figures::of(&sample, &id, short);
         }
     }
     Ok(())
