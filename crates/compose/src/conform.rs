@@ -41,6 +41,10 @@ impl Conform {
             Kind::Named(shape) => self.named(node, shape, trail),
             Kind::Path => Ok(self.paths(scalar::cast(node, Kind::Text, trail)?, Base::resolve)),
             Kind::Location => Ok(self.paths(scalar::cast(node, Kind::Text, trail)?, Base::resolve_context)),
+            Kind::Files => {
+                let list = pairs::texts(pairs::lone(node), pairs::Repeats::Dropped, trail)?;
+                Ok(self.paths(list, Base::resolve_file))
+            }
             Kind::Paths if self.raw => Ok(self.paths(pairs::lone(node), Base::resolve)),
             Kind::Agents if self.raw => Ok(self.agents_by_name(node)),
             Kind::Loose | Kind::Stance if !(self.raw && trail.key() == Some("published")) => {
@@ -253,7 +257,7 @@ fn wanted(kind: Kind) -> &'static str {
     match kind {
         Kind::Short(_, inner) => wanted(*inner),
         Kind::Texts | Kind::Members | Kind::Distinct | Kind::Objects(..) => "a list",
-        Kind::Set | Kind::Paths | Kind::Probe => "a string or a list",
+        Kind::Set | Kind::Paths | Kind::Files | Kind::Probe => "a string or a list",
         Kind::Variables | Kind::Labels | Kind::Hosts | Kind::Agents => "a mapping or a list",
         Kind::Options | Kind::Ulimits | Kind::Choices | Kind::Object(_) | Kind::Part(_) | Kind::Named(_) => "a mapping",
         Kind::Switch | Kind::Choosable | Kind::OptOut | Kind::Stance => "a boolean or a string",

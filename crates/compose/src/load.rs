@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::artifact::{Remote, is_artifact};
+use crate::artifact::{Remote, is_elsewhere};
 use crate::conform::{Conform, expect_values};
 use crate::environment::Environment;
 use crate::error::{Error, Fault, Place, Refusal};
@@ -56,7 +56,7 @@ pub struct Options {
     pub consistent: bool,
     /// Names of containers and images are put together with underscores, as those of Compose 1 were.
     pub compatible: bool,
-    /// The way to what lies in registries; without it, `oci://` is refused.
+    /// The way to what lies in registries and repositories; without it, such addresses are refused.
     pub remote: Option<Remote>,
 }
 
@@ -278,13 +278,13 @@ pub(crate) fn place(mark: Mark, sources: &[PathBuf], directory: &Path) -> Option
     Some(Place { file, line: mark.line, column: mark.column })
 }
 
-/// The file that a path means: for the address of an artifact, the compose file that was fetched.
+/// The file that a path means: for the address of something elsewhere, the compose file that was fetched.
 pub(crate) fn local(path: &Path, options: &Options) -> Result<PathBuf, Error> {
-    let address = path.to_str().filter(|path| is_artifact(path));
+    let address = path.to_str().filter(|path| is_elsewhere(path));
     let Some(address) = address else { return Ok(path.to_owned()) };
     let failed = |reason: String| Error::Invalid { place: None, fault: Fault::Unusable { reason } };
     let Some(remote) = &options.remote else {
-        return Err(failed(format!("{address}: there is no way to registries from here")));
+        return Err(failed(format!("{address}: there is no way there from here")));
     };
     remote.fetch(address).map_err(failed)
 }

@@ -127,7 +127,7 @@ fn lists(base: Vec<Node>, over: Vec<Node>, kind: Kind) -> Vec<Node> {
     match kind {
         Kind::Command | Kind::Probe => over,
         Kind::Short(_, inner) => lists(base, over, *inner),
-        Kind::Set | Kind::Members | Kind::Paths | Kind::Hosts => {
+        Kind::Set | Kind::Members | Kind::Paths | Kind::Files | Kind::Hosts => {
             unique(base.into_iter().chain(over), |item| item.scalar())
         }
         Kind::Objects(_, by) => unique(base.into_iter().chain(over), |item| identity(item, by)),

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::artifact::is_artifact;
+use crate::repository::is_repository;
 
 /// Go's `path.Clean`: no `.`, no `a/..`, no doubled slashes.
 pub(crate) fn clean(path: &str) -> String {
@@ -46,6 +47,11 @@ impl Base {
         }
         let joined = self.directory.join(&path);
         clean(&joined.to_string_lossy())
+    }
+
+    /// A compose file: a path, unless it is an address.
+    pub(crate) fn resolve_file(&self, text: &str) -> String {
+        if is_repository(text) { text.to_owned() } else { self.resolve(text) }
     }
 
     /// A build context: a path, unless it is an address.

@@ -85,6 +85,7 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
         | Kind::Members
         | Kind::Distinct
         | Kind::Paths
+        | Kind::Files
         | Kind::Hosts
         | Kind::Agents => keep(node.items().is_empty()),
         Kind::Variables | Kind::Labels | Kind::Options | Kind::Choices => {

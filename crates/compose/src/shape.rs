@@ -62,6 +62,8 @@ pub(crate) enum Kind {
     Distinct,
     /// As `Set`, of paths.
     Paths,
+    /// As `Paths`, of compose files, which may lie elsewhere.
+    Files,
     /// A command line: words, or one text to split.
     Command,
     /// A health check's command.

@@ -8,7 +8,7 @@ pub(crate) const SERVICES: Kind = Kind::Named(&SERVICE);
 
 /// `include`.
 const INCLUDE: Shape =
-    Shape::of(&[field("path", Kind::Paths), field("project_directory", Kind::Path), field("env_file", Kind::Paths)]);
+    Shape::of(&[field("path", Kind::Files), field("project_directory", Kind::Path), field("env_file", Kind::Paths)]);
 
 /// `include:`, short or long.
 pub(crate) const INCLUDES: Kind = Kind::Short(expand::includes, &Kind::Objects(&INCLUDE, By::Nothing));
