@@ -12,7 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::artifact::{Remote, is_elsewhere};
-use crate::conform::{Conform, expect_values};
+use crate::conform::{Conform, Remarks, expect_values};
 use crate::environment::Environment;
 use crate::error::{Error, Fault, Place, Refusal};
 use crate::merge::{merge, without_repeats};
@@ -92,6 +92,7 @@ pub(crate) struct Loader<'o> {
     /// Files in the order they were first read; marks point into it.
     pub(crate) sources: Vec<PathBuf>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) remarks: Remarks,
     pub(crate) uses: Vec<VariableUse>,
     documents: HashMap<(PathBuf, PathBuf), Node>,
     /// Files that were read for the project's name, and not yet for anything else.
@@ -109,6 +110,7 @@ pub fn load(options: &Options) -> Result<Project, Error> {
         root: found.directory.clone(),
         sources: Vec::new(),
         warnings: found.warnings.clone(),
+        remarks: Remarks::default(),
         uses: Vec::new(),
         documents: HashMap::new(),
         fresh: HashMap::new(),
@@ -165,6 +167,7 @@ impl Loader<'_> {
         }
         let mut project = Project::assemble(name, group, model, self.options)?;
         project.sources.clone_from(&self.sources);
+        self.warnings.extend(self.remarks.take());
         project.warnings = std::mem::take(&mut self.warnings);
         project.uses = std::mem::take(&mut self.uses);
         Ok(project)
@@ -234,7 +237,11 @@ impl Loader<'_> {
     }
 
     pub(crate) fn conform(&self, directory: &Path, environment: &Environment, foreign: bool) -> Conform {
-        Conform { base: self.base(directory, environment, foreign), raw: !self.options.interpolate }
+        Conform {
+            base: self.base(directory, environment, foreign),
+            raw: !self.options.interpolate,
+            remarks: self.remarks.clone(),
+        }
     }
 
     /// Where a file's paths lead. Those of the project's own files may stay as they are; those of `foreign` ones, which

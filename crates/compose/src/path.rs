@@ -69,7 +69,7 @@ pub(crate) fn relative(directory: &Path, from: &Path) -> PathBuf {
 }
 
 fn is_drive(path: &str) -> bool {
-    matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+    matches!(path.as_bytes(), [letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic())
 }
 
 /// Whether a build context lies elsewhere.

@@ -64,7 +64,9 @@ impl Repository {
 /// `user@host:path`, as ssh takes it.
 fn is_login(url: &str) -> bool {
     let word = |text: &str, more: &str| {
-        !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c)) && !text.starts_with('-')
+        !text.is_empty()
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || more.contains(c))
+            && !text.starts_with('-')
     };
     let parts = url.split_once('@').and_then(|(user, rest)| Some((user, rest.split_once(':')?)));
     parts.is_some_and(|(user, (host, path))| word(user, "-_") && word(host, "-.") && !path.is_empty())

@@ -69,12 +69,13 @@ fn commit(address: &str, wanted: &Repository) -> Result<String, String> {
     named(&listed, reference).ok_or_else(|| format!("repository does not contain ref {address}"))
 }
 
-/// The commit of a reference in git's list, which has others that merely end alike; a tag's commit comes before the tag.
+/// What a reference names in git's list, which has others that merely end alike. A tag with a message stands for itself, as
+/// with Docker Compose: paths are the same with both.
 fn named(listed: &str, reference: &str) -> Option<String> {
     let of = |name: &str| listed.lines().find_map(|line| line.split_once('\t').filter(|(_, listed)| *listed == name));
     let names = [reference.to_owned(), format!("refs/{reference}"), format!("refs/tags/{reference}")];
     let branch = format!("refs/heads/{reference}");
-    let found = names.iter().chain([&branch]).find_map(|name| of(&format!("{name}^{{}}")).or_else(|| of(name)));
+    let found = names.iter().chain([&branch]).find_map(|name| of(name));
     found.map(|(commit, _)| commit.to_owned()).filter(|commit| is_commit(commit))
 }
 
@@ -161,13 +162,11 @@ mod tests {
 
     #[test]
     fn the_reference_that_is_asked_for_is_found_among_those_that_end_alike() {
-        let (one, two, three) = ("1".repeat(40), "2".repeat(40), "3".repeat(40));
-        let listed = format!(
-            "{one}\trefs/heads/feature/main\n{two}\trefs/heads/main\n{one}\trefs/tags/v1\n{three}\trefs/tags/v1^{{}}\n"
-        );
+        let (one, two) = ("1".repeat(40), "2".repeat(40));
+        let listed = format!("{one}\trefs/heads/feature/main\n{two}\trefs/heads/main\n{one}\trefs/tags/v1\n");
         assert_eq!(named(&listed, "main"), Some(two.clone()));
         assert_eq!(named(&listed, "refs/heads/main"), Some(two));
-        assert_eq!(named(&listed, "v1"), Some(three));
+        assert_eq!(named(&listed, "v1"), Some(one));
         assert_eq!(named(&listed, "other"), None);
         assert_eq!(named("nonsense\tHEAD\n", "HEAD"), None);
     }
