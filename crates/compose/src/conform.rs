@@ -2,6 +2,7 @@
 
 mod pairs;
 mod scalar;
+mod written;
 
 pub(crate) use scalar::duration;
 
@@ -70,7 +71,8 @@ impl Conform {
             Kind::Loose | Kind::Stance if !(self.raw && trail.key() == Some("published")) => {
                 scalar::cast(node, kind, trail)
             }
-            _ if self.raw => Ok(node),
+            Kind::Always(inner) => self.value(node, *inner, trail),
+            _ if self.raw => written::check(node, kind, trail),
             Kind::Paths => {
                 let list = pairs::texts(pairs::lone(node), pairs::Repeats::Kept, trail)?;
                 Ok(self.paths(list, Base::resolve))
@@ -99,7 +101,6 @@ impl Conform {
             Kind::Agents => self.agents(node, trail),
             Kind::Ulimits => pairs::ulimits(node, trail),
             Kind::Choices => pairs::choices(node, trail),
-            Kind::Always(inner) => self.value(node, *inner, trail),
             Kind::Switch | Kind::Choosable | Kind::OptOut | Kind::External => {
                 self.remark(&node);
                 scalar::cast(node, kind, trail)

@@ -142,7 +142,7 @@ pub(crate) fn before_equals(text: &str) -> &str {
 }
 
 /// Later ones take the place of earlier ones that are the same.
-fn unique(items: impl Iterator<Item = Node>, name: impl Fn(&Node) -> Option<Text>) -> Vec<Node> {
+pub(crate) fn unique(items: impl Iterator<Item = Node>, name: impl Fn(&Node) -> Option<Text>) -> Vec<Node> {
     let (mut found, mut places): (Vec<Node>, HashMap<Text, usize>) = (Vec::new(), HashMap::new());
     for item in items {
         match name(&item).map(|name| places.entry(name)) {
