@@ -230,9 +230,9 @@ impl Conform {
         let Node { value: Value::List(items), mark, directive } = node else {
             return Err(refuse(node.mark, trail, "must be a list"));
         };
-        let conform = |(place, item): (usize, Node)| match item.value {
+        let conform = |(place, item): (usize, Node)| match &item.value {
             // A short form that becomes long only with its variables.
-            Value::Text(_) if self.raw => Ok(item),
+            Value::Text(text) if self.raw && text.contains('$') => Ok(item),
             _ => self.object(item, shape, &trail.item(place)),
         };
         let items: Result<_, _> = items.into_iter().enumerate().map(conform).collect();

@@ -192,7 +192,7 @@ impl Loader<'_> {
         }
         expect_values(&mut model, Kind::Object(&PROJECT), &Trail::TOP)?;
         let base = self.base(&group.directory, &group.environment, group.foreign);
-        defaults::fill(&mut model, base.as_ref());
+        defaults::fill(&mut model, base.as_ref(), !self.options.interpolate);
         Ok(model)
     }
 

@@ -12,7 +12,9 @@ pub(super) fn check(node: Node, kind: Kind, trail: &Trail<'_>) -> Result<Node, R
     match kind {
         Kind::Choice(_) | Kind::Policy => return scalar::cast(node, kind, trail),
         // Compose leaves one text of these as it is.
-        Kind::Set if matches!(trail.key(), Some("tmpfs" | "dns_search")) && node.as_text().is_some() => return Ok(node),
+        Kind::Set if matches!(trail.key(), Some("tmpfs" | "dns_search")) && node.as_text().is_some() => {
+            return Ok(node);
+        }
         Kind::Set => return pairs::texts(pairs::lone(node), pairs::Repeats::Dropped, trail),
         Kind::Members => return pairs::texts(node, pairs::Repeats::Dropped, trail),
         Kind::Distinct => return pairs::texts(node, pairs::Repeats::Refused, trail),

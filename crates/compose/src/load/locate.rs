@@ -84,7 +84,14 @@ fn load_environment(environment: &mut Environment, options: &Options, directory:
         let named = environment.given("COMPOSE_ENV_FILES").unwrap_or_default();
         files = named.split(',').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
     }
-    let disabled = environment.given("COMPOSE_DISABLE_ENV_FILE").is_some_and(|value| matches!(value, "1" | "true"));
+    let disabled = match environment.given("COMPOSE_DISABLE_ENV_FILE") {
+        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
+        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => true,
+        Some(other) => {
+            let reason = format!("COMPOSE_DISABLE_ENV_FILE is no boolean: {other:?}");
+            return Err(Error::Invalid { place: None, fault: Fault::Unusable { reason } });
+        }
+    };
     if files.is_empty() && !disabled {
         let own = directory.join(".env");
         files = Some(own).filter(|path| path.is_file()).into_iter().collect();
