@@ -53,6 +53,12 @@ pub fn is_artifact(path: &str) -> bool {
     path.starts_with(SCHEME)
 }
 
+/// Whether a path is the address of something that must be fetched: an artifact, or a repository of git.
+#[must_use]
+pub fn is_elsewhere(path: &str) -> bool {
+    is_artifact(path) || crate::repository::is_repository(path)
+}
+
 /// The files of an artifact by their names. The names come from whoever published it: only plain ones are taken.
 ///
 /// # Errors
@@ -83,10 +89,10 @@ fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.len() <= 255 && !name.starts_with('.') && !name.contains(odd)
 }
 
-/// Fetches an artifact; gives the compose file in the directory where its files are now.
+/// Fetches an artifact or a repository; gives the compose file in the directory where its files are now.
 type Fetch = dyn Fn(&str) -> Result<PathBuf, String> + Send + Sync;
 
-/// The way to artifacts.
+/// The way to artifacts and repositories.
 #[derive(Clone)]
 pub struct Remote(Arc<Fetch>);
 
@@ -96,7 +102,7 @@ impl Remote {
         Self(Arc::new(fetch))
     }
 
-    /// The compose file of an artifact.
+    /// The compose file of an artifact or a repository.
     pub(crate) fn fetch(&self, address: &str) -> Result<PathBuf, String> {
         (self.0)(address)
     }

@@ -31,7 +31,9 @@ impl Project {
     /// As [`Project::to_raw_yaml`], in JSON.
     #[must_use]
     pub fn to_raw_json(&self) -> String {
-        json(&self.raw(), true, true)
+        let mut raw = self.raw();
+        hollow(&mut raw, Some(Kind::Object(&PROJECT)));
+        json(&raw, true, true)
     }
 
     fn raw(&self) -> Node {
@@ -77,6 +79,48 @@ impl Project {
             out.insert("services", Node::made(Value::Map(Map::default())));
         }
         Node::made(Value::Map(out))
+    }
+}
+
+/// Empty lists are null in Go's JSON, but for those that Compose rewrites.
+fn hollow(node: &mut Node, kind: Option<Kind>) {
+    match (&mut node.value, kind) {
+        (_, Some(Kind::Always(inner))) => hollow(node, Some(*inner)),
+        (Value::List(items), _) if items.is_empty() => {
+            let rewritten = matches!(
+                kind,
+                Some(
+                    Kind::Short(..)
+                        | Kind::Set
+                        | Kind::Members
+                        | Kind::Numbers
+                        | Kind::Variables
+                        | Kind::Labels
+                        | Kind::Contexts
+                        | Kind::Hosts
+                        | Kind::Paths
+                )
+            );
+            if !rewritten {
+                node.value = Value::Null;
+            }
+        }
+        (_, Some(Kind::Short(_, inner))) => hollow(node, Some(*inner)),
+        (Value::List(items), kind) => {
+            let inner = if let Some(Kind::Objects(shape, _)) = kind { Some(Kind::Object(shape)) } else { None };
+            items.iter_mut().for_each(|item| hollow(item, inner));
+        }
+        (Value::Map(map), kind) => {
+            for (key, value) in map {
+                let inner = match kind {
+                    Some(Kind::Object(shape) | Kind::Part(shape)) => shape.field(key).map(|field| field.kind),
+                    Some(Kind::Named(shape)) => Some(Kind::Object(shape)),
+                    _ => None,
+                };
+                hollow(value, inner);
+            }
+        }
+        _ => {}
     }
 }
 

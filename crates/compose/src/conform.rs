@@ -2,8 +2,11 @@
 
 mod pairs;
 mod scalar;
+mod written;
 
 pub(crate) use scalar::duration;
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use compact_str::format_compact;
 
@@ -20,6 +23,23 @@ pub(crate) struct Conform {
     pub(crate) base: Option<Base>,
     /// Only short forms become long; values stay as written (`--no-interpolate`).
     pub(crate) raw: bool,
+    /// What is still understood, but should be written otherwise.
+    pub(crate) remarks: Remarks,
+}
+
+/// Warnings about values, from whoever comes upon them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Remarks(Arc<Mutex<Vec<String>>>);
+
+impl Remarks {
+    fn add(&self, remark: String) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(remark);
+    }
+
+    /// Takes them.
+    pub(crate) fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl Conform {
@@ -39,30 +59,62 @@ impl Conform {
             Kind::Object(shape) | Kind::Part(shape) => self.object(node, shape, trail),
             Kind::Objects(shape, _) => self.objects(node, shape, trail),
             Kind::Named(shape) => self.named(node, shape, trail),
+            Kind::Path if node.as_text() == Some("") => Ok(node),
             Kind::Path => Ok(self.paths(scalar::cast(node, Kind::Text, trail)?, Base::resolve)),
             Kind::Location => Ok(self.paths(scalar::cast(node, Kind::Text, trail)?, Base::resolve_context)),
+            Kind::Files => {
+                let list = pairs::texts(pairs::lone(node), pairs::Repeats::Kept, trail)?;
+                Ok(self.paths(list, Base::resolve_file))
+            }
             Kind::Paths if self.raw => Ok(self.paths(pairs::lone(node), Base::resolve)),
             Kind::Agents if self.raw => Ok(self.agents_by_name(node)),
             Kind::Loose | Kind::Stance if !(self.raw && trail.key() == Some("published")) => {
                 scalar::cast(node, kind, trail)
             }
-            _ if self.raw => Ok(node),
+            Kind::Always(inner) => self.value(node, *inner, trail),
+            _ if self.raw => written::check(node, kind, trail),
             Kind::Paths => {
-                let list = pairs::texts(pairs::lone(node), pairs::Repeats::Dropped, trail)?;
+                let list = pairs::texts(pairs::lone(node), pairs::Repeats::Kept, trail)?;
                 Ok(self.paths(list, Base::resolve))
             }
             Kind::Texts => pairs::texts(node, pairs::Repeats::Kept, trail),
-            Kind::Set => pairs::texts(pairs::lone(node), pairs::Repeats::Dropped, trail),
+            Kind::Set => {
+                let mut list = pairs::texts(pairs::lone(node), pairs::Repeats::Dropped, trail)?;
+                // What a variable that is not set leaves is no name server.
+                if let (Some("dns"), Value::List(items)) = (trail.key(), &mut list.value) {
+                    items.retain(|item| item.as_text() != Some(""));
+                }
+                Ok(list)
+            }
             Kind::Members => pairs::texts(node, pairs::Repeats::Dropped, trail),
+            Kind::Numbers => pairs::texts(pairs::numbers(node), pairs::Repeats::Same, trail),
             Kind::Distinct => pairs::texts(node, pairs::Repeats::Refused, trail),
+            Kind::Patterns => pairs::texts(pairs::lone(node), pairs::Repeats::Refused, trail),
+            Kind::Groups => pairs::texts(pairs::numbers(node), pairs::Repeats::Refused, trail),
             Kind::Variables => pairs::variables(node, trail),
             Kind::Labels => pairs::labels(node, trail),
-            Kind::Options => pairs::options(node, trail),
+            Kind::Contexts => pairs::contexts(node, trail),
+            Kind::Options => pairs::options(node, pairs::Values::Numbers, trail),
+            Kind::Settings => pairs::options(node, pairs::Values::Optional, trail),
+            Kind::Strings => pairs::options(node, pairs::Values::Texts, trail),
             Kind::Hosts => pairs::hosts(node, trail),
             Kind::Agents => self.agents(node, trail),
             Kind::Ulimits => pairs::ulimits(node, trail),
             Kind::Choices => pairs::choices(node, trail),
+            Kind::Switch | Kind::Choosable | Kind::OptOut | Kind::External => {
+                self.remark(&node);
+                scalar::cast(node, kind, trail)
+            }
             kind => scalar::cast(node, kind, trail),
+        }
+    }
+
+    /// Switches of YAML 1.1 are texts to YAML 1.2.
+    fn remark(&self, node: &Node) {
+        let Some(text) = node.as_text() else { return };
+        let Ok(Value::Bool(on)) = scalar::switch(text) else { return };
+        if !text.eq_ignore_ascii_case(if on { "true" } else { "false" }) {
+            self.remarks.add(format!("{text:?} for boolean is not supported by YAML 1.2, please use `{on}`"));
         }
     }
 
@@ -101,6 +153,12 @@ impl Conform {
 
     /// `[default]` and `{id: path}`.
     fn agents(&self, node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
+        let unfit = |item: &&Node| item.as_text().is_some_and(|text| text != "default" && !text.contains('='));
+        if let Some(item) = node.items().iter().find(unfit) {
+            let reason =
+                format!("invalid ssh key {:?}: must be default, or NAME=PATH", item.as_text().unwrap_or_default());
+            return Err(refuse(item.mark, trail, reason));
+        }
         let node = pairs::labels(node, trail)?;
         let Value::Map(map) = node.value else { return Ok(node) };
         let text = |(key, value): (Text, Node)| {
@@ -172,9 +230,9 @@ impl Conform {
         let Node { value: Value::List(items), mark, directive } = node else {
             return Err(refuse(node.mark, trail, "must be a list"));
         };
-        let conform = |(place, item): (usize, Node)| match item.value {
+        let conform = |(place, item): (usize, Node)| match &item.value {
             // A short form that becomes long only with its variables.
-            Value::Text(_) if self.raw => Ok(item),
+            Value::Text(text) if self.raw && text.contains('$') => Ok(item),
             _ => self.object(item, shape, &trail.item(place)),
         };
         let items: Result<_, _> = items.into_iter().enumerate().map(conform).collect();
@@ -202,7 +260,13 @@ impl Conform {
                 }));
             }
             let empty = value.is_null() && value.directive == Directive::Merge;
-            if empty && trail.key() == Some("services") {
+            // A service's use of a model may say nothing more; a model may not.
+            let full = match trail.key() {
+                Some("services" | "depends_on") => true,
+                Some("models") => trail.is_section(),
+                _ => false,
+            };
+            if empty && full {
                 return Err(refuse(value.mark, &here, "must be a mapping"));
             }
             let value = if value.is_null() { value } else { self.node(value, Kind::Object(shape), &here)? };
@@ -235,6 +299,12 @@ pub(crate) fn expect_values(node: &mut Node, kind: Kind, trail: &Trail<'_>) -> R
             let mut named = map.iter_mut().filter(|(name, value)| !value.is_null() && !name.starts_with("x-"));
             named.try_for_each(|(name, value)| expect_values(value, Kind::Object(shape), &trail.step(name)))
         }
+        (Kind::Distinct | Kind::Patterns | Kind::Groups, Value::List(items)) => {
+            let text = |place: usize| items[place].scalar();
+            let again = (1..items.len()).find(|place| (0..*place).any(|other| text(other) == text(*place)));
+            let what = |place: usize| format!("{:?} stands twice", text(place).unwrap_or_default());
+            again.map_or(Ok(()), |place| Err(refuse(items[place].mark, &trail.item(place), what(place))))
+        }
         (Kind::Objects(shape, _), Value::List(items)) => {
             let mut each = items.iter_mut().enumerate();
             each.try_for_each(|(place, item)| expect_values(item, Kind::Object(shape), &trail.item(place)))
@@ -251,14 +321,33 @@ fn may_be_missing(key: &str) -> bool {
 /// What a value of a kind is to whoever writes it.
 fn wanted(kind: Kind) -> &'static str {
     match kind {
-        Kind::Short(_, inner) => wanted(*inner),
-        Kind::Texts | Kind::Members | Kind::Distinct | Kind::Objects(..) => "a list",
-        Kind::Set | Kind::Paths | Kind::Probe => "a string or a list",
-        Kind::Variables | Kind::Labels | Kind::Hosts | Kind::Agents => "a mapping or a list",
-        Kind::Options | Kind::Ulimits | Kind::Choices | Kind::Object(_) | Kind::Part(_) | Kind::Named(_) => "a mapping",
+        Kind::Short(_, inner) | Kind::Always(inner) => wanted(*inner),
+        Kind::Texts | Kind::Members | Kind::Numbers | Kind::Distinct | Kind::Groups | Kind::Objects(..) => "a list",
+        Kind::Set | Kind::Patterns | Kind::Paths | Kind::Files | Kind::Probe => "a string or a list",
+        Kind::Variables | Kind::Labels | Kind::Contexts | Kind::Hosts | Kind::Agents => "a mapping or a list",
+        Kind::Options
+        | Kind::Settings
+        | Kind::Strings
+        | Kind::Ulimits
+        | Kind::Choices
+        | Kind::Object(_)
+        | Kind::Part(_)
+        | Kind::Named(_) => "a mapping",
         Kind::Switch | Kind::Choosable | Kind::OptOut | Kind::Stance => "a boolean or a string",
         Kind::External => "a boolean or a mapping",
-        Kind::Whole | Kind::Count | Kind::Fraction | Kind::Bytes | Kind::Mode | Kind::Devices => "a number or a string",
+        Kind::Flag => "a boolean",
+        Kind::Number | Kind::Natural => "a number",
+        Kind::Whole
+        | Kind::Within(..)
+        | Kind::Rounded
+        | Kind::Count
+        | Kind::Unsigned
+        | Kind::Tries
+        | Kind::Fraction
+        | Kind::Bytes
+        | Kind::Amount
+        | Kind::Mode
+        | Kind::Devices => "a number or a string",
         _ => "a string",
     }
 }

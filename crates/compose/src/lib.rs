@@ -18,6 +18,7 @@ mod plan;
 mod policy;
 mod project;
 mod render;
+pub mod repository;
 mod schedule;
 mod shape;
 pub mod template;

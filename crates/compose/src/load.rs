@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::artifact::{Remote, is_artifact};
-use crate::conform::{Conform, expect_values};
+use crate::artifact::{Remote, is_elsewhere};
+use crate::conform::{Conform, Remarks, expect_values};
 use crate::environment::Environment;
 use crate::error::{Error, Fault, Place, Refusal};
 use crate::merge::{merge, without_repeats};
@@ -56,7 +56,7 @@ pub struct Options {
     pub consistent: bool,
     /// Names of containers and images are put together with underscores, as those of Compose 1 were.
     pub compatible: bool,
-    /// The way to what lies in registries; without it, `oci://` is refused.
+    /// The way to what lies in registries and repositories; without it, such addresses are refused.
     pub remote: Option<Remote>,
 }
 
@@ -92,6 +92,7 @@ pub(crate) struct Loader<'o> {
     /// Files in the order they were first read; marks point into it.
     pub(crate) sources: Vec<PathBuf>,
     pub(crate) warnings: Vec<String>,
+    pub(crate) remarks: Remarks,
     pub(crate) uses: Vec<VariableUse>,
     documents: HashMap<(PathBuf, PathBuf), Node>,
     /// Files that were read for the project's name, and not yet for anything else.
@@ -109,6 +110,7 @@ pub fn load(options: &Options) -> Result<Project, Error> {
         root: found.directory.clone(),
         sources: Vec::new(),
         warnings: found.warnings.clone(),
+        remarks: Remarks::default(),
         uses: Vec::new(),
         documents: HashMap::new(),
         fresh: HashMap::new(),
@@ -165,6 +167,7 @@ impl Loader<'_> {
         }
         let mut project = Project::assemble(name, group, model, self.options)?;
         project.sources.clone_from(&self.sources);
+        self.warnings.extend(self.remarks.take());
         project.warnings = std::mem::take(&mut self.warnings);
         project.uses = std::mem::take(&mut self.uses);
         Ok(project)
@@ -189,7 +192,7 @@ impl Loader<'_> {
         }
         expect_values(&mut model, Kind::Object(&PROJECT), &Trail::TOP)?;
         let base = self.base(&group.directory, &group.environment, group.foreign);
-        defaults::fill(&mut model, base.as_ref());
+        defaults::fill(&mut model, base.as_ref(), !self.options.interpolate);
         Ok(model)
     }
 
@@ -234,7 +237,11 @@ impl Loader<'_> {
     }
 
     pub(crate) fn conform(&self, directory: &Path, environment: &Environment, foreign: bool) -> Conform {
-        Conform { base: self.base(directory, environment, foreign), raw: !self.options.interpolate }
+        Conform {
+            base: self.base(directory, environment, foreign),
+            raw: !self.options.interpolate,
+            remarks: self.remarks.clone(),
+        }
     }
 
     /// Where a file's paths lead. Those of the project's own files may stay as they are; those of `foreign` ones, which
@@ -278,13 +285,13 @@ pub(crate) fn place(mark: Mark, sources: &[PathBuf], directory: &Path) -> Option
     Some(Place { file, line: mark.line, column: mark.column })
 }
 
-/// The file that a path means: for the address of an artifact, the compose file that was fetched.
+/// The file that a path means: for the address of something elsewhere, the compose file that was fetched.
 pub(crate) fn local(path: &Path, options: &Options) -> Result<PathBuf, Error> {
-    let address = path.to_str().filter(|path| is_artifact(path));
+    let address = path.to_str().filter(|path| is_elsewhere(path));
     let Some(address) = address else { return Ok(path.to_owned()) };
     let failed = |reason: String| Error::Invalid { place: None, fault: Fault::Unusable { reason } };
     let Some(remote) = &options.remote else {
-        return Err(failed(format!("{address}: there is no way to registries from here")));
+        return Err(failed(format!("{address}: there is no way there from here")));
     };
     remote.fetch(address).map_err(failed)
 }

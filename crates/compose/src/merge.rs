@@ -127,16 +127,22 @@ fn lists(base: Vec<Node>, over: Vec<Node>, kind: Kind) -> Vec<Node> {
     match kind {
         Kind::Command | Kind::Probe => over,
         Kind::Short(_, inner) => lists(base, over, *inner),
-        Kind::Set | Kind::Members | Kind::Paths | Kind::Hosts => {
-            unique(base.into_iter().chain(over), |item| item.scalar())
+        Kind::Set | Kind::Members | Kind::Numbers => {
+            unique(base.into_iter().chain(over), |item| item.as_text().map(|text| before_equals(text).into()))
         }
+        Kind::Paths | Kind::Files | Kind::Hosts => unique(base.into_iter().chain(over), |item| item.scalar()),
         Kind::Objects(_, by) => unique(base.into_iter().chain(over), |item| identity(item, by)),
         _ => base.into_iter().chain(over).collect(),
     }
 }
 
+/// What tells the texts of a list apart: to Compose each might be `name=value`.
+pub(crate) fn before_equals(text: &str) -> &str {
+    text.split('=').next().unwrap_or(text)
+}
+
 /// Later ones take the place of earlier ones that are the same.
-fn unique(items: impl Iterator<Item = Node>, name: impl Fn(&Node) -> Option<Text>) -> Vec<Node> {
+pub(crate) fn unique(items: impl Iterator<Item = Node>, name: impl Fn(&Node) -> Option<Text>) -> Vec<Node> {
     let (mut found, mut places): (Vec<Node>, HashMap<Text, usize>) = (Vec::new(), HashMap::new());
     for item in items {
         match name(&item).map(|name| places.entry(name)) {
@@ -183,7 +189,7 @@ mod tests {
 
     fn service(text: &str) -> Node {
         let node = read(text, 0, Limits::default()).unwrap().remove(0);
-        let conform = Conform { base: None, raw: false };
+        let conform = Conform { base: None, raw: false, remarks: Default::default() };
         conform.node(node, Kind::Object(&SERVICE), &Trail::TOP.step("services").step("s")).unwrap()
     }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::artifact::is_artifact;
+use crate::repository::is_repository;
 
 /// Go's `path.Clean`: no `.`, no `a/..`, no doubled slashes.
 pub(crate) fn clean(path: &str) -> String {
@@ -48,6 +49,11 @@ impl Base {
         clean(&joined.to_string_lossy())
     }
 
+    /// A compose file: a path, unless it is an address.
+    pub(crate) fn resolve_file(&self, text: &str) -> String {
+        if is_repository(text) { text.to_owned() } else { self.resolve(text) }
+    }
+
     /// A build context: a path, unless it is an address.
     pub(crate) fn resolve_context(&self, text: &str) -> String {
         if is_remote(text) { text.to_owned() } else { self.resolve(text) }
@@ -63,7 +69,7 @@ pub(crate) fn relative(directory: &Path, from: &Path) -> PathBuf {
 }
 
 fn is_drive(path: &str) -> bool {
-    matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic())
+    matches!(path.as_bytes(), [letter, b':', b'/' | b'\\', ..] if letter.is_ascii_alphabetic())
 }
 
 /// Whether a build context lies elsewhere.

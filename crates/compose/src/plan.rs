@@ -54,6 +54,8 @@ pub struct Choices {
     pub recreate_dependencies: Recreate,
     /// Remove containers of services that are gone.
     pub remove_orphans: bool,
+    /// Say nothing of them.
+    pub ignore_orphans: bool,
 }
 
 /// A container, as a step names it.
@@ -182,12 +184,22 @@ pub fn plan(project: &Project, found: &Found, choices: &Choices) -> Result<Plan,
     let mut plan = Plan { remove_orphans: choices.remove_orphans, ..Plan::default() };
     plan.resources = resources::plan(project, found)?;
     for (name, service) in &project.services {
+        let container = service.text("container_name");
+        if !container.is_empty() && Project::scale(service) > 1 {
+            return Err(format!(
+                "WARNING: The {:?} service is using the custom container name {container:?}. Docker requires each container to \
+                 have a unique name. Remove the custom name to scale the service",
+                name.as_str()
+            ));
+        }
         let image = project.image(name, service);
         if service.get("provider").is_none() && !found.images.contains_key(&image) {
             plan.missing_images.insert(name.to_string(), image);
         }
     }
-    plan.orphans = orphans(project, found);
+    if !choices.ignore_orphans {
+        plan.orphans = orphans(project, found);
+    }
     let remade = resources::remade(&plan.resources);
     // What another program provides has no containers.
     // Those that others share with come first, so that it is known which containers of theirs stay.

@@ -9,7 +9,7 @@ mod selection;
 
 use std::path::PathBuf;
 
-use crate::conform::Conform;
+use crate::conform::{Conform, Remarks};
 use crate::environment::Environment;
 use crate::error::{Error, Place};
 use crate::load::{Group, Options, Trouble, VariableUse, place};
@@ -142,7 +142,11 @@ impl Project {
         let list = Node::made(Value::List(vec![Node::made(entry.into())]));
         let only = Map::from_iter([(key.to_owned(), list)]);
         let home = self.environment.get("HOME").map(str::to_owned);
-        let conform = Conform { base: Some(Base { directory: self.here.clone(), home }), raw: false };
+        let conform = Conform {
+            base: Some(Base { directory: self.here.clone(), home }),
+            raw: false,
+            remarks: Remarks::default(),
+        };
         let over = conform
             .node(Node::made(Value::Map(only)), Kind::Object(&SERVICE), &Trail::TOP.step(service))
             .map_err(|refusal| Error::Invalid { place: None, fault: refusal.fault })?;

@@ -21,7 +21,7 @@ pub(crate) fn object(node: &Node, shape: &Shape, form: Form) -> Node {
     for (place, field) in shape.fields.iter().enumerate() {
         let value = said.next_if(|(at, _)| *at == place).map(|(_, value)| value);
         // In YAML nobody sees what is not said.
-        if value.is_none() && form == Form::Yaml {
+        if value.is_none() && form == Form::Yaml && !matches!(field.kind, Kind::Always(_)) {
             continue;
         }
         if let Some(shown) = member(value, field.kind, form) {
@@ -51,6 +51,7 @@ fn said<'n>(node: &'n Node, shape: &Shape) -> Vec<(usize, &'n Node)> {
 fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
     let Some(node) = node else {
         return match (kind, form) {
+            (Kind::Always(inner), _) => Some(nothing(*inner)),
             (Kind::Command, Form::Json) => Some(Value::Null),
             (Kind::Part(shape), Form::Json) => Some(object(&Node::made(Value::Map(Map::default())), shape, form).value),
             _ => None,
@@ -59,35 +60,47 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
     let keep = |empty: bool| (!empty).then(|| node.value.clone());
     match kind {
         Kind::Short(_, inner) => member(Some(node), *inner, form),
-        Kind::Switch => keep(node.value == Value::Bool(false)),
+        Kind::Always(inner) => Some(member(Some(node), *inner, form).unwrap_or_else(|| nothing(*inner))),
+        Kind::Switch | Kind::Flag => keep(node.value == Value::Bool(false)),
         Kind::OptOut => keep(node.value == Value::Bool(true)),
         Kind::External => external(node),
-        Kind::Whole | Kind::Fraction | Kind::Devices => {
-            keep(matches!(node.value, Value::Int(0)) || node.value == Value::Float(0.0))
-        }
-        Kind::Bytes => keep(node.as_text() == Some("0")),
+        Kind::Whole
+        | Kind::Within(..)
+        | Kind::Rounded
+        | Kind::Number
+        | Kind::Natural
+        | Kind::Fraction
+        | Kind::Devices => keep(matches!(node.value, Value::Int(0)) || node.value == Value::Float(0.0)),
+        Kind::Bytes | Kind::Amount | Kind::Size => keep(node.as_text() == Some("0")),
         Kind::Span => keep(node.as_text() == Some("0s")),
         Kind::Text | Kind::Loose | Kind::Stance | Kind::Policy | Kind::Choice(_) | Kind::Path | Kind::Location => {
             keep(node.as_text() == Some(""))
         }
-        Kind::Choosable | Kind::Count | Kind::Moment | Kind::Mode => keep(node.is_null()),
-        Kind::Unshown => None,
-        Kind::Command => {
-            if node.is_null() && form == Form::Yaml {
-                None
-            } else {
-                keep(false)
-            }
+        Kind::Choosable | Kind::Count | Kind::Unsigned | Kind::Tries | Kind::Moment | Kind::Mode => {
+            keep(node.is_null())
         }
+        Kind::Unshown => None,
+        Kind::Command if node.is_null() && form == Form::Yaml => None,
+        Kind::Command => keep(false),
         Kind::Probe
         | Kind::Texts
         | Kind::Set
         | Kind::Members
+        | Kind::Numbers
         | Kind::Distinct
+        | Kind::Patterns
+        | Kind::Groups
         | Kind::Paths
+        | Kind::Files
         | Kind::Hosts
         | Kind::Agents => keep(node.items().is_empty()),
-        Kind::Variables | Kind::Labels | Kind::Options | Kind::Choices => {
+        Kind::Variables
+        | Kind::Labels
+        | Kind::Contexts
+        | Kind::Options
+        | Kind::Settings
+        | Kind::Strings
+        | Kind::Choices => {
             let map = node.map().filter(|map| !map.is_empty())?;
             Some(Value::Map(Map::of_new(sorted(map.iter(), form).map(|(key, value)| (key.clone(), value.clone())))))
         }
@@ -109,6 +122,15 @@ fn member(node: Option<&Node>, kind: Kind, form: Form) -> Option<Value> {
             (!items.is_empty()).then_some(Value::List(items))
         }
         Kind::Named(shape) => named(node.map()?, shape, form),
+    }
+}
+
+/// What Go prints of a value that is not there, where it prints one.
+fn nothing(kind: Kind) -> Value {
+    match kind {
+        Kind::Rounded | Kind::Natural => Value::Int(0),
+        Kind::Bytes => Value::Text(Text::const_new("0")),
+        _ => Value::Text(Text::default()),
     }
 }
 
@@ -138,6 +160,12 @@ fn ulimits(node: &Node, form: Form) -> Option<Value> {
                 let shown = ["soft", "hard"].into_iter().map(|key| (key.to_owned(), of(key)));
                 let shown = shown.filter(|(_, value)| form == Form::Yaml || value.value != Value::Int(0));
                 Value::Map(shown.collect())
+            }
+            // To Go it is the mapping that is empty.
+            None if limit.value == Value::Int(0) => {
+                let zero = |key: &str| (key.to_owned(), Node::made(Value::Int(0)));
+                let shown = ["soft", "hard"].into_iter().filter(|_| form == Form::Yaml);
+                Value::Map(shown.map(zero).collect())
             }
             None => limit.value.clone(),
         };

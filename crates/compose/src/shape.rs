@@ -32,18 +32,36 @@ pub(crate) enum Kind {
     Choice(&'static [&'static str]),
     /// True or false; false is not printed.
     Switch,
+    /// As `Switch`, but never a text.
+    Flag,
     /// True, false or absent.
     Choosable,
     /// True or false; true is not printed.
     OptOut,
     /// A whole number; zero is not printed.
     Whole,
+    /// A whole number within bounds; zero is not printed.
+    Within(i64, i64),
+    /// As `Whole`; what stands behind the point is cut off.
+    Rounded,
+    /// As `Rounded`, but never a text.
+    Number,
+    /// As `Number`, and never negative.
+    Natural,
     /// A whole number or absent.
     Count,
+    /// A whole number that is not negative, or absent.
+    Unsigned,
+    /// As `Count`; what stands behind the point is cut off.
+    Tries,
     /// A number with a fraction, in single precision.
     Fraction,
-    /// An amount of bytes.
+    /// An amount of bytes, as text or whole number.
     Bytes,
+    /// An amount of bytes; with a point in it, it is none.
+    Amount,
+    /// An amount of bytes, only as text.
+    Size,
     /// A span of time; zero is not printed.
     Span,
     /// A span of time or absent.
@@ -58,10 +76,18 @@ pub(crate) enum Kind {
     Set,
     /// As `Set`, but never one text.
     Members,
+    /// As `Members`, of texts and whole numbers.
+    Numbers,
     /// A list of texts of which none may stand twice.
     Distinct,
+    /// As `Distinct`, of texts and whole numbers.
+    Groups,
+    /// As `Distinct`, or one text.
+    Patterns,
     /// As `Set`, of paths.
     Paths,
+    /// As `Paths`, of compose files, which may lie elsewhere.
+    Files,
     /// A command line: words, or one text to split.
     Command,
     /// A health check's command.
@@ -70,8 +96,14 @@ pub(crate) enum Kind {
     Variables,
     /// `KEY=value` pairs as list or mapping; a missing value is empty.
     Labels,
-    /// A mapping of names to texts.
+    /// As `Labels`, but every value is a text.
+    Contexts,
+    /// A mapping of names to texts and numbers.
     Options,
+    /// As `Options`; a missing value is empty.
+    Settings,
+    /// A mapping of names to texts.
+    Strings,
     /// Host names and addresses.
     Hosts,
     /// SSH agents and keys.
@@ -92,6 +124,8 @@ pub(crate) enum Kind {
     Objects(&'static Shape, By),
     /// Named objects.
     Named(&'static Shape),
+    /// The kind, but printed even if it is empty.
+    Always(&'static Kind),
     /// Another form first, then the kind.
     Short(Expand, &'static Kind),
 }
@@ -175,6 +209,11 @@ impl<'a> Trail<'a> {
     /// One step down into a list, its first item being 0.
     pub(crate) fn item(&'a self, place: usize) -> Trail<'a> {
         Trail { parent: Some(self), step: Step::Place(place) }
+    }
+
+    /// Whether it is a section of the project.
+    pub(crate) fn is_section(&self) -> bool {
+        self.parent.is_some_and(|parent| parent.parent.is_none())
     }
 
     /// The last key; none in a list.

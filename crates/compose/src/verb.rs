@@ -179,12 +179,12 @@ pub enum Verb<'v> {
 pub async fn each(world: &World<'_>, containers: &[&Summary], verb: Verb<'_>) -> Outcome {
     let one = async |container: Existing| {
         let api = world.client.containers();
-        let (words, wanted) = match verb {
-            Verb::Kill(_) => (["Killing", "Killed"], "running"),
-            Verb::Pause => (["Pausing", "Paused"], "running"),
-            Verb::Unpause => (["Unpausing", "Unpaused"], "paused"),
+        let done_with = match verb {
+            Verb::Kill(_) => "Killed",
+            Verb::Pause => "Paused",
+            Verb::Unpause => "Unpaused",
         };
-        if container.state != wanted && !(matches!(verb, Verb::Kill(_)) && is_alive(&container.state)) {
+        if !is_alive(&container.state) {
             return Ok(());
         }
         let done = async {
@@ -195,7 +195,17 @@ pub async fn each(world: &World<'_>, containers: &[&Summary], verb: Verb<'_>) ->
             }
             Ok(())
         };
-        world.act(&subject(&container), words, done).await
+        match verb {
+            Verb::Kill(_) => world.act(&subject(&container), ["Killing", done_with], done).await,
+            // It takes no time: only its end is told, and what is wrong by the error alone.
+            Verb::Pause | Verb::Unpause => {
+                let outcome = if world.dry { Ok(()) } else { done.await };
+                if outcome.is_ok() {
+                    world.report.tell(&subject(&container), done_with, Mood::Done);
+                }
+                outcome
+            }
+        }
     };
     all(containers.iter().map(|container| one(existing(container)))).await.map(drop)
 }
@@ -213,7 +223,8 @@ pub async fn remove_all(world: &World<'_>, containers: &[Existing], volumes: boo
 /// # Errors
 /// The first trouble; what others still use stays, with a warning.
 pub async fn down(world: &World<'_>, project: &Project, found: &Found, how: Down) -> Outcome {
-    let mut nothing = found.containers.is_empty();
+    // To Compose a network that is described is something to remove, even if it is not there.
+    let mut nothing = found.containers.is_empty() && project.networks.values().all(is_external);
     ordered(&project.services, Direction::Down, async |name| {
         let node = project.service(&name).cloned().unwrap_or_default();
         let each = async |container: Existing| {
@@ -232,9 +243,7 @@ pub async fn down(world: &World<'_>, project: &Project, found: &Found, how: Down
         let orphans = found.containers.iter().filter(|one| !known(one)).map(existing);
         all(orphans.map(async |orphan| remove(world, &orphan, how.timeout, how.volumes).await)).await?;
     }
-    if !how.partly {
-        nothing &= !networks_down(world, project, found).await?;
-    }
+    nothing &= !networks_down(world, project, found).await?;
     if how.volumes {
         nothing &= !volumes_down(world, project, found).await?;
     }

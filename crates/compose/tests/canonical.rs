@@ -119,13 +119,119 @@ fn a_bomb_is_refused_at_once() {
 }
 
 #[test]
-fn files_in_repositories_are_refused_by_name() {
+fn files_in_repositories_need_a_way_there() {
     for file in ["https://example.com/r.git", "git@example.com:a/b.git"] {
         let mut options = options("/project".into());
         options.files = vec![file.into()];
         let said = load(&options).expect_err(file).to_string();
-        assert!(said.contains("example.com") && said.contains("repositories are not supported"), "{said}");
+        assert!(said.contains("example.com") && said.contains("no way there from here"), "{said}");
     }
+}
+
+/// A service of one attribute, as Compose would print it.
+fn shown(attribute: &str) -> Result<String, String> {
+    let mut options = options("/project".into());
+    options.files = vec!["-".into()];
+    options.stdin = Some(format!("services: {{s: {{image: x, {attribute}}}}}\n"));
+    load(&options).map(|project| project.to_yaml(true)).map_err(|error| error.to_string())
+}
+
+#[test]
+fn values_are_refused_where_compose_refuses_them() {
+    let refused = [
+        // Texts are decimal numbers, and switches only in words.
+        "scale: \"0x1F\"",
+        "scale: \"1_000\"",
+        "cpus: \" 1 \"",
+        "tty: \"1\"",
+        "use_api_socket: \"true\"",
+        "networks: {default: {priority: \"1\"}}",
+        "networks: {default: {aliases: a}}",
+        "blkio_config: {weight: \"1\"}",
+        "volumes: [{type: tmpfs, target: /t, tmpfs: {mode: \"1777\"}}]",
+        // What is out of bounds.
+        "oom_score_adj: 2000",
+        "cpu_percent: 101",
+        "cpu_percent: 1.5",
+        "cpu_count: -1",
+        "mem_limit: \"-1\"",
+        "deploy: {update_config: {parallelism: -1}}",
+        "deploy: {restart_policy: {max_attempts: -1}}",
+        "deploy: {resources: {limits: {memory: 512}}}",
+        // Lists hold texts, mappings what they are said to.
+        "dns: [1]",
+        "cap_add: [1]",
+        "expose: [1.5]",
+        "group_add: [1.5]",
+        "security_opt: [a, a]",
+        "gpus: [{capabilities: [a, a]}]",
+        "extra_hosts: {a: 1}",
+        "build: {context: ., tags: [1]}",
+        "build: {context: ., ssh: [key]}",
+        "build: {context: ., additional_contexts: [a]}",
+        "build: {context: ., additional_contexts: {a: 1}}",
+        "ulimits: {nofile: 1e3}",
+        "depends_on: {s: ~}",
+        "networks: {default: {driver_opts: {a: ~}}}",
+        "provider: {type: t, options: {a: ~}}",
+        "ports: [{target: 80, published: 1.5}]",
+        "ports: [{target: 80, host_ip: \"\"}]",
+        "container_name: \"\"",
+        "pull_policy: \"\"",
+        "develop: {watch: [{path: \"\", action: rebuild}]}",
+        "develop: {watch: [{path: a, action: sync, target: /b, initial_sync: \"yes\"}]}",
+    ];
+    for attribute in refused {
+        assert!(shown(attribute).is_err(), "{attribute}");
+    }
+}
+
+#[test]
+fn values_are_written_as_compose_writes_them() {
+    let check = |attribute: &str, wanted: &str| {
+        let told = shown(attribute).unwrap_or_else(|error| panic!("{attribute}: {error}"));
+        let squeezed = told.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(squeezed.contains(wanted), "{attribute}\n{told}");
+    };
+    check("scale: \"017\"", "scale: 17");
+    check("scale: 017", "scale: 15");
+    check("cpu_shares: 1.5", "cpu_shares: 1");
+    check("pids_limit: 1.9", "pids_limit: 1");
+    check("healthcheck: {test: x, retries: 2.5}", "retries: 2");
+    check("networks: {default: {priority: 1.5}}", "priority: 1");
+    check("cpus: 1234567.5", "cpus: 1.2345675e+06");
+    check("labels: {a: 1e6, b: 123456.5, c: .inf}", "a: \"1e+06\" b: \"123456.5\" c: +Inf");
+    check("tty: \"Yes\"", "tty: true");
+    check("mem_limit: 1e9, tty: true", "networks: default: null tty: true");
+    check("cap_add: [a=b, c, a=d]", "cap_add: - a=d - c");
+    check("ulimits: {nofile: 0}", "nofile: soft: 0 hard: 0");
+    check("expose: [1, \"2\"]", "expose: - \"1\" - \"2\"");
+    check("blkio_config: {device_read_bps: [{rate: 1}]}", "device_read_bps: - path: \"\" rate: \"1\"");
+    check("blkio_config: {weight_device: [{path: a}]}", "- path: a weight: 0");
+    let reserved = |what: &str| format!("deploy: {{resources: {{reservations: {{{what}}}}}}}");
+    check(&reserved("devices: [{capabilities: [a]}]"), "capabilities: - a count: -1");
+    check(&reserved("generic_resources: [{discrete_resource_spec: {kind: a}}]"), "kind: a value: 0");
+    check("build: {context: \"x:y\"}", "context: /project/x:y");
+}
+
+#[test]
+fn what_the_lists_of_two_files_say_twice_is_refused() {
+    let mut options = options(std::env::temp_dir());
+    let document = "services: {s: {image: x, security_opt: [a]}}\n";
+    options.files = vec!["-".into()];
+    options.stdin = Some(format!("{document}---\n{document}"));
+    assert!(load(&options).expect_err("twice").to_string().contains("stands twice"));
+}
+
+#[test]
+fn old_switches_are_remarked_upon() {
+    let mut options = options("/project".into());
+    options.files = vec!["-".into()];
+    options.stdin = Some("services: {s: {image: x, tty: yes, init: \"OFF\", privileged: \"true\"}}\n".to_owned());
+    let project = load(&options).expect("a project");
+    let remark =
+        |word: &str, better: bool| format!("{word:?} for boolean is not supported by YAML 1.2, please use `{better}`");
+    assert_eq!(project.warnings, [remark("yes", true), remark("OFF", false)]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use indexmap::IndexMap;
 use sha2::{Digest as _, Sha256};
 
 use super::rewrite::Rewrite;
-use super::{Part, Role, is_artifact};
+use super::{Part, Role, is_elsewhere};
 use crate::environment::Lookup;
 use crate::error::{Error, Fault, Place};
 use crate::load::{cause, refused_template};
@@ -84,7 +84,7 @@ impl Gather<'_> {
             let path = entry.get("path").unwrap_or(entry);
             let each = if path.as_text().is_some() { std::slice::from_ref(path) } else { path.items() };
             for text in each.iter().filter_map(Node::as_text) {
-                if !is_artifact(&self.expanded(page, text, "include", entry.mark)?) {
+                if !is_elsewhere(&self.expanded(page, text, "include", entry.mark)?) {
                     return Err(page.unfit(entry.mark, "cannot publish compose file with local includes"));
                 }
             }
@@ -110,7 +110,7 @@ impl Gather<'_> {
         let Some(file) = service.at_path(&["extends", "file"]) else { return Ok(()) };
         let path = format!("services.{name}.extends.file");
         let text = self.expanded(page, file.as_text().unwrap_or_default(), &path, file.mark)?;
-        if text.is_empty() || is_artifact(&text) {
+        if text.is_empty() || is_elsewhere(&text) {
             return Ok(());
         }
         let there = self.resolved(page, &text);

@@ -1,7 +1,10 @@
 //! Lists and mappings of texts: environment, labels, hosts, options, limits.
 
+use std::collections::HashMap;
+
 use crate::error::Refusal;
 use crate::expand::refuse;
+use crate::merge::before_equals;
 use crate::shape::Trail;
 use crate::yaml::{Map, Node, Text, Value};
 
@@ -9,7 +12,10 @@ use crate::yaml::{Map, Node, Text, Value};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Repeats {
     Kept,
+    /// Dropped; what stands before an equals sign tells them apart.
     Dropped,
+    /// Dropped, if they are the same.
+    Same,
     Refused,
 }
 
@@ -24,25 +30,37 @@ pub(super) fn lone(node: Node) -> Node {
     }
 }
 
+/// A list whose whole numbers are texts, too.
+pub(super) fn numbers(mut node: Node) -> Node {
+    if let Value::List(items) = &mut node.value {
+        for item in items.iter_mut().filter(|item| matches!(item.value, Value::Int(_))) {
+            item.value = Value::Text(item.scalar().unwrap_or_default());
+        }
+    }
+    node
+}
+
 /// A list of texts.
 pub(super) fn texts(node: Node, repeats: Repeats, trail: &Trail<'_>) -> Result<Node, Refusal> {
     let Node { value: Value::List(items), mark, directive } = node else {
         return Err(refuse(node.mark, trail, "must be a list"));
     };
-    let mut seen = std::collections::HashSet::new();
-    let mut texts = Vec::with_capacity(items.len());
+    let mut places: HashMap<Text, usize> = HashMap::new();
+    let mut texts: Vec<Node> = Vec::with_capacity(items.len());
     for (place, item) in items.into_iter().enumerate() {
-        let text = match &item.value {
-            Value::Text(_) | Value::Int(_) | Value::Float(_) => item.scalar(),
-            _ => None,
+        let Some(text) = item.as_text() else {
+            return Err(refuse(item.mark, &trail.item(place), "must be a string"));
         };
-        let text = text.ok_or_else(|| refuse(item.mark, &trail.item(place), "must be a string"))?;
-        let again = !seen.insert(text.clone());
-        if again && repeats == Repeats::Refused {
-            return Err(refuse(item.mark, &trail.item(place), format!("{text:?} stands twice")));
-        }
-        if !again || repeats == Repeats::Kept {
-            texts.push(Node::at(Value::Text(text), item.mark));
+        let name = if repeats == Repeats::Dropped { before_equals(text) } else { text };
+        match places.get(name) {
+            Some(_) if repeats == Repeats::Refused => {
+                return Err(refuse(item.mark, &trail.item(place), format!("{text:?} stands twice")));
+            }
+            Some(place) if repeats != Repeats::Kept => texts[*place] = item,
+            _ => {
+                places.insert(name.into(), texts.len());
+                texts.push(item);
+            }
         }
     }
     Ok(Node { value: Value::List(texts), mark, directive })
@@ -94,11 +112,47 @@ fn pairs(node: Node, trail: &Trail<'_>, keep: bool) -> Result<Node, Refusal> {
     Ok(Node { value: Value::Map(found), mark, directive })
 }
 
+/// As [`labels`], but every value is there and a text.
+pub(super) fn contexts(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
+    let unfit = |item: &&Node| item.as_text().is_some_and(|text| !text.contains('='));
+    if let Some(item) = node.items().iter().find(unfit) {
+        let text = item.as_text().unwrap_or_default();
+        return Err(refuse(item.mark, trail, format!("invalid value {text}, expected key=value")));
+    }
+    let unfit = |item: &Node| item.as_text().is_none() && item.directive == crate::yaml::Directive::Merge;
+    if let Some((key, item)) = node.map().into_iter().flatten().find(|(_, item)| unfit(item)) {
+        return Err(refuse(item.mark, &trail.step(key), "must be a string"));
+    }
+    labels(node, trail)
+}
+
+/// What the values of a mapping may be.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Values {
+    /// Texts.
+    Texts,
+    /// Texts and numbers.
+    Numbers,
+    /// Texts, numbers, and nothing, which is an empty text.
+    Optional,
+}
+
 /// `{name: text}`.
-pub(super) fn options(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
+pub(super) fn options(node: Node, values: Values, trail: &Trail<'_>) -> Result<Node, Refusal> {
     let Some(map) = node.map() else { return Err(refuse(node.mark, trail, "must be a mapping")) };
-    if let Some((key, value)) = map.iter().find(|(_, value)| matches!(value.value, Value::Bool(_))) {
-        return Err(refuse(value.mark, &trail.step(key), "must be a string or a number: put it in quotes"));
+    let unfit = |value: &Node| match value.value {
+        _ if value.directive == crate::yaml::Directive::Reset => false,
+        Value::Text(_) => false,
+        Value::Int(_) | Value::Float(_) => values == Values::Texts,
+        Value::Null => values != Values::Optional,
+        _ => true,
+    };
+    if let Some((key, value)) = map.iter().find(|(_, value)| unfit(value)) {
+        let reason = match values {
+            Values::Texts => "must be a string: put it in quotes",
+            Values::Numbers | Values::Optional => "must be a string or a number: put it in quotes",
+        };
+        return Err(refuse(value.mark, &trail.step(key), reason));
     }
     labels(node, trail)
 }
@@ -117,7 +171,11 @@ pub(super) fn hosts(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
     match value {
         Value::Map(map) => {
             for (name, item) in map {
+                let fits = item.as_text().is_some() || matches!(item.value, Value::List(_));
                 let addresses = if item.as_text().is_some() { std::slice::from_ref(&item) } else { item.items() };
+                if !fits || addresses.iter().any(|address| address.as_text().is_none()) {
+                    return Err(refuse(item.mark, &trail.step(&name), "must be a string or a list of strings"));
+                }
                 for address in addresses.iter().filter_map(Node::as_text) {
                     add(&name, address, item.mark);
                 }
@@ -148,7 +206,10 @@ pub(super) fn ulimits(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
     let Node { value: Value::Map(map), mark, directive } = node else {
         return Err(refuse(node.mark, trail, "must be a mapping"));
     };
-    let whole = |node: Node, trail: &Trail<'_>| super::scalar::cast(node, crate::shape::Kind::Whole, trail);
+    let whole = |node: Node, trail: &Trail<'_>| match node.value {
+        Value::Float(_) => Err(refuse(node.mark, trail, "must be a whole number, without an exponent")),
+        _ => super::scalar::cast(node, crate::shape::Kind::Whole, trail),
+    };
     let mut found = Map::default();
     for (name, item) in map {
         let here = trail.step(&name);
@@ -175,6 +236,14 @@ pub(super) fn choices(node: Node, trail: &Trail<'_>) -> Result<Node, Refusal> {
     let Node { value: Value::Map(map), mark, directive } = node else {
         return Err(refuse(node.mark, trail, "must be a mapping"));
     };
+    let odd = |item: &&Node| matches!(item.value, Value::Null | Value::Map(_) | Value::List(_) | Value::Date(_));
+    let unfit = |item: &Node| match &item.value {
+        Value::List(items) => items.iter().any(|item| odd(&item)),
+        _ => odd(&item),
+    };
+    if let Some((key, item)) = map.iter().find(|(_, item)| unfit(item)) {
+        return Err(refuse(item.mark, &trail.step(key), "must be a boolean, number or string, or a list of them"));
+    }
     let listed = |item: Node| {
         let texts = if item.scalar().is_some() { std::slice::from_ref(&item) } else { item.items() };
         let texts = texts.iter().filter_map(Node::scalar).map(|text| Node::at(Value::Text(text), item.mark)).collect();

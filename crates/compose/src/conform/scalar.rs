@@ -5,7 +5,7 @@ use hako_model::duration::text as text_of;
 use crate::error::Refusal;
 use crate::expand::refuse;
 use crate::shape::{Kind, Trail};
-use crate::yaml::{Node, Value, float_text};
+use crate::yaml::{Node, Value};
 
 /// Casts a value to its kind.
 pub(super) fn cast(node: Node, kind: Kind, trail: &Trail<'_>) -> Result<Node, Refusal> {
@@ -15,10 +15,16 @@ pub(super) fn cast(node: Node, kind: Kind, trail: &Trail<'_>) -> Result<Node, Re
         Kind::Text => text(node.value),
         Kind::Loose => loose(&node),
         Kind::Choice(names) => choice(node.value, names),
-        Kind::Switch | Kind::Choosable | Kind::OptOut => switch(node.value),
+        Kind::Switch | Kind::Choosable | Kind::OptOut => choosable(node.value),
+        Kind::Flag => flag(node.value),
         Kind::Whole | Kind::Count => whole(node.value),
+        Kind::Unsigned => within(node.value, 0, i64::MAX),
+        Kind::Within(low, high) => within(node.value, low, high),
+        Kind::Rounded | Kind::Tries => rounded(node.value),
+        Kind::Number => number(node.value),
+        Kind::Natural => number(node.value).and_then(|value| within(value, 0, i64::MAX)),
         Kind::Fraction => fraction(node.value),
-        Kind::Bytes => bytes(&node.value),
+        Kind::Bytes | Kind::Amount | Kind::Size => bytes(&node.value, kind),
         Kind::Span | Kind::Moment | Kind::Unshown => span(&node.value),
         Kind::Mode => mode(&node.value),
         Kind::Command => command(node.value),
@@ -39,12 +45,15 @@ fn text(value: Value) -> Cast {
 }
 
 fn loose(node: &Node) -> Cast {
-    node.scalar().map(Value::Text).ok_or_else(|| "must be a string or a number".to_owned())
+    let fits = matches!(node.value, Value::Text(_) | Value::Int(_));
+    let text = if fits { node.scalar() } else { None };
+    text.map(Value::Text).ok_or_else(|| "must be a string or a whole number".to_owned())
 }
 
 fn stance(value: Value) -> Cast {
     let fits = matches!(value, Value::Text(_) | Value::Bool(_));
-    if fits { loose(&Node::made(value)) } else { Err("must be a boolean or a string".to_owned()) }
+    let text = if fits { Node::made(value).scalar() } else { None };
+    if let Some(text) = text { Ok(Value::Text(text)) } else { Err("must be a boolean or a string".to_owned()) }
 }
 
 /// `true`, `"yes"`, or `{name: …}` of older files.
@@ -52,9 +61,14 @@ fn external(value: Value) -> Cast {
     match &value {
         Value::Map(map) => {
             let other = map.keys().find(|key| *key != "name").cloned();
-            other.map_or(Ok(value), |key| Err(format!("additional properties '{key}' not allowed")))
+            let unnamed = map.get("name").is_some_and(|name| name.as_text().is_none());
+            match other {
+                Some(key) => Err(format!("additional properties '{key}' not allowed")),
+                None if unnamed => Err("name must be a string".to_owned()),
+                None => Ok(value),
+            }
         }
-        Value::Text(_) | Value::Bool(_) => switch(value),
+        Value::Text(_) | Value::Bool(_) => choosable(value),
         _ => Err("must be a boolean, mapping or string".to_owned()),
     }
 }
@@ -64,8 +78,7 @@ fn policy(value: Value) -> Cast {
     const NAMES: [&str; 8] = ["always", "never", "build", "if_not_present", "missing", "refresh", "daily", "weekly"];
     let Value::Text(text) = &value else { return Err("must be a string".to_owned()) };
     let every = crate::policy::age(text).is_some();
-    // Empty is what a variable that is not set leaves.
-    if text.is_empty() || every || NAMES.contains(&text.as_str()) {
+    if every || NAMES.contains(&text.as_str()) {
         return Ok(value);
     }
     Err(format!("value must be one of '{}' or 'every_' and a duration", NAMES.join("', '")))
@@ -82,37 +95,75 @@ fn choice(value: Value, names: &[&str]) -> Cast {
     }
 }
 
-fn switch(value: Value) -> Cast {
-    let Value::Text(text) = &value else {
-        return if matches!(value, Value::Bool(_)) { Ok(value) } else { Err("must be a boolean".to_owned()) };
-    };
+fn choosable(value: Value) -> Cast {
+    match &value {
+        Value::Bool(_) => Ok(value),
+        Value::Text(text) => switch(text),
+        _ => Err("must be a boolean".to_owned()),
+    }
+}
+
+/// A switch in words. Numbers are none.
+pub(super) fn switch(text: &str) -> Cast {
     match text.to_ascii_lowercase().as_str() {
-        "true" | "t" | "y" | "yes" | "on" | "1" => Ok(Value::Bool(true)),
-        "false" | "f" | "n" | "no" | "off" | "0" => Ok(Value::Bool(false)),
+        "true" | "y" | "yes" | "on" => Ok(Value::Bool(true)),
+        "false" | "n" | "no" | "off" => Ok(Value::Bool(false)),
         _ => Err(format!("failed to cast to expected type: invalid boolean: {text}")),
     }
 }
 
+fn flag(value: Value) -> Cast {
+    if matches!(value, Value::Bool(_)) { Ok(value) } else { Err("must be a boolean".to_owned()) }
+}
+
 fn whole(value: Value) -> Cast {
-    let not = || "must be a whole number".to_owned();
+    match value {
+        Value::Float(number) if number.fract() != 0.0 || !number.is_finite() => {
+            Err("must be a whole number".to_owned())
+        }
+        value => rounded(value),
+    }
+}
+
+fn within(value: Value, low: i64, high: i64) -> Cast {
+    match whole(value)? {
+        Value::Int(number) if !(i128::from(low)..=i128::from(high)).contains(&number) => match high {
+            i64::MAX => Err(format!("must be {low} or more")),
+            high => Err(format!("must be between {low} and {high}")),
+        },
+        value => Ok(value),
+    }
+}
+
+/// A whole number; of a text it must be written plainly.
+fn rounded(value: Value) -> Cast {
+    let Value::Text(text) = &value else { return number(value) };
+    let number: Option<i64> = text.parse().ok();
+    let not = || format!("failed to cast to expected type: {text:?} is no whole number");
+    number.map(|number| Value::Int(number.into())).ok_or_else(not)
+}
+
+fn number(value: Value) -> Cast {
     match value {
         Value::Int(number) if i64::try_from(number).is_ok() => Ok(value),
+        // As Go converts what is too large, or no number, on most machines.
+        Value::Float(number) if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number) => {
+            Ok(Value::Int(i64::MIN.into()))
+        }
         #[allow(clippy::cast_possible_truncation)]
-        Value::Float(number) if number.fract() == 0.0 && number.abs() < 9e15 => Ok(Value::Int(number as i128)),
-        Value::Text(text) => match crate::yaml::plain(&text) {
-            Value::Int(number) if i64::try_from(number).is_ok() => Ok(Value::Int(number)),
-            _ => Err(format!("failed to cast to expected type: {text:?} is no whole number")),
-        },
-        _ => Err(not()),
+        Value::Float(number) => Ok(Value::Int(number as i128)),
+        _ => Err("must be a number".to_owned()),
     }
 }
 
 fn fraction(value: Value) -> Cast {
     let number = match &value {
-        Value::Int(_) => return Ok(value),
+        Value::Int(number) if number.abs() < 1_000_000 => return Ok(value),
+        #[allow(clippy::cast_precision_loss)]
+        Value::Int(number) => *number as f64,
         Value::Float(number) => *number,
         Value::Text(text) => {
-            text.trim().parse().map_err(|_| format!("failed to cast to expected type: {text:?} is no number"))?
+            text.parse().map_err(|_| format!("failed to cast to expected type: {text:?} is no number"))?
         }
         _ => return Err("must be a number".to_owned()),
     };
@@ -122,25 +173,27 @@ fn fraction(value: Value) -> Cast {
     // Go keeps it in single precision and prints it so.
     #[allow(clippy::cast_possible_truncation)]
     let single = (number as f32).to_string();
-    Ok(crate::yaml::plain(&single))
+    Ok(match crate::yaml::plain(&single) {
+        #[allow(clippy::cast_precision_loss)]
+        Value::Int(whole) if whole.abs() >= 1_000_000 => Value::Float(whole as f64),
+        value => value,
+    })
 }
 
-fn bytes(value: &Value) -> Cast {
+fn bytes(value: &Value, kind: Kind) -> Cast {
     match value {
-        Value::Int(number) => Ok(Value::Text(number.to_string().into())),
-        Value::Float(number) if number.fract() == 0.0 => Ok(Value::Text(float_text(*number).into())),
         Value::Text(text) => amount(text).map(|bytes| Value::Text(bytes.to_string().into())),
+        _ if matches!(kind, Kind::Size) => Err("must be a string, as \"64m\"".to_owned()),
+        Value::Int(number) => Ok(Value::Text(number.to_string().into())),
+        // To Compose what is written with a point or an exponent is no amount at all.
+        Value::Float(number) if number.fract() == 0.0 || matches!(kind, Kind::Amount) => Ok(Value::Text("0".into())),
         _ => Err("must be a string or a number".to_owned()),
     }
 }
 
-/// `64m`, `1.5g`, `10KB`, `-1`.
+/// `64m`, `1.5g`, `10KB`.
 pub(crate) fn amount(text: &str) -> Result<i64, String> {
-    let text = text.trim();
     let invalid = || format!("invalid size: '{text}'");
-    if let Ok(number) = text.parse() {
-        return if number < -1 { Err(invalid()) } else { Ok(number) };
-    }
     let end = text.rfind(|c: char| c.is_ascii_digit() || c == '.').map_or(0, |at| at + 1);
     let (number, suffix) = text.split_at(end);
     let number: f64 = number.parse().map_err(|_| invalid())?;
@@ -265,10 +318,10 @@ mod tests {
         check("1.5g", 1_610_612_736);
         check("64MB", 67_108_864);
         check("300KB", 307_200);
-        check("-1", -1);
+        check("017", 17);
         check("2gb", 2_147_483_648);
         check("10 MiB", 10_485_760);
-        for text in ["5x", "", "m", "-5m", "1e99g"] {
+        for text in ["5x", "", "m", "-1", "-5m", "1e99g", " 1 "] {
             assert!(amount(text).is_err(), "{text}");
         }
     }

@@ -89,7 +89,7 @@ impl Loader<'_> {
         if extends.text("file").is_empty() {
             return self.service(shelf, &name, extends.mark, group, chain);
         }
-        let file = Self::base_of(shelf.directory, &group.environment).resolve(extends.text("file"));
+        let file = Self::base_of(shelf.directory, &group.environment).resolve_file(extends.text("file"));
         let file = super::local(Path::new(&file), self.options)?;
         let key = (file.clone(), group.directory.clone());
         if !self.documents.contains_key(&key) {

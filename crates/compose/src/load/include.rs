@@ -20,8 +20,15 @@ impl Loader<'_> {
         path: &Path,
         group: &Group,
     ) -> Result<(), Trouble> {
+        if includes.is_null() {
+            return Ok(());
+        }
         let base = Some(Self::base_of(&group.directory, &group.environment));
-        let includes = Conform { base, raw: false }.node(includes, INCLUDES, &Trail::TOP.step("include"))?;
+        let includes = Conform { base, raw: false, remarks: self.remarks.clone() }.node(
+            includes,
+            INCLUDES,
+            &Trail::TOP.step("include"),
+        )?;
         for include in includes.items() {
             let inner = self.included(include, path, group)?;
             let joined = self.model(&inner)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Options;
-use crate::artifact::is_artifact;
+use crate::artifact::is_elsewhere;
 use crate::environment::Environment;
 use crate::error::{Error, Fault};
 use crate::path::absolute;
@@ -53,9 +53,8 @@ pub(super) fn files(options: &Options) -> Result<Located, Error> {
         }
     }
     let named = directory.clone();
-    files.iter().try_for_each(|path| refuse_repository(path, &options.directory))?;
     // What was fetched lies in a cache, and its own paths lead there; its name and variables are those of whoever asks.
-    let remote = options.project_directory.is_none() && is_remote(&files[0]);
+    let remote = is_remote(&files[0]);
     let files = files.iter().map(|path| super::local(path, options)).collect::<Result<Vec<PathBuf>, Error>>()?;
     if remote {
         directory = parent(&files[0], &options.directory);
@@ -67,22 +66,8 @@ fn stdin_or(path: &Path, here: &impl Fn(&Path) -> PathBuf) -> PathBuf {
     if path == Path::new("-") || is_remote(path) { path.to_owned() } else { here(path) }
 }
 
-/// Compose clones repositories that stand in a file's place; hako does not yet.
-fn refuse_repository(path: &Path, directory: &Path) -> Result<(), Error> {
-    let written = path.strip_prefix(directory).unwrap_or(path).to_string_lossy();
-    // A path has lost one of its slashes on the way here.
-    let schemes = ["http:/", "https:/", "git:/", "ssh:/", "git@"];
-    if path.exists() || !schemes.iter().any(|scheme| written.starts_with(scheme)) {
-        return Ok(());
-    }
-    let reason = format!(
-        "{written}: compose files in repositories are not supported: clone it, and give the file;          what was published to a registry is read by oci://"
-    );
-    Err(Error::Invalid { place: None, fault: Fault::Unusable { reason } })
-}
-
 fn is_remote(path: &Path) -> bool {
-    path.to_str().is_some_and(is_artifact)
+    path.to_str().is_some_and(is_elsewhere)
 }
 
 fn parent(file: &Path, directory: &Path) -> PathBuf {
@@ -99,7 +84,14 @@ fn load_environment(environment: &mut Environment, options: &Options, directory:
         let named = environment.given("COMPOSE_ENV_FILES").unwrap_or_default();
         files = named.split(',').filter(|name| !name.is_empty()).map(PathBuf::from).collect();
     }
-    let disabled = environment.given("COMPOSE_DISABLE_ENV_FILE").is_some_and(|value| matches!(value, "1" | "true"));
+    let disabled = match environment.given("COMPOSE_DISABLE_ENV_FILE") {
+        None | Some("0" | "f" | "F" | "false" | "FALSE" | "False") => false,
+        Some("1" | "t" | "T" | "true" | "TRUE" | "True") => true,
+        Some(other) => {
+            let reason = format!("COMPOSE_DISABLE_ENV_FILE is no boolean: {other:?}");
+            return Err(Error::Invalid { place: None, fault: Fault::Unusable { reason } });
+        }
+    };
     if files.is_empty() && !disabled {
         let own = directory.join(".env");
         files = Some(own).filter(|path| path.is_file()).into_iter().collect();

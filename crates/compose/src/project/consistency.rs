@@ -62,7 +62,7 @@ impl Project {
         let container = service.text("container_name");
         let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-');
         let begins = container.starts_with(|c: char| c.is_ascii_alphanumeric());
-        if !container.is_empty() && (container.len() < 2 || !begins || !container.chars().all(fits)) {
+        if service.get("container_name").is_some() && (container.len() < 2 || !begins || !container.chars().all(fits)) {
             let reason = format!(
                 "services.{name}.container_name '{container}' does not match pattern '[a-zA-Z0-9][a-zA-Z0-9_.-]+'"
             );
@@ -152,7 +152,7 @@ fn check_ports(name: &str, service: &Node) -> Checked {
             return unusable(port.mark, reason);
         }
         let address = port.text("host_ip");
-        if !address.is_empty() && address.parse::<std::net::IpAddr>().is_err() {
+        if port.get("host_ip").is_some() && address.parse::<std::net::IpAddr>().is_err() {
             return unusable(port.mark, format!("services.{name}.ports.{place}: invalid ip address: {address}"));
         }
     }
@@ -177,6 +177,9 @@ fn check_mounts(name: &str, service: &Node) -> Checked {
 fn check_watches(name: &str, service: &Node) -> Checked {
     let watches = service.get("develop").map(|develop| develop.list("watch")).unwrap_or_default();
     for watch in watches {
+        if watch.text("path").is_empty() {
+            return inconsistent(watch.mark, format!("services.{name}.develop.watch: path can't be blank"));
+        }
         let syncs = watch.text("action").starts_with("sync");
         if syncs && watch.text("target").is_empty() {
             let reason =

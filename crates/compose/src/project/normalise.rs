@@ -83,7 +83,7 @@ fn default_network(service: &mut Node) {
 
 fn complete_build(service: &mut Node) {
     let Some(build) = service.map_mut().and_then(|map| map.get_mut("build")) else { return };
-    if build.text("dockerfile").is_empty() && build.text("dockerfile_inline").is_empty() {
+    if build.get("dockerfile").is_none() && build.get("dockerfile_inline").is_none() {
         set(build, "dockerfile", "Dockerfile".into());
     }
 }

@@ -8,7 +8,7 @@ pub(crate) const SERVICES: Kind = Kind::Named(&SERVICE);
 
 /// `include`.
 const INCLUDE: Shape =
-    Shape::of(&[field("path", Kind::Paths), field("project_directory", Kind::Path), field("env_file", Kind::Paths)]);
+    Shape::of(&[field("path", Kind::Files), field("project_directory", Kind::Path), field("env_file", Kind::Paths)]);
 
 /// `include:`, short or long.
 pub(crate) const INCLUDES: Kind = Kind::Short(expand::includes, &Kind::Objects(&INCLUDE, By::Nothing));
@@ -32,7 +32,7 @@ pub(super) const BUILD: Shape = Shape::of(&[
     field("cache_from", Kind::Texts),
     field("cache_to", Kind::Texts),
     field("no_cache", Kind::Switch),
-    field("additional_contexts", Kind::Labels),
+    field("additional_contexts", Kind::Contexts),
     field("pull", Kind::Switch),
     field("extra_hosts", Kind::Hosts),
     field("isolation", Kind::Text),
@@ -40,7 +40,7 @@ pub(super) const BUILD: Shape = Shape::of(&[
     field("target", Kind::Text),
     field("secrets", Kind::Short(expand::grants, &Kind::Objects(&GRANTS, By::First(&["target", "source"])))),
     field("shm_size", Kind::Bytes),
-    field("tags", Kind::Texts),
+    field("tags", Kind::Members),
     field("ulimits", ULIMITS),
     field("platforms", Kind::Texts),
     field("privileged", Kind::Switch),
@@ -89,15 +89,15 @@ const DEPENDENCY: Shape = Shape::of(&[
 pub(super) const DEPENDS_ON: Kind = Kind::Short(expand::depends_on, &Kind::Named(&DEPENDENCY));
 
 const ATTACHMENT: Shape = Shape::of(&[
-    field("aliases", Kind::Set),
+    field("aliases", Kind::Members),
     field("driver_opts", Kind::Options),
-    field("gw_priority", Kind::Whole),
+    field("gw_priority", Kind::Number),
     field("interface_name", Kind::Text),
     field("ipv4_address", Kind::Text),
     field("ipv6_address", Kind::Text),
-    field("link_local_ips", Kind::Set),
+    field("link_local_ips", Kind::Members),
     field("mac_address", Kind::Text),
-    field("priority", Kind::Whole),
+    field("priority", Kind::Number),
 ]);
 
 pub(super) const ATTACHMENTS: Kind = Kind::Short(expand::names, &Kind::Named(&ATTACHMENT));
@@ -106,17 +106,17 @@ pub(super) const HEALTH: Shape = Shape::of(&[
     field("test", Kind::Probe),
     field("timeout", Kind::Moment),
     field("interval", Kind::Moment),
-    field("retries", Kind::Count),
+    field("retries", Kind::Tries),
     field("start_period", Kind::Moment),
     field("start_interval", Kind::Moment),
     field("disable", Kind::Switch),
 ]);
 
 const DEVICE_REQUEST: Shape = Shape::of(&[
-    field("capabilities", Kind::Texts),
+    field("capabilities", Kind::Distinct),
     field("driver", Kind::Text),
     field("count", Kind::Devices),
-    field("device_ids", Kind::Texts),
+    field("device_ids", Kind::Distinct),
     field("options", Kind::Labels),
 ]);
 
@@ -127,12 +127,12 @@ const RESERVED: Shape = DEVICE_REQUEST.requiring(&["capabilities"]);
 
 const GENERIC: Shape = Shape::of(&[field(
     "discrete_resource_spec",
-    Kind::Object(&Shape::of(&[field("kind", Kind::Text), field("value", Kind::Whole)])),
+    Kind::Object(&Shape::of(&[field("kind", Kind::Always(&Kind::Text)), field("value", Kind::Always(&Kind::Rounded))])),
 )]);
 
 const RESOURCE: Shape = Shape::of(&[
     field("cpus", Kind::Fraction),
-    field("memory", Kind::Bytes),
+    field("memory", Kind::Size),
     field("pids", Kind::Whole),
     field("devices", Kind::Objects(&RESERVED, By::Nothing)),
     field("generic_resources", Kind::Objects(&GENERIC, By::Nothing)),
@@ -142,7 +142,7 @@ const RESOURCES: Shape =
     Shape::of(&[field("limits", Kind::Object(&RESOURCE)), field("reservations", Kind::Object(&RESOURCE))]);
 
 const UPDATE: Shape = Shape::of(&[
-    field("parallelism", Kind::Count),
+    field("parallelism", Kind::Unsigned),
     field("delay", Kind::Span),
     field("failure_action", Kind::Text),
     field("monitor", Kind::Span),
@@ -153,14 +153,14 @@ const UPDATE: Shape = Shape::of(&[
 const RESTART: Shape = Shape::of(&[
     field("condition", Kind::Text),
     field("delay", Kind::Moment),
-    field("max_attempts", Kind::Count),
+    field("max_attempts", Kind::Unsigned),
     field("window", Kind::Moment),
 ]);
 
 const PLACEMENT: Shape = Shape::of(&[
     field("constraints", Kind::Texts),
     field("preferences", Kind::Objects(&Shape::of(&[field("spread", Kind::Text)]), By::Nothing)),
-    field("max_replicas_per_node", Kind::Whole),
+    field("max_replicas_per_node", Kind::Within(0, i64::MAX)),
 ]);
 
 pub(super) const DEPLOY: Shape = Shape::of(&[
@@ -179,13 +179,13 @@ const POOL: Shape = Shape::of(&[
     field("subnet", Kind::Text),
     field("gateway", Kind::Text),
     field("ip_range", Kind::Text),
-    field("aux_addresses", Kind::Labels),
+    field("aux_addresses", Kind::Strings),
 ]);
 
 const IPAM: Shape = Shape::of(&[
     field("driver", Kind::Text),
     field("config", Kind::Objects(&POOL, By::Keys(&["subnet"]))),
-    field("options", Kind::Options),
+    field("options", Kind::Strings),
 ]);
 
 const NETWORK: Shape = Shape::of(&[
@@ -235,7 +235,7 @@ const CONFIG: Shape = Shape::of(&[
 const MODEL: Shape = Shape::of(&[
     field("name", Kind::Text),
     field("model", Kind::Text),
-    field("context_size", Kind::Whole),
+    field("context_size", Kind::Number),
     field("runtime_flags", Kind::Texts),
 ])
 .requiring(&["model"]);

@@ -5,17 +5,17 @@ use super::{By, Field, Kind, Shape, field};
 use crate::expand;
 
 const WEIGHTS: Shape = Shape::of(&[
-    Field { name: "path", json: "Path", kind: Kind::Text },
-    Field { name: "weight", json: "Weight", kind: Kind::Whole },
+    Field { name: "path", json: "Path", kind: Kind::Always(&Kind::Text) },
+    Field { name: "weight", json: "Weight", kind: Kind::Always(&Kind::Natural) },
 ]);
 
 const RATES: Shape = Shape::of(&[
-    Field { name: "path", json: "Path", kind: Kind::Text },
-    Field { name: "rate", json: "Rate", kind: Kind::Bytes },
+    Field { name: "path", json: "Path", kind: Kind::Always(&Kind::Text) },
+    Field { name: "rate", json: "Rate", kind: Kind::Always(&Kind::Bytes) },
 ]);
 
 const BLKIO: Shape = Shape::of(&[
-    field("weight", Kind::Whole),
+    field("weight", Kind::Natural),
     field("weight_device", Kind::Objects(&WEIGHTS, By::Nothing)),
     field("device_read_bps", Kind::Objects(&RATES, By::Nothing)),
     field("device_read_iops", Kind::Objects(&RATES, By::Nothing)),
@@ -28,9 +28,9 @@ const WATCH: Shape = Shape::of(&[
     field("action", Kind::Choice(&["rebuild", "sync", "restart", "sync+restart", "sync+exec"])),
     field("target", Kind::Text),
     field("exec", Kind::Part(&super::parts::HOOK)),
-    field("include", Kind::Set),
-    field("ignore", Kind::Set),
-    field("initial_sync", Kind::Switch),
+    field("include", Kind::Patterns),
+    field("ignore", Kind::Patterns),
+    field("initial_sync", Kind::Flag),
 ])
 .requiring(&["path", "action"]);
 
@@ -50,7 +50,7 @@ const ENV_FILE: Shape =
         .requiring(&["path"]);
 
 const LOGGING: Shape =
-    Shape { same: "driver", ..Shape::of(&[field("driver", Kind::Text), field("options", Kind::Options)]) };
+    Shape { same: "driver", ..Shape::of(&[field("driver", Kind::Text), field("options", Kind::Settings)]) };
 
 const MODEL_USE: Shape = Shape::of(&[field("endpoint_var", Kind::Text), field("model_var", Kind::Text)]);
 
@@ -58,7 +58,7 @@ const PORT: Shape = Shape::of(&[
     field("name", Kind::Text),
     field("mode", Kind::Text),
     field("host_ip", Kind::Text),
-    field("target", Kind::Whole),
+    field("target", Kind::Within(0, u32::MAX as i64)),
     field("published", Kind::Loose),
     field("protocol", Kind::Text),
     field("app_protocol", Kind::Text),
@@ -87,7 +87,7 @@ const MOUNT: Shape = Shape::of(&[
             field("subpath", Kind::Text),
         ])),
     ),
-    field("tmpfs", Kind::Object(&Shape::of(&[field("size", Kind::Bytes), field("mode", Kind::Whole)]))),
+    field("tmpfs", Kind::Object(&Shape::of(&[field("size", Kind::Bytes), field("mode", Kind::Natural)]))),
     field("image", Kind::Object(&Shape::of(&[field("subpath", Kind::Text)]))),
 ])
 .requiring(&["type"]);
@@ -104,15 +104,15 @@ pub(crate) const SERVICE: Shape = Shape::of(&[
     field("cap_drop", Kind::Members),
     field("cgroup_parent", Kind::Text),
     field("cgroup", Kind::Choice(&["host", "private"])),
-    field("cpu_count", Kind::Whole),
-    field("cpu_percent", Kind::Fraction),
-    field("cpu_period", Kind::Whole),
-    field("cpu_quota", Kind::Whole),
-    field("cpu_rt_period", Kind::Whole),
-    field("cpu_rt_runtime", Kind::Whole),
+    field("cpu_count", Kind::Within(0, i64::MAX)),
+    field("cpu_percent", Kind::Within(0, 100)),
+    field("cpu_period", Kind::Rounded),
+    field("cpu_quota", Kind::Rounded),
+    field("cpu_rt_period", Kind::Rounded),
+    field("cpu_rt_runtime", Kind::Rounded),
     field("cpus", Kind::Fraction),
     field("cpuset", Kind::Text),
-    field("cpu_shares", Kind::Whole),
+    field("cpu_shares", Kind::Rounded),
     field("command", Kind::Command),
     field("configs", Kind::Short(expand::grants, &Kind::Objects(&GRANTS, By::First(&["target", "source"])))),
     field("container_name", Kind::Text),
@@ -129,11 +129,11 @@ pub(crate) const SERVICE: Shape = Shape::of(&[
     field("provider", Kind::Object(&PROVIDER)),
     field("environment", Kind::Variables),
     field("env_file", Kind::Short(expand::env_files, &Kind::Objects(&ENV_FILE, By::Keys(&["path"])))),
-    field("expose", Kind::Members),
+    field("expose", Kind::Numbers),
     field("extends", Kind::Short(expand::extends, &Kind::Object(&super::EXTENDS))),
     field("external_links", Kind::Distinct),
     field("extra_hosts", Kind::Hosts),
-    field("group_add", Kind::Distinct),
+    field("group_add", Kind::Groups),
     field("gpus", Kind::Short(expand::gpus, &DEVICE_REQUESTS)),
     field("hostname", Kind::Text),
     field("healthcheck", Kind::Object(&HEALTH)),
@@ -145,18 +145,18 @@ pub(crate) const SERVICE: Shape = Shape::of(&[
     field("label_file", Kind::Paths),
     field("links", Kind::Members),
     field("logging", Kind::Object(&LOGGING)),
-    field("mem_limit", Kind::Bytes),
+    field("mem_limit", Kind::Amount),
     field("mem_reservation", Kind::Bytes),
-    field("memswap_limit", Kind::Bytes),
+    field("memswap_limit", Kind::Amount),
     field("mem_swappiness", Kind::Bytes),
     field("mac_address", Kind::Text),
     field("models", Kind::Short(expand::names, &Kind::Named(&MODEL_USE))),
     field("network_mode", Kind::Text),
     field("networks", ATTACHMENTS),
     field("oom_kill_disable", Kind::Switch),
-    field("oom_score_adj", Kind::Whole),
+    field("oom_score_adj", Kind::Within(-1000, 1000)),
     field("pid", Kind::Text),
-    field("pids_limit", Kind::Whole),
+    field("pids_limit", Kind::Rounded),
     field("platform", Kind::Text),
     field(
         "ports",
@@ -174,16 +174,16 @@ pub(crate) const SERVICE: Shape = Shape::of(&[
     field("scale", Kind::Count),
     field("secrets", Kind::Short(expand::secret_grants, &Kind::Objects(&GRANTS, By::First(&["target", "source"])))),
     field("security_opt", Kind::Distinct),
-    field("shm_size", Kind::Bytes),
+    field("shm_size", Kind::Amount),
     field("stdin_open", Kind::Switch),
     field("stop_grace_period", Kind::Moment),
     field("stop_signal", Kind::Text),
-    field("storage_opt", Kind::Options),
+    field("storage_opt", Kind::Settings),
     field("sysctls", Kind::Labels),
     field("tmpfs", Kind::Set),
     field("tty", Kind::Switch),
     field("ulimits", Kind::Ulimits),
-    field("use_api_socket", Kind::Switch),
+    field("use_api_socket", Kind::Flag),
     field("user", Kind::Text),
     field("userns_mode", Kind::Text),
     field("uts", Kind::Text),

@@ -135,7 +135,10 @@ fn is_base_sixty(text: &str) -> bool {
 /// A float as Go's `fmt.Sprint` writes it.
 #[must_use]
 pub fn float_text(number: f64) -> String {
-    exponential(number, -4, 21)
+    if number.is_infinite() {
+        return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    exponential(number, -4, 6)
 }
 
 /// A float as go-yaml writes it.
@@ -147,7 +150,7 @@ pub fn go_float(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { ".inf" } else { "-.inf" }.to_owned();
     }
-    exponential(number, -4, 21)
+    exponential(number, -4, 6)
 }
 
 /// Go's `%e` outside of `[low, high)` exponents, its `%f` within; both the shortest that reads back the same.
@@ -197,6 +200,10 @@ mod tests {
     fn floats_are_written_as_go_writes_them() {
         assert_eq!(float_text(1e30), "1e+30");
         assert_eq!(float_text(1000.0), "1000");
+        assert_eq!(float_text(1e6), "1e+06");
+        assert_eq!(float_text(1_234_567.5), "1.2345675e+06");
+        assert_eq!(float_text(f64::INFINITY), "+Inf");
+        assert_eq!(go_float(123_456.5), "123456.5");
         assert_eq!(float_text(0.00001), "1e-05");
         assert_eq!(go_float(1e21), "1e+21");
         assert_eq!(go_float(1.5), "1.5");

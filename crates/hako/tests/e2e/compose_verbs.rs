@@ -287,3 +287,66 @@ fn providers_bring_services_that_are_no_containers() {
     assert!(models.stderr.contains("'models' support requires Docker Model plugin"), "{}", models.stderr);
     assert_eq!(house.ok(["ps", "-aq"]), "", "nothing was made");
 }
+
+#[test]
+fn deeds_on_one_container_are_told_as_compose_tells_them() {
+    let house = House::new();
+    let text = "services:\n  a: {image: busybox, command: sleep 600, stop_grace_period: 0s, init: true}\n  \
+                n: {image: busybox, command: sleep 600, stop_grace_period: 0s, init: true, container_name: named}\n";
+    let shop = Described::new(&house, text);
+    std::fs::write(shop.directory.join("f"), "hello\n").unwrap();
+    shop.ok(&["up", "-d"]);
+    let check = |args: &[&str], code: i32, stdout: &str, said: &str| {
+        let ended = shop.run(args);
+        assert_eq!((ended.code, ended.stdout.as_str()), (code, stdout), "{args:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains(said), "{args:?}: {}", ended.stderr);
+    };
+    let copied = " shop-a-1 copy f to shop-a-1:/ Copying\n shop-a-1 copy f to shop-a-1:/ Copied\n";
+    check(&["cp", "f", "a:/"], 0, "", copied);
+    check(&["cp", "f", "f"], 1, "", "unknown copy direction\n");
+    let archive = shop.directory.join("out.tar");
+    check(&["export", "a", "-o", archive.to_str().unwrap()], 0, "", " shop-a-1 export shop-a-1 to ");
+    check(&["commit", "a", "img:1"], 0, "", " shop-a-1 Commit shop-a-1 Committed as sha256:");
+    check(&["--dry-run", "commit", "a"], 0, "", "DRY-RUN MODE -  shop-a-1 Commit shop-a-1 Committed\n");
+    check(&["--dry-run", "exec", "a", "true"], 1, "", "interactive exec is not supported in dry-run mode");
+    for verb in ["export", "commit"] {
+        check(&[verb, "nobody"], 1, "", "service \"nobody\" is not running");
+    }
+    check(&["pause", "a"], 0, "", " Container shop-a-1  Paused\n");
+    check(&["pause", "a"], 1, "", "is already paused");
+    check(&["unpause", "a"], 0, "", " Container shop-a-1  Unpaused\n");
+    check(&["unpause", "a"], 1, "", "is not paused");
+    check(&["up", "-d", "--scale", "n=2"], 1, "", "custom container name \"named\"");
+    check(&["stop", "a"], 0, "", "Stopped");
+    check(&["kill", "a"], 0, "", "no container to kill");
+    check(&["exec", "a", "true"], 1, "", "service \"a\" is not running");
+    check(&["ps", "--services", "--status", "paused"], 0, "\n", "");
+    check(&["wait", "nobody"], 1, "", "no containers for project");
+    check(&["up", "-d", "-V", "n"], 0, "", "Recreated");
+}
+
+#[test]
+fn compose_heeds_the_variables_that_compose_heeds() {
+    let house = House::new();
+    let service = |name: &str| {
+        format!("services: {{{name}: {{image: busybox, command: sleep 600, stop_grace_period: 0s, init: true}}}}\n")
+    };
+    let shop = Described::new(&house, &service("a"));
+    shop.ok(&["up", "-d"]);
+    shop.write(&service("b"));
+    let run = |variable: (&str, &str), args: &[&str]| {
+        crate::house::finish(shop.command(args).env(variable.0, variable.1).output().expect("the hako binary"))
+    };
+    let quiet = run(("COMPOSE_IGNORE_ORPHANS", "1"), &["up", "-d"]);
+    assert!(quiet.code == 0 && !quiet.stderr.contains("orphan"), "{}", quiet.stderr);
+    let both = run(("COMPOSE_IGNORE_ORPHANS", "1"), &["up", "-d", "--remove-orphans"]);
+    assert!(both.stderr.contains("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans"), "{}", both.stderr);
+    let told = run(("COMPOSE_STATUS_STDOUT", "1"), &["up", "-d", "--force-recreate"]);
+    assert!(told.stdout.contains("Container shop-b-1  Started"), "{}{}", told.stdout, told.stderr);
+    let limit = run(("COMPOSE_PARALLEL_LIMIT", "x"), &["ps"]);
+    assert!(limit.code == 1 && limit.stderr.contains("must be an integer (found: \"x\")"), "{}", limit.stderr);
+    let odd = run(("COMPOSE_DISABLE_ENV_FILE", "yes"), &["config"]);
+    assert!(odd.code == 1 && odd.stderr.contains("no boolean"), "{}", odd.stderr);
+    run(("COMPOSE_REMOVE_ORPHANS", "1"), &["down"]);
+    assert_eq!(house.ok(["ps", "-aq"]), "", "orphans went, too");
+}

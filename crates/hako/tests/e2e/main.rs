@@ -20,6 +20,7 @@ mod checkpoints;
 mod clients;
 mod commands;
 mod compose;
+mod compose_elsewhere;
 mod compose_sharing;
 mod compose_steps;
 mod compose_troubles;

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hako_compose::artifact::{CONFIG, FILE, PROJECT, Part, Remote, Role, SCHEME, VARIABLES, files};
+use hako_compose::repository::is_repository;
 use hako_model::digest::Digest;
 use hako_model::image::{Descriptor, Manifest, ManifestOrIndex, media};
 use hako_model::reference::{DEFAULT_TAG, Reference};
@@ -20,6 +21,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::repository;
 use crate::failure::Failure;
 use crate::render::clock;
 use crate::session::Session;
@@ -156,7 +158,7 @@ async fn put_blob(repository: &Repository, pointer: &Pointer, bytes: &[u8]) -> R
     repository.send(upload, &blob, Arc::new(file), Arc::new(|_| {})).await.map_err(local)
 }
 
-/// The way to artifacts, with the credentials of whoever runs this. Each is asked for once.
+/// The way to artifacts and repositories, with the credentials of whoever runs this. Each is asked for once.
 pub(super) fn remote(session: &Session) -> Remote {
     let credentials = session.directory().join("config.json");
     let known: Mutex<BTreeMap<String, PathBuf>> = Mutex::default();
@@ -165,10 +167,25 @@ pub(super) fn remote(session: &Session) -> Remote {
         if let Some(path) = known.get(address) {
             return Ok(path.clone());
         }
-        let path = apart(&credentials, address)?;
+        let path = match is_repository(address) {
+            true => allowed("COMPOSE_EXPERIMENTAL_GIT_REMOTE", "git").and_then(|()| repository::fetch(address)),
+            false => allowed("COMPOSE_EXPERIMENTAL_OCI_REMOTE", "OCI").and_then(|()| apart(&credentials, address)),
+        }?;
         known.insert(address.to_owned(), path.clone());
         Ok(path)
     })
+}
+
+/// Whether the surroundings let projects be fetched in some way.
+fn allowed(variable: &str, what: &str) -> Result<(), String> {
+    let value = std::env::var(variable).unwrap_or_default();
+    match value.as_str() {
+        "" | "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(()),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => {
+            Err(format!("{what} remote resource is disabled by {variable:?}"))
+        }
+        other => Err(format!("{variable} environment variable expects boolean value, not {other:?}")),
+    }
 }
 
 /// Projects are loaded in one go, also where other things wait: fetching has a thread of its own.

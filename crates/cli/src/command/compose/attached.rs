@@ -1,6 +1,6 @@
 //! The output of several containers as one: each line with its container's name, in its colour.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -57,16 +57,27 @@ pub(super) enum Ending {
 pub(super) struct Printer {
     show: Show,
     width: usize,
+    /// Lines that are to be written, all to one stream.
+    gathered: RefCell<(StreamKind, Vec<u8>)>,
 }
+
+/// When gathered lines are written, even if there are more.
+const GATHERED: usize = 64 << 10;
 
 impl Printer {
     /// For containers of these names.
     pub(super) fn new<'n>(names: impl Iterator<Item = &'n str>, show: &Show) -> Self {
-        Self { show: Show { ..*show }, width: names.map(str::len).max().unwrap_or(0) }
+        let width = names.map(str::len).max().unwrap_or(0);
+        Self { show: Show { ..*show }, width, gathered: RefCell::new((StreamKind::Stdout, Vec::new())) }
     }
 
     fn line(&self, place: usize, name: &str, kind: StreamKind, text: &[u8]) -> Outcome {
-        let mut line = Vec::with_capacity(text.len() + self.width + 16);
+        if self.gathered.borrow().0 != kind || self.gathered.borrow().1.len() > GATHERED {
+            self.flush()?;
+        }
+        let mut gathered = self.gathered.borrow_mut();
+        gathered.0 = kind;
+        let line = &mut gathered.1;
         if self.show.prefix {
             let width = self.width;
             let prefix = match self.show.colour {
@@ -77,7 +88,20 @@ impl Printer {
         }
         line.extend_from_slice(text);
         line.push(b'\n');
-        if kind == StreamKind::Stderr { output::complain(line) } else { output::print(line) }
+        Ok(())
+    }
+
+    /// Writes what was gathered.
+    fn flush(&self) -> Outcome {
+        let (kind, lines) = {
+            let mut gathered = self.gathered.borrow_mut();
+            (gathered.0, std::mem::take(&mut gathered.1))
+        };
+        match kind {
+            _ if lines.is_empty() => Ok(()),
+            StreamKind::Stderr => output::complain(lines),
+            _ => output::print(lines),
+        }
     }
 
     /// Shows a container's log to its end; one that is followed goes on when the daemon goes away and comes back.
@@ -91,7 +115,10 @@ impl Printer {
         let mut rests: [Vec<u8>; 2] = [Vec::new(), Vec::new()];
         let place_of = |kind| usize::from(kind == StreamKind::Stderr);
         let unmarked = if options.follow {
-            let show = |kind, piece: &[u8]| self.take(place, name, kind, piece, &mut rests[place_of(kind)]);
+            let show = |kind, piece: &[u8]| {
+                self.take(place, name, kind, piece, &mut rests[place_of(kind)])?;
+                self.flush()
+            };
             reconnect::follow(client, id, options.clone(), show).await?
         } else {
             Some(client.containers().logs(id, options).await?)
@@ -104,7 +131,7 @@ impl Printer {
                 self.line(place, name, kind, rest)?;
             }
         }
-        Ok(())
+        self.flush()
     }
 
     /// Shows a stream as any Docker sends it.
@@ -122,6 +149,7 @@ impl Printer {
                     }
                 }
             }
+            self.flush()?;
         }
         Ok(())
     }

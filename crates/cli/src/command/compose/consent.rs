@@ -7,7 +7,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 
 use hako_compose::Project;
-use hako_compose::artifact::is_artifact;
+use hako_compose::artifact::is_elsewhere;
 
 use super::artifact::cache;
 use crate::failure::Failure;
@@ -20,7 +20,7 @@ use crate::tree::Outcome;
 /// Says where a remote project's files lie, and asks what there is to ask; a project of this machine needs neither.
 pub(super) fn ask(session: &Session, project: &Project, yes: bool) -> Outcome {
     let given = session.group().map(|flags| flags.strings("file")).unwrap_or_default();
-    let Some(address) = given.first().filter(|file| is_artifact(file)) else { return Ok(()) };
+    let Some(address) = given.first().filter(|file| is_elsewhere(file)) else { return Ok(()) };
     if !yes && includes_others(project) {
         agree(&trust(&given), false)?;
     }
@@ -42,7 +42,7 @@ fn includes_others(project: &Project) -> bool {
 
 fn trust(given: &[String]) -> String {
     let mut text = "\nWarning: This Compose project includes files from remote sources:\n".to_owned();
-    for address in given.iter().filter(|file| is_artifact(file)) {
+    for address in given.iter().filter(|file| is_elsewhere(file)) {
         let _ = writeln!(text, "  - {address}");
     }
     text + "\nRemote includes could potentially be malicious. Make sure you trust the source.\nDo you want to continue? [y/N]: "

@@ -101,7 +101,7 @@ async fn down(session: &Session, found: &Matches) -> Outcome {
     let Present { mut project, containers, described } = present(session, true).await?;
     project.select(found.words(), false).map_err(|error| failed(&error))?;
     let how = Down {
-        orphans: found.on("remove-orphans") || !described,
+        orphans: found.on("remove-orphans") || super::up::switched("COMPOSE_REMOVE_ORPHANS") || !described,
         volumes: found.on("volumes"),
         images,
         timeout: found.int_given("timeout"),
@@ -171,6 +171,9 @@ async fn simple(session: &Session, found: &Matches, verb: Verb<'_>) -> Outcome {
         let known = |one: &&hako_api::container::Summary| containers.iter().any(|other| other.id == one.id);
         let orphans: Vec<_> = present.containers.iter().filter(|one| !known(one)).collect();
         containers.extend(orphans);
+    }
+    if matches!(verb, Verb::Kill(_)) && !containers.iter().any(|one| one.state == "running") {
+        return output::complain("no container to kill\n");
     }
     within(session, found, async |world| verb::each(world, &containers, verb).await).await
 }

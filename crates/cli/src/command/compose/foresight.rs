@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use hako_compose::yaml::{Node, json};
-use hako_compose::{Plan, Project, Reason, Resource, Step, World, plan};
+use hako_compose::{Plan, Project, Reason, Recreate, Resource, Step, World, plan};
 
 use super::progress::Progress;
 use super::project::{credentials, failed, lend_socket, limit, project, stopped};
@@ -21,6 +21,7 @@ pub(super) static PLAN: Command = Command {
         super::DRY_RUN,
         switch("force-recreate", "Plan as for `up --force-recreate`"),
         switch("no-recreate", "Plan as for `up --no-recreate`"),
+        switch("renew-anon-volumes", "Plan as for `up --renew-anon-volumes`").short('V'),
         switch("remove-orphans", "Plan as for `up --remove-orphans`"),
         text("format", "Format the output. Values: [text | json]").default("text"),
         switch("exit-code", "Exit with 2 if there is something to do"),
@@ -57,7 +58,11 @@ async fn show_plan(session: &Session, found: &Matches) -> Outcome {
         limit: limit(session),
     };
     let there = world.find(&project).await.map_err(stopped)?;
-    let made = plan(&project, &there, &choices(found, found.words())?).map_err(Failure::local)?;
+    let mut choices = choices(found, found.words(), &project)?;
+    if found.on("renew-anon-volumes") && choices.recreate == Recreate::Diverged {
+        choices.recreate = Recreate::Force;
+    }
+    let made = plan(&project, &there, &choices).map_err(Failure::local)?;
     match found.text("format") {
         "text" => output::print(told(&made))?,
         "json" => output::line(as_json(&made).to_string())?,

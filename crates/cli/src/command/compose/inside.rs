@@ -1,8 +1,9 @@
 //! Commands on one container of a service: the service's name becomes the container's, the rest is `hako exec`, `hako cp`
 //! and so on.
 
-use hako_compose::existing;
+use hako_compose::{Mood, existing};
 
+use super::progress::Progress;
 use super::project::{Present, dry_run, present};
 use crate::command::container::{attach, commit, copy, exec, export, stats};
 use crate::failure::Failure;
@@ -99,9 +100,9 @@ pub(super) static STATS: Command = Command {
     ..Command::new("Display a live stream of container(s) resource usage statistics", run!(stats_of))
 };
 
-/// The name of a service's container.
-async fn container(session: &Session, found: &Matches, service: &str) -> Result<String, Failure> {
-    let present = present(session, true).await?;
+/// The name of a service's container; of one that does not run, too, if `all`.
+async fn container(session: &Session, found: &Matches, service: &str, all: bool) -> Result<String, Failure> {
+    let present = present(session, all).await?;
     Ok(existing(present.one(service, found.int("index"))?).name)
 }
 
@@ -120,9 +121,12 @@ fn passed(found: &Matches, flags: &[&str]) -> Vec<String> {
 }
 
 async fn exec_in(session: &Session, found: &Matches) -> Outcome {
-    let name = container(session, found, found.word(0)).await?;
+    let name = container(session, found, found.word(0), false).await?;
     if dry_run(session, found) {
-        return Ok(());
+        return match found.on("detach") {
+            true => Ok(()),
+            false => Err(Failure::local("interactive exec is not supported in dry-run mode")),
+        };
     }
     let mut words = passed(found, &["user", "workdir", "privileged"]);
     words.extend(found.list("env").iter().map(|variable| format!("--env={variable}")));
@@ -150,9 +154,12 @@ async fn copy_files(session: &Session, found: &Matches) -> Outcome {
         (None, None) if let Some((service, _)) = [from, to].iter().find_map(|path| path.split_once(':')) => {
             return Err(Failure::local(format!("no container found for service {service:?}")));
         }
-        (None, None) => return Err(Failure::local("unknown copy direction: one side must be SERVICE:PATH")),
+        (None, None) => return Err(Failure::local("unknown copy direction")),
     };
+    let dry = dry_run(session, found);
+    let progress = Progress::wanted(session, dry)?;
     let mut flags = passed(found, &["archive", "follow-link"]);
+    flags.push("--quiet".to_owned());
     let index = found.int("index");
     let all = match (outward, index) {
         (true, _) | (_, 1..) => vec![present.one(service, index)?],
@@ -164,10 +171,14 @@ async fn copy_files(session: &Session, found: &Matches) -> Outcome {
         let mut words = std::mem::take(&mut flags);
         flags.clone_from(&words);
         words.push("--".to_owned());
-        words.extend(if outward { [place(from), to.to_owned()] } else { [from.to_owned(), place(to)] });
-        if !dry_run(session, found) {
+        let ends = if outward { [place(from), to.to_owned()] } else { [from.to_owned(), place(to)] };
+        let deed = format!("copy {} to {}", ends[0], ends[1]);
+        progress.say(&name, &deed, "Copying", Mood::Working);
+        words.extend(ends);
+        if !dry {
             hand_on(session, &copy::COPY, words).await?;
         }
+        progress.say(&name, &deed, "Copied", Mood::Done);
     }
     Ok(())
 }
@@ -180,33 +191,46 @@ fn service_of<'p>(present: &Present, path: &'p str) -> Option<&'p str> {
 }
 
 async fn attach_to(session: &Session, found: &Matches) -> Outcome {
-    let name = container(session, found, found.word(0)).await?;
+    let name = container(session, found, found.word(0), false).await?;
     let mut words = passed(found, &["detach-keys", "no-stdin", "sig-proxy"]);
     words.push(name);
     if dry_run(session, found) { Ok(()) } else { hand_on(session, &attach::ATTACH, words).await }
 }
 
 async fn export_from(session: &Session, found: &Matches) -> Outcome {
-    let name = container(session, found, found.word(0)).await?;
+    let name = container(session, found, found.word(0), true).await?;
+    let dry = dry_run(session, found);
+    let progress = Progress::wanted(session, dry)?;
+    let deed = format!("export {name} to {}", found.text("output"));
+    progress.say(&name, &deed, "Exporting", Mood::Working);
+    if dry {
+        progress.say(&name, &deed, "Exported", Mood::Done);
+        return Ok(());
+    }
     let mut words = passed(found, &["output"]);
     words.push(name);
-    if dry_run(session, found) { Ok(()) } else { hand_on(session, &export::EXPORT, words).await }
+    hand_on(session, &export::EXPORT, words).await
 }
 
 async fn commit_one(session: &Session, found: &Matches) -> Outcome {
-    let name = container(session, found, found.word(0)).await?;
-    let mut words = passed(found, &["author", "message", "pause"]);
-    words.extend(found.list("change").iter().map(|change| format!("--change={change}")));
-    words.push(name);
-    words.extend_from_slice(&found.words()[1..]);
-    if dry_run(session, found) { Ok(()) } else { hand_on(session, &commit::COMMIT, words).await }
+    let name = container(session, found, found.word(0), true).await?;
+    let dry = dry_run(session, found);
+    let progress = Progress::wanted(session, dry)?;
+    let deed = format!("Commit {name}");
+    progress.say(&name, &deed, "Committing", Mood::Working);
+    let done = match dry {
+        true => "Committed".to_owned(),
+        false => format!("Committed as {}", commit::image_of(session, found, &name).await?),
+    };
+    progress.say(&name, &deed, &done, Mood::Done);
+    Ok(())
 }
 
 async fn stats_of(session: &Session, found: &Matches) -> Outcome {
     let present = present(session, found.on("all")).await?;
-    let containers = present.of(found.words(), false)?;
+    let containers = present.known(found.words(), false);
     if containers.is_empty() {
-        return Err(Failure::local("no containers of the project are running"));
+        return stats::of_nobody(found.text("format"));
     }
     let mut words = passed(found, &["all", "format", "no-stream", "no-trunc"]);
     words.extend(containers.iter().map(|one| existing(one).name));

@@ -210,8 +210,9 @@ async fn ps(session: &Session, found: &Matches) -> Outcome {
         return output::print(containers.iter().map(|one| format!("{}\n", one.id)).collect::<String>());
     }
     if found.on("services") {
-        let names: BTreeSet<&String> = containers.iter().filter_map(|one| one.labels.get(label::SERVICE)).collect();
-        return output::print(names.iter().map(|name| format!("{name}\n")).collect::<String>());
+        let names: BTreeSet<&str> =
+            containers.iter().filter_map(|one| one.labels.get(label::SERVICE)).map(String::as_str).collect();
+        return output::line(names.into_iter().collect::<Vec<_>>().join("\n"));
     }
     let whole = found.on("no-trunc");
     let row = |one: &&Summary| Row { code: exit_code(&one.status), summary: (*one).clone(), whole };
@@ -268,7 +269,7 @@ async fn images(session: &Session, found: &Matches) -> Outcome {
     let client = session.client()?;
     let (mut rows, mut ids) = (Vec::new(), BTreeSet::new());
     let all = present.containers.iter().collect();
-    for one in if found.words().is_empty() { all } else { present.of(found.words(), true)? } {
+    for one in if found.words().is_empty() { all } else { present.known(found.words(), true) } {
         let image = client.images().inspect(&one.image_id, &query::InspectImage::default()).await?;
         ids.insert(image.id.trim_start_matches("sha256:").to_owned());
         let reference = hako_model::reference::Reference::parse(&one.image).ok();
@@ -311,7 +312,7 @@ async fn top(session: &Session, found: &Matches) -> Outcome {
     let present = present(session, false).await?;
     let client = session.client()?;
     let mut table = String::new();
-    for one in present.of(found.words(), false)? {
+    for one in present.known(found.words(), false) {
         let reply = client.containers().top(&one.id, None).await?;
         let name = one.labels.get(label::SERVICE).cloned().unwrap_or_default();
         if table.is_empty() {
@@ -325,10 +326,10 @@ async fn top(session: &Session, found: &Matches) -> Outcome {
 }
 
 async fn port(session: &Session, found: &Matches) -> Outcome {
-    let present = present(session, false).await?;
-    let container = present.one(found.word(0), found.int("index"))?;
     let (wanted, protocol) = found.word(1).split_once('/').unwrap_or((found.word(1), found.text("protocol")));
     let number: u16 = wanted.parse().map_err(|_| Failure::local(format!("invalid port: {wanted}")))?;
+    let present = present(session, false).await?;
+    let container = present.one(found.word(0), found.int("index"))?;
     let fits = |port: &&hako_api::container::Port| {
         port.private_port == number && port.protocol == protocol && port.public_port != 0
     };

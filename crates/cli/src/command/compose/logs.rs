@@ -124,7 +124,7 @@ async fn events(session: &Session, found: &Matches) -> Outcome {
 
 async fn wait(session: &Session, found: &Matches) -> Outcome {
     let present = present(session, true).await?;
-    let containers = present.of(found.words(), false)?;
+    let containers = present.known(found.words(), false);
     let running: Vec<_> = containers.iter().filter(|one| one.state == "running").collect();
     if running.is_empty() {
         return Err(Failure::local(format!("no containers for project {:?}", present.project.name)));

@@ -19,6 +19,7 @@ mod progress;
 mod project;
 mod provider;
 mod publish;
+mod repository;
 mod up;
 mod version;
 mod viz;

@@ -77,7 +77,10 @@ async fn run_once(session: &Session, found: &Matches) -> Outcome {
         World { client: session.client()?, report: &progress, credentials: &credentials, dry, limit: limit(session) };
     let image = prepare(session, &world, &project, &service, found).await?;
     if dry {
-        return Ok(());
+        return match found.on("detach") {
+            true => Ok(()),
+            false => Err(Failure::local("interactive run is not supported in dry-run mode")),
+        };
     }
     let (id, removes) = create(session, &project, &service, found, image).await?;
     if found.on("detach") {
@@ -93,7 +96,18 @@ async fn run_once(session: &Session, found: &Matches) -> Outcome {
         proxies: true,
         detach_keys: detach::DEFAULT.to_owned(),
     };
-    foreground(world.client, &id, &attachment).await
+    foreground(world.client, &id, &attachment).await.map_err(as_compose)
+}
+
+/// To `docker run` a container that cannot start is another end than a program's; to Compose it is any error.
+fn as_compose(failure: Failure) -> Failure {
+    match failure {
+        Failure::Status { message, .. } if message.starts_with("hako: ") => {
+            let text = message.trim_start_matches("hako: ");
+            Failure::local(text.split("\n\nRun '").next().unwrap_or(text))
+        }
+        other => other,
+    }
 }
 
 fn terminal_wanted(found: &Matches, project: &Project, service: &str) -> bool {
@@ -204,6 +218,7 @@ async fn prepare(
     let choices = Choices {
         recreate_dependencies: Recreate::Never,
         remove_orphans: found.on("remove-orphans"),
+        ignore_orphans: false,
         services: vec![service.to_owned()],
         recreate: Recreate::Never,
     };

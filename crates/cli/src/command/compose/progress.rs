@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 
 use hako_compose::{Mood, Report};
 use tokio::sync::Notify;
@@ -91,6 +91,39 @@ impl Progress {
         }
     }
 
+    /// Tells of something that is done to a container.
+    pub(super) fn say(&self, container: &str, deed: &str, status: &str, mood: Mood) {
+        self.show(container, deed, status, mood);
+    }
+
+    fn show(&self, subject: &str, deed: &str, status: &str, mood: Mood) {
+        self.note(subject, status, mood);
+        let text = match self.form {
+            _ if subject.is_empty() => format!("WARN[0000] {status}\n"),
+            Form::Quiet if matches!(mood, Mood::Working | Mood::Done) => return,
+            Form::Plain | Form::Quiet => {
+                let lead = if self.dry { "DRY-RUN MODE -  " } else { "" };
+                format!(" {lead}{subject} {deed} {}\n", status.lines().next().unwrap_or_default())
+            }
+            Form::Terminal if deed.is_empty() => self.redraw(subject, status, mood),
+            Form::Terminal => self.redraw(&format!("{subject} {deed}"), status, mood),
+            Form::Json => {
+                let level = if mood == Mood::Failed { "error" } else { "info" };
+                let mut object =
+                    serde_json::json!({"dry-run": self.dry, "id": subject, "status": status, "level": level});
+                if !deed.is_empty() {
+                    object["text"] = deed.into();
+                }
+                format!("{object}\n")
+            }
+        };
+        // Nobody can be told that nobody can be told.
+        let _ = match std::env::var("COMPOSE_STATUS_STDOUT").is_ok_and(|value| matches!(value.as_str(), "1" | "true")) {
+            true if !subject.is_empty() => stdout().lock().write_all(text.as_bytes()),
+            _ => stderr().lock().write_all(text.as_bytes()),
+        };
+    }
+
     fn redraw(&self, subject: &str, status: &str, mood: Mood) -> String {
         let mut lines = self.lines.borrow_mut();
         let before = lines.len();
@@ -123,23 +156,6 @@ impl Report for Progress {
     }
 
     fn tell(&self, subject: &str, status: &str, mood: Mood) {
-        self.note(subject, status, mood);
-        let text = match self.form {
-            _ if subject.is_empty() => format!("WARN[0000] {status}\n"),
-            Form::Quiet if matches!(mood, Mood::Working | Mood::Done) => return,
-            Form::Plain | Form::Quiet => {
-                let lead = if self.dry { "DRY-RUN MODE -  " } else { "" };
-                format!(" {lead}{subject}  {}\n", status.lines().next().unwrap_or_default())
-            }
-            Form::Terminal => self.redraw(subject, status, mood),
-            Form::Json => {
-                let object = serde_json::json!({
-                    "dry-run": self.dry, "id": subject, "status": status, "level": if mood == Mood::Failed { "error" } else { "info" },
-                });
-                format!("{object}\n")
-            }
-        };
-        // Nobody can be told that nobody can be told.
-        let _ = stderr().lock().write_all(text.as_bytes());
+        self.show(subject, "", status, mood);
     }
 }

@@ -24,6 +24,10 @@ pub(super) fn options(session: &Session) -> Result<Options, Failure> {
     options.environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
+    let limit = std::env::var("COMPOSE_PARALLEL_LIMIT").unwrap_or_default();
+    if !limit.is_empty() && limit.parse::<i64>().is_err() {
+        return Err(Failure::local(format!("COMPOSE_PARALLEL_LIMIT must be an integer (found: {limit:?})")));
+    }
     let Some(flags) = session.group() else { return Ok(options) };
     Progress::wanted(session, true)?;
     let compatible = std::env::var("COMPOSE_COMPATIBILITY").is_ok_and(|value| matches!(value.as_str(), "1" | "true"));
@@ -172,9 +176,19 @@ impl Present {
         Ok(names.into_iter().flat_map(|name| verb::members(&self.containers, name, oneoff)).collect())
     }
 
+    /// As [`Present::of`], but what nobody knows has none.
+    pub(super) fn known(&self, services: &[String], oneoff: bool) -> Vec<&Summary> {
+        let known: Vec<String> =
+            services.iter().filter(|name| self.of(&[(*name).clone()], true).is_ok()).cloned().collect();
+        if known.is_empty() && !services.is_empty() {
+            return Vec::new();
+        }
+        self.of(&known, oneoff).unwrap_or_default()
+    }
+
     /// One container of a service: the one of that number, or the first.
     pub(super) fn one(&self, service: &str, index: i64) -> Result<&Summary, Failure> {
-        let all = self.of(&[service.to_owned()], false)?;
+        let all = self.known(&[service.to_owned()], false);
         let wanted = |one: &&Summary| index <= 0 || existing(one).number == usize::try_from(index).unwrap_or(0);
         let running = |one: &&Summary| one.state == "running";
         let mut fitting = all.into_iter().filter(wanted).collect::<Vec<_>>();

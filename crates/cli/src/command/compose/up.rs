@@ -218,7 +218,7 @@ fn owner(trouble: &Trouble) -> Option<String> {
 }
 
 /// The choices that `up`, `create` and `plan` share.
-pub(super) fn choices(found: &Matches, services: &[String]) -> Result<Choices, Failure> {
+pub(super) fn choices(found: &Matches, services: &[String], project: &Project) -> Result<Choices, Failure> {
     if found.on("force-recreate") && found.on("no-recreate") {
         return Err(Failure::local("--force-recreate and --no-recreate are incompatible"));
     }
@@ -227,16 +227,27 @@ pub(super) fn choices(found: &Matches, services: &[String]) -> Result<Choices, F
         () if found.on("no-recreate") => Recreate::Never,
         () => Recreate::Diverged,
     };
+    let remove_orphans = found.on("remove-orphans") || switched("COMPOSE_REMOVE_ORPHANS");
+    let ignore_orphans = project.environment.get("COMPOSE_IGNORE_ORPHANS").is_some_and(is_on);
+    if remove_orphans && ignore_orphans {
+        return Err(Failure::local("cannot combine COMPOSE_IGNORE_ORPHANS and --remove-orphans"));
+    }
     Ok(Choices {
         services: services.to_vec(),
         recreate,
         recreate_dependencies: if recreate == Recreate::Never { Recreate::Never } else { Recreate::Diverged },
-        remove_orphans: found.on("remove-orphans") || switched("COMPOSE_REMOVE_ORPHANS"),
+        remove_orphans,
+        ignore_orphans,
     })
 }
 
-fn switched(variable: &str) -> bool {
-    std::env::var(variable).is_ok_and(|value| matches!(value.as_str(), "1" | "true"))
+/// Whether a variable of the surroundings is a switch that is on.
+pub(super) fn switched(variable: &str) -> bool {
+    std::env::var(variable).is_ok_and(|value| is_on(&value))
+}
+
+fn is_on(value: &str) -> bool {
+    matches!(value.trim().to_ascii_lowercase().as_str(), "1" | "t" | "true" | "y")
 }
 
 fn pull_policy(found: &Matches) -> Result<PullPolicy, Failure> {
@@ -285,7 +296,7 @@ fn task<'s>(session: &'s Session, found: &Matches, alone: bool, asks: bool) -> R
     let progress = Progress::wanted(session, dry)?;
     super::provider::ask(session, &mut project, super::provider::Verb::Up, &progress, dry)?;
     Ok(Task {
-        choices: choices(found, services)?,
+        choices: choices(found, services, &project)?,
         manner: Manner::default(),
         pull: pull_policy(found)?,
         build: match () {
@@ -320,6 +331,9 @@ async fn up(session: &Session, found: &Matches) -> Outcome {
         rollout: found.on("rollout"),
         patience: patience.map(Duration::from_secs),
     };
+    if task.manner.renew_volumes && task.choices.recreate == Recreate::Diverged {
+        task.choices.recreate = Recreate::Force;
+    }
     if found.on("watch") && !task.dry {
         task.run().await?;
         return super::watch::follow(session, &task.project, super::watch::Rebuilding::default()).await;

@@ -25,9 +25,14 @@ pub(crate) static COMMIT: Command = Command {
 };
 
 async fn commit(session: &Session, found: &Matches) -> Outcome {
+    output::line(image_of(session, found, found.word(0)).await?)
+}
+
+/// Makes an image of a container as the flags want it; gives the image.
+pub(crate) async fn image_of(session: &Session, found: &Matches, container: &str) -> Result<String, Failure> {
     let (repo, tag) = name_and_tag(found.word(1))?;
     let options = query::Commit {
-        container: found.word(0).to_owned(),
+        container: container.to_owned(),
         repo,
         tag,
         comment: found.text("message").to_owned(),
@@ -35,8 +40,7 @@ async fn commit(session: &Session, found: &Matches) -> Outcome {
         pause: Some(found.on("pause")),
         changes: found.strings("change"),
     };
-    let made = session.client()?.containers().commit(&options, None).await?;
-    output::line(made.id)
+    Ok(session.client()?.containers().commit(&options, None).await?.id)
 }
 
 /// A repository and a tag; `latest` is implied, a digest refused.

@@ -53,6 +53,11 @@ async fn targets(session: &Session, found: &Matches) -> Result<Vec<String>, Fail
     Ok(listed.into_iter().map(|summary| summary.id).collect())
 }
 
+/// A table of nobody.
+pub(crate) fn of_nobody(format: &str) -> Outcome {
+    output::print(ROWS.render(format, &[])?)
+}
+
 async fn once(session: &Session, found: &Matches, format: &str) -> Outcome {
     let (client, targets) = (session.client()?, targets(session, found).await?);
     let options = &query::Stats { stream: Some(false), one_shot: false };
