@@ -20,13 +20,16 @@ use crate::activity::Activity;
 use crate::buildkit::Bench;
 use crate::listen::{self, Listener};
 use crate::metrics::{self, Tally};
-use crate::serve::{self, House};
+use crate::serve::{self, House, Leaving};
 use crate::spans::{Collector, Spans};
 use options::Options;
 use sockets::Sockets;
 
 /// How long connections may take to finish what they are at when the daemon leaves.
 const FAREWELL: Duration = Duration::from_secs(5);
+
+/// How long cutting off the others may take.
+const CUT: Duration = Duration::from_millis(200);
 
 /// Runs the daemon: `hako daemon` with these arguments. Must be called before anything else opens descriptors.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -83,7 +86,7 @@ fn workers() -> usize {
 }
 
 async fn serve(options: Options, mut sockets: Sockets) -> Result<Option<Lock>, String> {
-    let (leave, leaving) = watch::channel(false);
+    let (leave, leaving) = watch::channel(Leaving::No);
     let mut listeners = sockets.open()?;
     // Taken before the engine is opened: whoever wants it to end early is heard.
     let mut stop = Stop::listen()?;
@@ -101,9 +104,12 @@ async fn serve(options: Options, mut sockets: Sockets) -> Result<Option<Lock>, S
     tracing::info!("leaving");
     tidying.abort();
     drop(listeners);
-    let _ = leave.send(true);
+    let _ = leave.send(Leaving::Soon);
     if tokio::time::timeout(FAREWELL, house.activity.idle_for(Duration::ZERO)).await.is_err() {
         tracing::warn!("{} connections are still at work; they are broken off", house.activity.count());
+        let _ = leave.send(Leaving::Now);
+        // What goes on without a connection, such as a verb half-way, is broken off with the runtime.
+        let _ = tokio::time::timeout(CUT, house.activity.idle_for(Duration::ZERO)).await;
     }
     engine.close().await;
     drop(house);

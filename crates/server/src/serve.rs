@@ -49,8 +49,21 @@ pub(crate) struct House {
     pub(crate) tally: Tally,
     /// Spans of requests, if somebody collects them.
     pub(crate) spans: Spans,
-    /// Becomes true when the daemon leaves: connections finish what they are at.
-    pub(crate) leaving: watch::Receiver<bool>,
+    /// Whether the daemon leaves.
+    pub(crate) leaving: watch::Receiver<Leaving>,
+}
+
+/// How far a daemon is on its way out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Leaving {
+    /// It stays.
+    #[default]
+    No,
+    /// Connections finish what they are at.
+    Soon,
+    /// Connections are cut off. They have to be before what they are at is: a stream whose source has gone would look
+    /// complete, and whoever follows it would not come back.
+    Now,
 }
 
 /// Accepts for ever. Cancel-safe.
@@ -127,9 +140,13 @@ async fn converse(connection: Connection, house: House, _guard: Guard) -> hyper:
     let mut serving = pin!(serving);
     tokio::select! {
         outcome = serving.as_mut() => return outcome,
-        _ = leaving.wait_for(|leaving| *leaving) => serving.as_mut().graceful_shutdown(),
+        _ = leaving.wait_for(|leaving| *leaving >= Leaving::Soon) => serving.as_mut().graceful_shutdown(),
     }
-    serving.await
+    tokio::select! {
+        biased;
+        _ = leaving.wait_for(|leaving| *leaving == Leaving::Now) => Ok(()),
+        outcome = serving => outcome,
+    }
 }
 
 /// Answers one request. The work has a task of its own: a panic ends only that, and a verb that has begun is not broken

@@ -14,7 +14,7 @@ use super::*;
 /// A daemon without a door.
 struct Daemon {
     house: House,
-    leave: watch::Sender<bool>,
+    leave: watch::Sender<Leaving>,
     _root: tempfile::TempDir,
 }
 
@@ -25,7 +25,7 @@ impl Daemon {
         // No container is started here.
         settings.spares = 0;
         let engine = Engine::open(settings).await.unwrap();
-        let (leave, leaving) = watch::channel(false);
+        let (leave, leaving) = watch::channel(Leaving::No);
         Self {
             house: House {
                 engine,
@@ -220,9 +220,24 @@ async fn a_leaving_daemon_ends_idle_connections() {
     client.write_all(b"GET /_ping HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut answer = vec![0; 15];
     client.read_exact(&mut answer).await.unwrap();
-    daemon.leave.send(true).unwrap();
+    daemon.leave.send(Leaving::Soon).unwrap();
     let mut rest = Vec::new();
     client.read_to_end(&mut rest).await.unwrap();
+    daemon.house.activity.idle_for(Duration::ZERO).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_is_cut_off_does_not_look_complete() {
+    let daemon = Daemon::start().await;
+    let mut client = daemon.connect();
+    client.write_all(b"GET /events HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let mut answer = vec![0; 15];
+    client.read_exact(&mut answer).await.unwrap();
+    daemon.leave.send(Leaving::Soon).unwrap();
+    daemon.leave.send(Leaving::Now).unwrap();
+    let mut rest = Vec::new();
+    client.read_to_end(&mut rest).await.unwrap();
+    assert!(!rest.ends_with(b"0\r\n\r\n"), "{}", String::from_utf8_lossy(&rest));
     daemon.house.activity.idle_for(Duration::ZERO).await;
 }
 
