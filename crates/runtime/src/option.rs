@@ -102,7 +102,7 @@ impl MountOptions {
 
 fn turn(set: &mut Attributes, clear: &mut Attributes, attribute: Attributes, on: bool) {
     let (to, from) = if on { (set, clear) } else { (clear, set) };
-    if attribute.common(Attributes::ATIME_FIELD) == attribute {
+    if !attribute.is_empty() && attribute.common(Attributes::ATIME_FIELD) == attribute {
         // One value of three: what was said of it before does not count.
         *to = to.without(Attributes::ATIME_FIELD);
         *from = from.without(Attributes::ATIME_FIELD);
@@ -162,6 +162,14 @@ mod tests {
         let options = MountOptions::parse(&["ro", "rw", "noexec", "exec"]);
         assert_eq!(options.set, Attributes::NONE);
         assert_eq!(options.clear, Attributes::READ_ONLY.with(Attributes::NO_EXEC));
+    }
+
+    #[test]
+    fn words_that_take_back_touch_only_what_they_name() {
+        let options = MountOptions::parse(&["noatime", "norelatime", "nodiratime", "diratime", "strictatime", "atime"]);
+        assert_eq!((options.set, options.clear, options.named), (Attributes::STRICT_ATIME, Attributes::NONE, true));
+        let options = MountOptions::parse(&["rnoatime", "rnorelatime"]);
+        assert_eq!((options.set_below, options.named), (Attributes::NO_ATIME, false));
     }
 
     #[test]
